@@ -1,0 +1,115 @@
+"""The softmax itself, pi(a) ∝ exp(Q(a) / temperature) on [-1, 1]^d, by quadrature in one and two dimensions.
+
+This is the truth that every sampler is measured against. Q is evaluated in double precision on composite
+Gauss-Legendre nodes; everything is summed in logarithms. `error` is the change of the log-partition when the number
+of panels is halved: a smooth Q gives about 1e-12, a trained critic about its own rounding.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import logsumexp
+
+from softq.errors import SoftqError
+from softq.samplers.check import positive
+
+ORDER = 10  # Gauss-Legendre points in a panel and coordinate
+PANELS = {1: 1600, 2: 64}
+
+
+def nodes_and_weights(dim: int, panels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Composite Gauss-Legendre rule on [-1, 1]^dim: nodes `(n, dim)`, weights `(n,)` that sum to 2^dim."""
+    x, w = np.polynomial.legendre.leggauss(ORDER)
+    edges = np.linspace(-1, 1, panels + 1)
+    half = 1 / panels
+    line = ((edges[:-1] + edges[1:]) / 2)[:, None] + half * x
+    line, weights = line.ravel(), np.tile(half * w, panels)
+    if dim == 1:
+        return line[:, None], weights
+    grid = np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
+    return grid, np.outer(weights, weights).ravel()
+
+
+def evaluate(q: Callable, actions: np.ndarray) -> np.ndarray:
+    """Q at each row of `actions` `(n, d)`, in double precision where Q allows it."""
+    with jax.enable_x64(True):
+        values = np.asarray(jax.jit(jax.vmap(q))(jnp.asarray(actions, jnp.float64)), np.float64)
+    if values.shape != (len(actions),):
+        raise SoftqError(f"the landscape returned shape {values.shape[1:]} for one action, expected a scalar.")
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise SoftqError(f"the landscape is {values[bad][0]} at action {actions[bad][0].round(4).tolist()}; mend Q there.")
+    return values
+
+
+class Boltzmann:
+    """The exact softmax of `q` at `temperature` on [-1, 1]^dim, dim 1 or 2.
+
+    `q` maps one action `(dim,)` to a scalar: a landscape, `critic.at(obs)`, any function. Attributes, all floats in
+    natural units: `log_partition` (Lebesgue base), `entropy` (nats), `mean_value` E[Q], `var_value` Var[Q],
+    `maximum` (over the nodes, or the landscape's own), `gap` = maximum - E[Q] (DDSQ Theorem 1), `error`.
+
+    Raises `SoftqError` for a temperature that is not positive, a dimension above 2, or a Q that is not finite.
+    """
+
+    def __init__(self, q: Callable, temperature: float, dim: int | None = None, panels: int | None = None):
+        dim = getattr(q, "dim", None) if dim is None else dim
+        if dim not in PANELS:
+            raise SoftqError(f"quadrature needs dim 1 or 2, got {dim}; in higher dimensions use a sampler.")
+        positive("temperature", temperature)
+        panels = PANELS[dim] if panels is None else panels
+        self.q, self.temperature, self.dim = q, float(temperature), dim
+        self.nodes, self.weights = nodes_and_weights(dim, panels)
+        self.values = evaluate(q, self.nodes)
+        logs = self.values / self.temperature
+        self.log_partition = float(logsumexp(logs, b=self.weights))
+        self.probabilities = self.weights * np.exp(logs - self.log_partition)  # of the nodes; they sum to 1
+        self.mean_value = float(self.probabilities @ self.values)
+        self.var_value = float(self.probabilities @ (self.values - self.mean_value) ** 2)
+        self.entropy = self.log_partition - self.mean_value / self.temperature
+        self.maximum = float(getattr(q, "maximum", self.values.max()))
+        self.gap = self.maximum - self.mean_value
+        coarse, weights = nodes_and_weights(dim, max(1, panels // 2))
+        self.error = abs(self.log_partition - float(logsumexp(evaluate(q, coarse) / self.temperature, b=weights)))
+
+    def density(self, actions: np.ndarray) -> np.ndarray:
+        """pi at each row of `actions` `(n, dim)`."""
+        return np.exp(evaluate(self.q, np.asarray(actions)) / self.temperature - self.log_partition)
+
+    def mean(self, f: Callable[[np.ndarray], np.ndarray]) -> float:
+        """E[f(a)] for an `f` from nodes `(n, dim)` to `(n,)`; the probability of a region if `f` is its indicator."""
+        return float(self.probabilities @ np.asarray(f(self.nodes), np.float64))
+
+    def cell_probabilities(self, bins: int) -> np.ndarray:
+        """Probability of each cell of a regular grid, `(bins,)` or `(bins, bins)`, by a rule that fits the cells."""
+        per_cell = max(1, -(-PANELS[self.dim] // bins))
+        nodes, weights = nodes_and_weights(self.dim, bins * per_cell)
+        p = weights * self.density(nodes)
+        cells = [np.minimum(((nodes[:, i] + 1) / 2 * bins).astype(int), bins - 1) for i in range(self.dim)]
+        total = np.zeros((bins,) * self.dim)
+        np.add.at(total, tuple(cells), p)
+        return total / total.sum()
+
+    def tv(self, samples: np.ndarray, bins: int) -> float:
+        """Total variation between the histogram of `samples` `(n, dim)` and this law, on `bins` cells a side.
+
+        The histogram of n exact samples is itself at a distance of about sqrt(cells / n); see `tv_floor`.
+        """
+        samples = np.asarray(samples).reshape(-1, self.dim)
+        counts, _ = np.histogramdd(samples, bins=bins, range=[(-1, 1)] * self.dim)
+        return float(0.5 * np.abs(counts / len(samples) - self.cell_probabilities(bins)).sum())
+
+    def tv_floor(self, num: int, bins: int) -> float:
+        """Expected `tv` of `num` exact samples: what sampling error alone amounts to (normal approximation)."""
+        p = self.cell_probabilities(bins)
+        return float(0.5 * np.sqrt(2 * p * (1 - p) / (np.pi * num)).sum())
+
+    def sample(self, rng: np.random.Generator, num: int) -> np.ndarray:
+        """`num` draws `(num, dim)`: a node by its probability, then uniform in its own Voronoi width (about 2/panels/10)."""
+        index = rng.choice(len(self.nodes), num, p=self.probabilities / self.probabilities.sum())
+        line = np.unique(self.nodes[:, 0])
+        edges = np.concatenate([[-1.0], (line[1:] + line[:-1]) / 2, [1.0]])
+        which = np.searchsorted(line, self.nodes[index])
+        return rng.uniform(edges[which], edges[which + 1])

@@ -1,0 +1,131 @@
+"""Landscapes: functions Q(a) on the box [-1, 1]^d whose softmax is known exactly.
+
+A landscape is the whole problem as a sampler sees it: one state, a value for each action. Each is a sum of terms
+of four kinds, kept as data, so that Python, the quadrature and the browser all compute the same formula:
+
+- bump      (height, centre, width):  height * exp(-|a - centre|^2 / (2 width^2))
+- power     (scale, p):               -scale * sum_i |a_i|^p
+- slope     (one per coordinate):      slope . a
+- cassini   (scale, c):               -scale * ((x^2 + y^2)^2 - c^2 (x^2 - y^2))^2, zero on a lemniscate
+"""
+
+import math
+
+import jax.numpy as jnp
+from jax import Array
+
+from softq.errors import SoftqError, suggest
+from softq.pytree import pytree, static
+
+
+@pytree
+class Landscape:
+    """Call it on one action of shape `(dim,)` to get a scalar. Every field is static: a landscape is a constant.
+
+    `maximum` is the largest value on the box, the f* of DDSQ Definition 1 (where it has no closed form, found by
+    scalar optimisation in double precision).
+    """
+
+    name: str = static()
+    dim: int = static()
+    maximum: float = static()
+    about: str = static(default="")
+    bumps: tuple[tuple[float, tuple[float, ...], float], ...] = static(default=())
+    power: tuple[float, float] | None = static(default=None)
+    slope: tuple[float, ...] | None = static(default=None)
+    cassini: tuple[float, float] | None = static(default=None)
+
+    def __call__(self, action: Array) -> Array:
+        if action.shape != (self.dim,):
+            raise SoftqError(
+                f"landscape '{self.name}' takes one action of shape ({self.dim},), got {action.shape}; "
+                "use jax.vmap for a batch."
+            )
+        value = jnp.zeros((), action.dtype)
+        for height, centre, width in self.bumps:
+            offset = action - jnp.asarray(centre, action.dtype)
+            value += height * jnp.exp(-jnp.sum(offset * offset) / (2 * width**2))
+        if self.power is not None:
+            scale, p = self.power
+            value -= scale * jnp.sum(jnp.abs(action) ** p)
+        if self.slope is not None:
+            value += jnp.dot(jnp.asarray(self.slope, action.dtype), action)
+        if self.cassini is not None:
+            scale, c = self.cassini
+            x2, y2 = action[0] ** 2, action[1] ** 2
+            value -= scale * ((x2 + y2) ** 2 - c**2 * (x2 - y2)) ** 2
+        return value
+
+
+def _bandit() -> Landscape:
+    """NC-LQL C.1: eight Gaussians of std 0.3, weights 2 and 1, on the circle of radius sqrt(2), maximum 1.
+
+    The paper gives no domain; [-2, 2]^2 is assumed and scaled to the box, so lengths here are half of the paper's.
+    """
+    normaliser = 2.00298495914615  # maximum of the unscaled sum, found by scalar optimisation on the x axis
+    angles = [math.pi / 4 * i for i in range(8)]
+    return Landscape(
+        "bandit",
+        2,
+        1.0,
+        "eight modes on a circle, four high and four low (NC-LQL C.1)",
+        bumps=tuple(
+            ((1 + (i + 1) % 2) / normaliser, (math.cos(t) / math.sqrt(2), math.sin(t) / math.sqrt(2)), 0.15)
+            for i, t in enumerate(angles)
+        ),
+    )
+
+
+_ALL = {
+    landscape.name: landscape
+    for landscape in (
+        Landscape("quad1", 1, 0.0, "a parabola, -a^2", power=(1.0, 2.0)),
+        Landscape("abs1", 1, 0.0, "a tent, -|a|", power=(1.0, 1.0)),
+        Landscape("quart1", 1, 0.0, "a flat top, -a^4", power=(1.0, 4.0)),
+        Landscape(
+            "spike1",
+            1,
+            1.03515196024766,
+            "a needle over a broad hump",
+            bumps=((1.0, (0.7,), 0.01), (0.8, (-0.3,), 0.4)),
+        ),
+        Landscape(
+            "twomode1",
+            1,
+            1.00000000000001,
+            "two hills, the right one a little higher",
+            bumps=((1.0, (0.6,), 0.15), (0.9, (-0.6,), 0.15)),
+        ),
+        Landscape(
+            "skew1",
+            1,
+            0.6,
+            "a slope that ends at a wall, with a hill on the way",
+            bumps=((0.7, (-0.4,), 0.15),),
+            slope=(0.6,),
+        ),
+        Landscape("quad2", 2, 0.0, "a bowl turned over, -|a|^2", power=(1.0, 2.0)),
+        Landscape("abs2", 2, 0.0, "a pyramid, -|x| - |y|", power=(1.0, 1.0)),
+        Landscape(
+            "twomode2",
+            2,
+            1.0000000000125,
+            "two hills on the diagonal",
+            bumps=((1.0, (0.5, 0.5), 0.2), (0.9, (-0.5, -0.5), 0.2)),
+        ),
+        Landscape("lemniscate", 2, 0.0, "a ridge in the shape of an eight (DDSQ Figure 2)", cassini=(1.0, 0.9)),
+        _bandit(),
+    )
+}
+
+
+def names() -> list[str]:
+    """The names that `get` knows."""
+    return list(_ALL)
+
+
+def get(name: str) -> Landscape:
+    """The landscape called `name`; raises `SoftqError` with the nearest name otherwise."""
+    if name not in _ALL:
+        raise SoftqError(f"unknown landscape '{name}'.{suggest(name, names())}")
+    return _ALL[name]
