@@ -1,0 +1,81 @@
+"""QGLG, the Q-gradient Langevin generator of DDSQ (Algorithm 1): SNIS start, several step schedules, one survivor.
+
+Every schedule starts from the same action and is driven by the same noise; the end point with the largest Q is
+returned. That choice is a maximisation, not a draw: on a parabola the output is about nine times colder than the
+temperature asked for. `select="random"` keeps one schedule at random instead.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from softq.errors import SoftqError, suggest
+from softq.samplers.boundary import reflect
+from softq.samplers.check import positive
+from softq.samplers.langevin import chain, softmax_score
+from softq.samplers.snis import candidates
+
+SELECT = ("argmax", "random")
+
+
+def linear_schedules(starts: Array, ends: Array, num_steps: int) -> Array:
+    """Step sizes `(S, num_steps)`: schedule i runs linearly from `starts[i]` to `ends[i]` (DDSQ Table 3, App. A)."""
+    positive("num_steps", num_steps)
+    return jnp.linspace(jnp.asarray(starts), jnp.asarray(ends), num_steps, axis=-1)
+
+
+def spread(values: Array) -> Array:
+    """The standard deviation of Q over uniform actions, by which DDSQ's lambda(s) scales (Section 5).
+
+    Deviation: floored at 1e-6, since a state in which all actions are equal would give 0 / 0.
+    """
+    return jnp.maximum(jnp.std(values), 1e-6)
+
+
+def qglg(
+    key: Array,
+    q: Callable[[Array], Array],
+    dim: int,
+    temperature: float | Array,
+    schedules: Array,
+    num_candidates: int = 100,
+    boundary: Callable[[Array], Array] = reflect,
+    select: Literal["argmax", "random"] = "argmax",
+    normalise: bool = False,
+    greedy: bool | Array = False,
+) -> Array:
+    """One action `(dim,)` by DDSQ Algorithm 1; `schedules` is `(S, T)` step sizes in absolute units, as printed.
+
+    `normalise` multiplies the temperature by the standard deviation of Q over the candidates (lambda(s), Section 5).
+    `greedy` is DDSQ's evaluation: start at the best candidate, no noise, best end point; the key then only draws the
+    candidates. It may be traced, so one program serves a mixture of both.
+    Raises `SoftqError` for a non-positive temperature, step or number of candidates, or an unknown `select`.
+    """
+    positive("temperature", temperature)
+    positive("schedules", schedules)
+    positive("num_candidates", num_candidates)
+    if select not in SELECT:
+        raise SoftqError(f"unknown select '{select}'.{suggest(select, SELECT)}")
+    draw, pick, drive, choose = jax.random.split(key, 4)
+
+    actions = candidates(draw, dim, num_candidates)  # line 1, Equation 4
+    values = jax.vmap(q)(actions)
+    if normalise:
+        temperature = temperature * spread(values)
+    sampled = jax.random.categorical(pick, values / temperature)
+    a0 = actions[jnp.where(greedy, jnp.argmax(values), sampled)]
+
+    noise = jax.random.normal(drive, (schedules.shape[1], dim))  # line 2
+    noise = jnp.where(greedy, 0.0, noise)
+
+    # Lines 3 to 6. Deviation: line 4 forgets to put every schedule back at a_0; the text means it.
+    score = softmax_score(q, temperature)
+    ends = jax.vmap(lambda steps: chain(score, a0, steps, noise, boundary))(schedules)
+
+    chosen = jnp.argmax(jax.vmap(q)(ends))  # line 7
+    if select == "random":
+        chosen = jnp.where(greedy, chosen, jax.random.randint(choose, (), 0, len(schedules)))
+    return ends[chosen]

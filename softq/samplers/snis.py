@@ -1,0 +1,37 @@
+"""Self-normalised importance sampling: draw candidates, keep one with probability proportional to its weight.
+
+DDSQ Section 4 and Theorem 2. The law of the survivor tends to the softmax as the number of candidates grows; at any
+finite number it is a known density, not the softmax.
+"""
+
+from collections.abc import Callable
+
+import jax
+from jax import Array
+
+from softq.samplers.check import positive
+
+
+def uniform(key: Array, dim: int) -> Array:
+    """One action, uniform on [-1, 1]^dim."""
+    return jax.random.uniform(key, (dim,), minval=-1.0, maxval=1.0)
+
+
+def candidates(key: Array, dim: int, num_candidates: int) -> Array:
+    """`(num_candidates, dim)` uniform actions on [-1, 1]^dim."""
+    return jax.random.uniform(key, (num_candidates, dim), minval=-1.0, maxval=1.0)
+
+
+def snis(
+    key: Array, q: Callable[[Array], Array], dim: int, temperature: float | Array, num_candidates: int = 100
+) -> Array:
+    """One action from about exp(Q / temperature): resample `num_candidates` uniform actions once.
+
+    `q` maps one action `(dim,)` to a scalar. With one candidate this is the uniform law.
+    Raises `SoftqError` if `num_candidates < 1` or a concrete `temperature` is not positive.
+    """
+    positive("num_candidates", num_candidates)
+    positive("temperature", temperature)
+    draw, pick = jax.random.split(key)
+    actions = candidates(draw, dim, num_candidates)
+    return actions[jax.random.categorical(pick, jax.vmap(q)(actions) / temperature)]
