@@ -1,0 +1,17 @@
+"""Learning algorithms, one file each, under one interface."""
+
+from softq.algorithms.base import Algorithm, Transition
+from softq.algorithms.ddsq import DDSQ
+from softq.errors import SoftqError, suggest
+
+ALGORITHMS: dict[str, type[Algorithm]] = {"ddsq": DDSQ}
+
+
+def get(name: str) -> type[Algorithm]:
+    """The algorithm class called `name`; raises `SoftqError` with the nearest name otherwise."""
+    if name not in ALGORITHMS:
+        raise SoftqError(f"unknown algorithm '{name}'.{suggest(name, ALGORITHMS)}")
+    return ALGORITHMS[name]
+
+
+__all__ = ["ALGORITHMS", "DDSQ", "Algorithm", "Transition", "get"]

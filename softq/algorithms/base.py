@@ -1,0 +1,64 @@
+"""What an algorithm is: how to start, how to act, how to learn. Three papers' worth of ideas fit in these names.
+
+Written for one observation and one action; `vmap` outside. `update` alone sees a batch.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from softq.pytree import pytree
+
+
+@pytree
+class Transition:
+    """One step of experience, or a batch of them with a leading axis.
+
+    `action` lies in [-1, 1]; `discount` is 0 where the episode truly ended and 1 otherwise, time limits included
+    (they bootstrap); `next_obs` is the true successor, never the observation after a reset.
+    """
+
+    obs: Array
+    action: Array
+    reward: Array
+    discount: Array
+    next_obs: Array
+
+
+class Algorithm:
+    """The interface. Subclasses are frozen pytrees of hyper-parameters, and final.
+
+    Keys are arguments, never part of the state; `state` holds networks, optimiser moments and learned temperatures.
+    """
+
+    def init(self, key: Array, obs: Array, action: Array) -> Any:
+        """A fresh state for observations `(obs_dim,)` and actions `(action_dim,)` of these shapes."""
+        raise NotImplementedError
+
+    def policy(self, state: Any, obs: Array, key: Array) -> Array:
+        """An action of the policy that the Bellman target uses."""
+        raise NotImplementedError
+
+    def explore(self, state: Any, obs: Array, key: Array) -> Array:
+        """The action that gathers data."""
+        return self.policy(state, obs, key)
+
+    def exploit(self, state: Any, obs: Array, key: Array) -> Array:
+        """The action whose return is reported."""
+        return self.policy(state, obs, key)
+
+    def update(self, state: Any, batch: Transition, key: Array) -> tuple[Any, dict[str, Array]]:
+        """One learning step on a batch; returns the new state and scalars for the log."""
+        raise NotImplementedError
+
+
+def polyak(rate: float | Array, online: Any, target: Any) -> Any:
+    """Move `target` towards `online` by `rate` (DDSQ Algorithm 2, line 9)."""
+    return jax.tree.map(lambda new, old: old + rate * (new - old), online, target)
+
+
+def copy(tree: Any) -> Any:
+    """Fresh buffers: a target that shares them with the online network could not be donated."""
+    return jax.tree.map(jnp.copy, tree)

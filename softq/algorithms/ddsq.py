@@ -1,0 +1,177 @@
+"""DDSQ, Deep Decoupled Softmax Q-learning: twin critics and a sampler, no actor.
+
+"Softmax for continuous actions: optimality, MCMC sampling, and actor-free control", Algorithms 1 and 2. The paper has
+no public code; where it contradicts itself the field below says what was chosen. Experiment settings (20 environments,
+warm-up of 2e5 transitions, batch 256, buffer 1e6) belong to the training loop: `softq.training.TrainConfig`.
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from softq.algorithms.base import Algorithm, Transition, copy, polyak
+from softq.networks import Critic
+from softq.pytree import pytree, replace, static
+from softq.samplers import candidates, linear_schedules, project, qglg, reflect, spread
+from softq.samplers.entropy import snis_entropy
+
+
+@pytree
+class DDSQState:
+    """All that learning changes."""
+
+    critic: Critic  # theta_1, theta_2
+    target: Critic  # their Polyak averages
+    optimiser: optax.OptState
+    log_scale: Array  # lambda_0 = temperature * exp(log_scale); 0 unless the temperature is tuned
+    entropy: Array  # last estimate of the policy's entropy over a batch, nats; log 2^d until there is one
+
+
+@pytree
+class DDSQ(Algorithm):
+    """Hyper-parameters of Tables 2 and 3, with their values. The temperature divides: pi ∝ exp(Q / lambda(s))."""
+
+    temperature: float = 0.05  # lambda_0 in lambda(s) = lambda_0 * std_a Q(s, a); Figure 4 has 0.15, Figure 5 0.01
+    explore_prob: float = 0.15  # p_e, share of behaviour actions drawn by QGLG; the rest is greedy (footnote 3)
+    discount: float = 0.99  # gamma
+    learning_rate: float = 2e-4  # eta, Adam
+    polyak: float = 0.005  # tau, after every update
+    reward_scale: float = 1.0
+    start_step: float = 1.0  # schedules start at logspace(log start_step, log end_step, num_schedules) ...
+    end_step: float = 1e-4  # ... and all end here, in absolute units as printed
+    target_entropy: float = -1.0  # per action dimension; matters only when the temperature is tuned
+    num_schedules: int = static(default=10)  # Table 3; Appendix A says that the main experiments used 4
+    num_steps: int = static(default=20)  # T
+    num_candidates: int = static(default=100)  # m of the SNIS start, reused for std_a Q, whose m is not stated
+    hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))
+    activation: str = static(default="mish")
+    normalise: bool = static(default=True)  # False: lambda(s) = lambda_0
+    boundary: Literal["reflect", "project"] = static(default="reflect")
+    select: Literal["argmax", "random"] = static(default="argmax")  # Algorithm 1, line 7
+    temperature_learning_rate: float = static(default=0.0)  # 0 as in the paper: lambda_0 stays where it is
+    temperature_space: Literal["log", "linear"] = static(default="log")
+    temperature_cycle: int = static(default=100)  # updates between two entropy estimates and temperature steps
+    num_entropy_samples: int = static(default=1000)
+    track_entropy: bool = static(default=False)  # estimate the entropy even if the temperature stays
+
+    def init(self, key: Array, obs: Array, action: Array) -> DDSQState:
+        """Fresh twins, and targets equal to them."""
+        critic = Critic.create(key, obs, action, self.hidden_sizes, self.activation)
+        uniform_entropy = critic.action_dim * jnp.log(2.0)
+        return DDSQState(critic, copy(critic), self.adam().init(critic.params), jnp.zeros(()), uniform_entropy)
+
+    def adam(self) -> optax.GradientTransformation:
+        return optax.adam(self.learning_rate)
+
+    def schedules(self) -> Array:
+        """Candidate step sizes, `(num_schedules, num_steps)` (Table 3)."""
+        starts = jnp.logspace(jnp.log10(self.start_step), jnp.log10(self.end_step), self.num_schedules)
+        return linear_schedules(starts, jnp.full(self.num_schedules, self.end_step), self.num_steps)
+
+    def lambda_0(self, state: DDSQState) -> Array:
+        """The temperature in force."""
+        return self.temperature * jnp.exp(state.log_scale)
+
+    # Acting (Algorithm 1)
+
+    def sample(
+        self, state: DDSQState, obs: Array, key: Array, temperature: float | Array, greedy: bool | Array
+    ) -> Array:
+        """QGLG on the smaller of the online twins, with lambda_0 = `temperature`."""
+        return qglg(
+            key,
+            state.critic.at(obs),
+            state.critic.action_dim,
+            temperature,
+            self.schedules(),
+            self.num_candidates,
+            boundary=reflect if self.boundary == "reflect" else project,
+            select=self.select,
+            normalise=self.normalise,
+            greedy=greedy,
+        )
+
+    def policy(self, state: DDSQState, obs: Array, key: Array) -> Array:
+        """The softmax policy as DDSQ samples it, also the target's action."""
+        return self.sample(state, obs, key, self.lambda_0(state), greedy=False)
+
+    def policy_at(self, state: DDSQState, obs: Array, key: Array, temperature: float | Array) -> Array:
+        """The same critic at another lambda_0: every temperature after one training (Figure 5)."""
+        return self.sample(state, obs, key, temperature, greedy=False)
+
+    def exploit(self, state: DDSQState, obs: Array, key: Array) -> Array:
+        """Deterministic evaluation: best candidate, no noise (Section 5). `key` is ignored: the paper fixes a seed."""
+        return self.sample(state, obs, jax.random.key(0), self.lambda_0(state), greedy=True)
+
+    def explore(self, state: DDSQState, obs: Array, key: Array) -> Array:
+        """The behaviour mixture: the sampler with probability p_e, else greedy; one coin per step and environment."""
+        draw, coin = jax.random.split(key)
+        greedy = ~jax.random.bernoulli(coin, self.explore_prob)
+        return self.sample(state, obs, draw, self.lambda_0(state), greedy)
+
+    def temperature_at(self, state: DDSQState, obs: Array, key: Array, num: int = 10_000) -> Array:
+        """lambda(s) with a large sample: what the sampler's temperature estimates from its candidates."""
+        q = state.critic.at(obs)
+        scale = spread(jax.vmap(q)(candidates(key, state.critic.action_dim, num))) if self.normalise else 1.0
+        return self.lambda_0(state) * scale
+
+    # Learning (Algorithm 2)
+
+    def targets(self, state: DDSQState, batch: Transition, key: Array) -> Array:
+        """r + gamma * min_j Q_target_j(s', a') with a' from the online critics, `(B,)`: no entropy term (lines 2, 6, 7).
+
+        Deviation: line 6 prints QGLG(s, ...); line 7 needs the action at s'.
+        """
+
+        def bootstrap(next_obs: Array, key: Array) -> Array:
+            return state.target.at(next_obs)(self.policy(state, next_obs, key))
+
+        values = jax.vmap(bootstrap)(batch.next_obs, jax.random.split(key, len(batch.reward)))
+        return self.reward_scale * batch.reward + self.discount * batch.discount * values
+
+    def update(self, state: DDSQState, batch: Transition, key: Array) -> tuple[DDSQState, dict[str, Array]]:
+        """Lines 6 to 9, then the optional temperature step."""
+        draw, estimate = jax.random.split(key)
+        targets = self.targets(state, batch, draw)
+
+        def loss(params: dict) -> tuple[Array, Array]:
+            values = jax.vmap(replace(state.critic, params=params))(batch.obs, batch.action)
+            return jnp.sum(jnp.mean((values - targets[:, None]) ** 2, axis=0)), values
+
+        (critic_loss, values), gradient = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
+        step, optimiser = self.adam().update(gradient, state.optimiser)
+        critic = replace(state.critic, params=optax.apply_updates(state.critic.params, step))
+        target = polyak(self.polyak, critic, state.target)
+        metrics = {"critic_loss": critic_loss, "q_mean": jnp.mean(values), "target_mean": jnp.mean(targets)}
+
+        log_scale, entropy = state.log_scale, state.entropy
+        if self.temperature_learning_rate > 0 or self.track_entropy:
+            count = optax.tree_utils.tree_get(optimiser, "count")
+            log_scale, entropy = jax.lax.cond(
+                count % self.temperature_cycle == 0,
+                lambda: self.tune(state, batch.obs, estimate),
+                lambda: (log_scale, entropy),
+            )
+            metrics |= {"entropy": entropy, "temperature": self.temperature * jnp.exp(log_scale)}
+        return DDSQState(critic, target, optimiser, log_scale, entropy), metrics
+
+    def tune(self, state: DDSQState, obs: Array, key: Array) -> tuple[Array, Array]:
+        """One temperature step on a batch of states (B.3.4): returns the new `log_scale` and the mean entropy."""
+
+        def estimate(obs: Array, key: Array) -> Array:
+            q = state.critic.at(obs)
+            values = jax.vmap(q)(candidates(key, state.critic.action_dim, self.num_entropy_samples))
+            scale = spread(values) if self.normalise else 1.0
+            return snis_entropy(values, state.critic.action_dim, self.lambda_0(state) * scale)
+
+        entropies = jax.vmap(estimate)(obs, jax.random.split(key, len(obs)))
+        error = jnp.mean(entropies) - self.target_entropy * state.critic.action_dim
+        step = -self.temperature_learning_rate * error / jnp.maximum(1.0, jnp.std(entropies))
+        if self.temperature_space == "linear":  # as printed: nothing keeps lambda_0 above 0, so it is floored
+            moved = jnp.maximum(self.lambda_0(state) + step, 1e-6)
+            return jnp.log(moved / self.temperature), jnp.mean(entropies)
+        # Deviation: the step is taken on log lambda_0, which stays positive.
+        return state.log_scale + step, jnp.mean(entropies)
