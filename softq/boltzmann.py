@@ -37,10 +37,14 @@ def evaluate(q: Callable, actions: np.ndarray) -> np.ndarray:
     with jax.enable_x64(True):
         values = np.asarray(jax.jit(jax.vmap(q))(jnp.asarray(actions, jnp.float64)), np.float64)
     if values.shape != (len(actions),):
-        raise SoftqError(f"the landscape returned shape {values.shape[1:]} for one action, expected a scalar.")
+        raise SoftqError(
+            f"the landscape returned shape {values.shape[1:]} for one action, expected a scalar."
+        )
     bad = ~np.isfinite(values)
     if bad.any():
-        raise SoftqError(f"the landscape is {values[bad][0]} at action {actions[bad][0].round(4).tolist()}; mend Q there.")
+        raise SoftqError(
+            f"the landscape is {values[bad][0]} at action {actions[bad][0].round(4).tolist()}; mend Q there."
+        )
     return values
 
 
@@ -72,7 +76,9 @@ class Boltzmann:
         self.maximum = float(getattr(q, "maximum", self.values.max()))
         self.gap = self.maximum - self.mean_value
         coarse, weights = nodes_and_weights(dim, max(1, panels // 2))
-        self.error = abs(self.log_partition - float(logsumexp(evaluate(q, coarse) / self.temperature, b=weights)))
+        self.error = abs(
+            self.log_partition - float(logsumexp(evaluate(q, coarse) / self.temperature, b=weights))
+        )
 
     def density(self, actions: np.ndarray) -> np.ndarray:
         """pi at each row of `actions` `(n, dim)`."""
@@ -107,7 +113,7 @@ class Boltzmann:
         return float(0.5 * np.sqrt(2 * p * (1 - p) / (np.pi * num)).sum())
 
     def sample(self, rng: np.random.Generator, num: int) -> np.ndarray:
-        """`num` draws `(num, dim)`: a node by its probability, then uniform in its own Voronoi width (about 2/panels/10)."""
+        """`num` draws `(num, dim)`: a quadrature node by its probability, then uniform in the node's own cell."""
         index = rng.choice(len(self.nodes), num, p=self.probabilities / self.probabilities.sum())
         line = np.unique(self.nodes[:, 0])
         edges = np.concatenate([[-1.0], (line[1:] + line[:-1]) / 2, [1.0]])

@@ -5,13 +5,16 @@ from collections.abc import Iterable
 
 
 class SoftqError(ValueError):
-    """Bad input or a run that cannot go on. The message is one line; the command line prints it and exits with 2."""
+    """Bad input or a run that cannot go on. The message is one line; the command line prints it and exits
+    with 2.
+    """
 
 
 def suggest(name: str, options: Iterable[str], limit: int = 12) -> str:
     """The end of an error message about an unknown `name`.
 
-    Returns " Did you mean 'x'?" when one of `options` is close, else " Known: a, b, c." (at most `limit` of them).
+    Returns " Did you mean 'x'?" when one of `options` is close, else " Known: a, b, c." (at most `limit` of
+    them).
     """
     options = sorted(map(str, options))
     folded = {option.lower(): option for option in options}

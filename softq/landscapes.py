@@ -113,7 +113,9 @@ _ALL = {
             "two hills on the diagonal",
             bumps=((1.0, (0.5, 0.5), 0.2), (0.9, (-0.5, -0.5), 0.2)),
         ),
-        Landscape("lemniscate", 2, 0.0, "a ridge in the shape of an eight (DDSQ Figure 2)", cassini=(1.0, 0.9)),
+        Landscape(
+            "lemniscate", 2, 0.0, "a ridge in the shape of an eight (DDSQ Figure 2)", cassini=(1.0, 0.9)
+        ),
         _bandit(),
     )
 }

@@ -7,6 +7,7 @@ exponential for its value and its slope together.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import flax.linen as nn
 import jax
@@ -66,7 +67,7 @@ class QNetwork(nn.Module):
         widths = self.hidden_sizes
         self.state_part = dense(widths[0], self.fan_in)
         self.action_part = dense(widths[0], self.fan_in, bias=False)
-        self.hidden = [dense(width, before) for before, width in zip(widths, widths[1:], strict=False)]
+        self.hidden = [dense(width, before) for before, width in pairwise(widths)]
         self.out = dense(1, widths[-1])
 
     def encode(self, obs: Array) -> Array:
@@ -111,7 +112,9 @@ class Critic:
         if activation not in ACTIVATIONS:
             raise SoftqError(f"unknown activation '{activation}'.{suggest(activation, list(ACTIVATIONS))}")
         if not hidden_sizes or min(hidden_sizes) < 1:
-            raise SoftqError(f"hidden_sizes must be positive widths, got {hidden_sizes}; for example 256 256 256.")
+            raise SoftqError(
+                f"hidden_sizes must be positive widths, got {hidden_sizes}; for example 256 256 256."
+            )
         (obs_dim,), (action_dim,) = obs.shape, action.shape
         critic = cls({}, obs_dim, action_dim, tuple(hidden_sizes), activation)
         zeros = jnp.zeros(obs_dim), jnp.zeros(action_dim)

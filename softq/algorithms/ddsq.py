@@ -34,8 +34,12 @@ class DDSQState:
 class DDSQ(Algorithm):
     """Hyper-parameters of Tables 2 and 3, with their values. The temperature divides: pi ∝ exp(Q / lambda(s))."""
 
-    temperature: float = 0.05  # lambda_0 in lambda(s) = lambda_0 * std_a Q(s, a); Figure 4 has 0.15, Figure 5 0.01
-    explore_prob: float = 0.15  # p_e, share of behaviour actions drawn by QGLG; the rest is greedy (footnote 3)
+    temperature: float = (
+        0.05  # lambda_0 in lambda(s) = lambda_0 * std_a Q(s, a); Figure 4 has 0.15, Figure 5 0.01
+    )
+    explore_prob: float = (
+        0.15  # p_e, share of behaviour actions drawn by QGLG; the rest is greedy (footnote 3)
+    )
     discount: float = 0.99  # gamma
     learning_rate: float = 2e-4  # eta, Adam
     polyak: float = 0.005  # tau, after every update
@@ -45,7 +49,9 @@ class DDSQ(Algorithm):
     target_entropy: float = -1.0  # per action dimension; matters only when the temperature is tuned
     num_schedules: int = static(default=10)  # Table 3; Appendix A says that the main experiments used 4
     num_steps: int = static(default=20)  # T
-    num_candidates: int = static(default=100)  # m of the SNIS start, reused for std_a Q, whose m is not stated
+    num_candidates: int = static(
+        default=100
+    )  # m of the SNIS start, reused for std_a Q, whose m is not stated
     hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))
     activation: str = static(default="mish")
     normalise: bool = static(default=True)  # False: lambda(s) = lambda_0
@@ -53,7 +59,9 @@ class DDSQ(Algorithm):
     select: Literal["argmax", "random"] = static(default="argmax")  # Algorithm 1, line 7
     temperature_learning_rate: float = static(default=0.0)  # 0 as in the paper: lambda_0 stays where it is
     temperature_space: Literal["log", "linear"] = static(default="log")
-    temperature_cycle: int = static(default=100)  # updates between two entropy estimates and temperature steps
+    temperature_cycle: int = static(
+        default=100
+    )  # updates between two entropy estimates and temperature steps
     num_entropy_samples: int = static(default=1000)
     track_entropy: bool = static(default=False)  # estimate the entropy even if the temperature stays
 
@@ -61,7 +69,9 @@ class DDSQ(Algorithm):
         """Fresh twins, and targets equal to them."""
         critic = Critic.create(key, obs, action, self.hidden_sizes, self.activation)
         uniform_entropy = critic.action_dim * jnp.log(2.0)
-        return DDSQState(critic, copy(critic), self.adam().init(critic.params), jnp.zeros(()), uniform_entropy)
+        return DDSQState(
+            critic, copy(critic), self.adam().init(critic.params), jnp.zeros(()), uniform_entropy
+        )
 
     def adam(self) -> optax.GradientTransformation:
         return optax.adam(self.learning_rate)
@@ -121,7 +131,7 @@ class DDSQ(Algorithm):
     # Learning (Algorithm 2)
 
     def targets(self, state: DDSQState, batch: Transition, key: Array) -> Array:
-        """r + gamma * min_j Q_target_j(s', a') with a' from the online critics, `(B,)`: no entropy term (lines 2, 6, 7).
+        """r + gamma * min_j Q_target_j(s', a'), a' from the online critics, `(B,)`; no entropy term (lines 2, 6, 7).
 
         Deviation: line 6 prints QGLG(s, ...); line 7 needs the action at s'.
         """

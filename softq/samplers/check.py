@@ -13,7 +13,9 @@ def positive(name: str, value: object) -> None:
     values = np.asarray(value)
     bad = ~(np.isfinite(values) & (values > 0))
     if bad.any():
-        raise SoftqError(f"{name} must be positive and finite, got {values[bad].flat[0]:g}; choose a value above 0.")
+        raise SoftqError(
+            f"{name} must be positive and finite, got {values[bad].flat[0]:g}; choose a value above 0."
+        )
 
 
 def inside_box(name: str, value: object) -> None:
@@ -23,4 +25,6 @@ def inside_box(name: str, value: object) -> None:
     values = np.asarray(value)
     bad = ~(np.abs(values) <= 1)
     if bad.any():
-        raise SoftqError(f"{name} must lie in the box [-1, 1], got {values[bad].flat[0]:g}; clip or rescale it.")
+        raise SoftqError(
+            f"{name} must lie in the box [-1, 1], got {values[bad].flat[0]:g}; clip or rescale it."
+        )
