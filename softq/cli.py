@@ -1,0 +1,181 @@
+"""The `softq` command. Bad input is one line on stderr and exit code 2; nothing is imported before it is
+needed.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from softq import __version__
+from softq.errors import SoftqError, suggest
+from softq.options import Parser, add_fields, fields_from
+
+USAGE = """usage: softq COMMAND [options]
+
+Softmax policies on continuous actions: train, evaluate, measure.
+
+  softq list                                        algorithms, landscapes, environments
+  softq train ALGORITHM --env ID [options]          train; `softq train ALGORITHM --help` lists every knob
+  softq train --resume DIR                          continue an interrupted run exactly
+  softq evaluate DIR [--temperature X]              play episodes with a trained run
+  softq export DIR ... --out FILE.csv               learning curves as one tidy table
+  softq bench sampler | update ALGORITHM | loop     measured time against bare matrix products
+
+  softq --version
+"""
+INTERRUPTED = 130  # what shells report after Ctrl-C
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 2 for bad input, 130 after Ctrl-C."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        return dispatch(argv)
+    except SoftqError as error:
+        print(f"softq: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("softq: interrupted; a run is kept up to its last checkpoint.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0
+    if argv[0] == "--version":
+        print(f"softq {__version__}")
+        return 0
+    if argv[0] not in COMMANDS:
+        raise SoftqError(f"unknown command {argv[0]!r}.{suggest(argv[0], COMMANDS)}")
+    try:
+        return COMMANDS[argv[0]](argv[1:])
+    except SystemExit as exit:  # argparse leaves this way after --help
+        return int(exit.code or 0)
+
+
+def list_command(argv: list[str]) -> int:
+    """`softq list`."""
+    Parser(prog="softq list", description="Show algorithms, landscapes and environments.").parse(argv)
+    import gymnasium
+
+    from softq import landscapes
+    from softq.algorithms import ALGORITHMS
+    from softq.envs import JAX_ENVS
+
+    mujoco = [name for name, spec in gymnasium.registry.items() if "mujoco" in str(spec.entry_point)]
+    print("algorithms")
+    for name, cls in ALGORITHMS.items():
+        print(f"  {name:8} {(sys.modules[cls.__module__].__doc__ or '').splitlines()[0]}")
+    print("landscapes\n  " + " ".join(landscapes.names()))
+    print("environments in JAX\n  " + " ".join(JAX_ENVS))
+    print("environments of Gymnasium (any id with bounded continuous actions), for example")
+    print("  Pendulum-v1 " + " ".join(sorted(name for name in mujoco if name.endswith("-v5"))))
+    return 0
+
+
+def train_command(argv: list[str]) -> int:
+    """`softq train`."""
+    from softq.algorithms import get
+    from softq.training import PRESETS, TrainConfig, resume, train
+    from softq.training.runs import default_folder
+
+    named = bool(argv) and not argv[0].startswith("-")
+    parser = Parser(
+        prog=f"softq train {argv[0] if named else 'ALGORITHM'}",
+        description="Train an algorithm. Ctrl-C leaves a run that --resume continues exactly.",
+    )
+    parser.add_argument("--resume", metavar="DIR", help="continue the run in DIR; takes no other option")
+    parser.add_argument("--out", metavar="DIR", help="a new run directory [runs/ALGORITHM-ENV-DATE]")
+    parser.add_argument("--preset", choices=PRESETS, default="paper", help="where defaults come from [paper]")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    add_fields(parser, TrainConfig, "training", leave_out=("algorithm",))
+    if named:
+        algorithm = get(argv[0])
+        add_fields(parser, algorithm, f"hyper-parameters of {argv[0]}")
+    options = vars(parser.parse(argv[1:] if named else argv))
+    if options["resume"]:
+        extra = sorted(set(options) - {"resume", "out", "preset", "no_progress"})
+        if named or extra or options["out"]:
+            raise SoftqError("--resume DIR takes its settings from DIR; give no other option with it.")
+        return report(resume(options["resume"], not options["no_progress"]))
+    if not named:
+        raise SoftqError("name the algorithm first: softq train ALGORITHM --env ID (see `softq list`).")
+    given = PRESETS[options["preset"]] | options
+    if "env" not in given:
+        raise SoftqError(
+            f"name an environment: softq train {argv[0]} --env InvertedPendulum-v5 (see `softq list`)."
+        )
+    config = TrainConfig(**fields_from(given, TrainConfig) | {"algorithm": argv[0]})
+    folder = Path(options["out"] or default_folder(config))
+    algo = algorithm(**fields_from(given, algorithm))
+    return report(train(algo, config.env, config, out=folder, progress=not options["no_progress"]))
+
+
+def report(run: "Run") -> int:  # noqa: F821 - a type that is imported with training only
+    """The last line of a training, and its exit code."""
+    if not run.finished:
+        print(f"softq: stopped; continue with: softq train --resume {run.folder}", file=sys.stderr)
+        return INTERRUPTED
+    last = run.curve[run.curve["kind"] == "eval"].tail(run.config.seeds)
+    for row in last.to_dict("records"):
+        print(
+            f"seed {row['seed']}: return {row['return']:.1f} ± {row['std']:.1f} over "
+            f"{int(row['episodes'])} episodes"
+            f" after {row['updates']} updates, {row['env_steps']} steps"
+        )
+    print(f"finished: {run.folder}")
+    return 0
+
+
+def evaluate_command(argv: list[str]) -> int:
+    """`softq evaluate`."""
+    from softq.training.results import evaluate_run
+
+    parser = Parser(prog="softq evaluate", description="Play episodes with the newest checkpoint of a run.")
+    parser.add_argument("folder", metavar="DIR")
+    parser.add_argument("--episodes", type=int, default=20, metavar="N", help="per seed [20]")
+    parser.add_argument(
+        "--temperature", type=float, metavar="X", help="sample the policy at this temperature"
+    )
+    parser.add_argument(
+        "--policy",
+        choices=("exploit", "policy"),
+        help="reported action or a sample [exploit; policy with --temperature]",
+    )
+    options = parser.parse(argv)
+    method = options.policy or ("exploit" if options.temperature is None else "policy")
+    table = evaluate_run(options.folder, options.episodes, method, options.temperature)
+    print(table.to_string(index=False))
+    return 0
+
+
+def export_command(argv: list[str]) -> int:
+    """`softq export`."""
+    from softq.training.results import export
+
+    parser = Parser(
+        prog="softq export", description="Write the learning curves of runs as one tidy CSV file."
+    )
+    parser.add_argument("folders", nargs="+", metavar="DIR")
+    parser.add_argument("--out", required=True, metavar="FILE.csv")
+    options = parser.parse(argv)
+    rows = export(options.folders, options.out)
+    print(f"{options.out}: {rows} rows from {len(options.folders)} runs")
+    return 0
+
+
+def bench_command(argv: list[str]) -> int:
+    """`softq bench`."""
+    from softq.bench import command
+
+    return command(argv)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "list": list_command,
+    "train": train_command,
+    "evaluate": evaluate_command,
+    "export": export_command,
+    "bench": bench_command,
+}

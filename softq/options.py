@@ -1,0 +1,74 @@
+"""Command-line options made from dataclasses: name, type, default and help all come from the field itself."""
+
+import argparse
+import dataclasses
+import inspect
+import re
+import typing
+from typing import Any, NoReturn
+
+from softq.errors import SoftqError, suggest
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser whose errors are `SoftqError`, with the nearest option for an unknown one."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        name = self.prog.split(" {")[0]
+        raise SoftqError(f"{message}; see `{name} --help`.")
+
+    def parse(self, argv: list[str]) -> argparse.Namespace:
+        """Parse all of `argv`; raises `SoftqError` for anything that is unknown."""
+        known, rest = self.parse_known_args(argv)
+        if rest:
+            word = rest[0].split("=")[0]
+            options = [option for option in self._option_string_actions if option.startswith("--")]
+            hint = suggest(word, options) if word.startswith("-") else f" See `{self.prog} --help`."
+            raise SoftqError(f"unknown option {word!r}.{hint}")
+        return known
+
+
+def integer(text: str) -> int:
+    """An integer, also written 1e6 or 1_000_000."""
+    number = float(text)
+    if number != int(number):
+        raise ValueError(text)
+    return int(number)
+
+
+def notes(cls: type) -> dict[str, str]:
+    """The comment behind each field in the source of the dataclass `cls`."""
+    lines = inspect.getsource(cls).splitlines()
+    found = (re.match(r"\s+(\w+): .*?\s#\s*(.+)", line) for line in lines)
+    return {match[1]: match[2].strip(". ").replace("%", "%%") for match in found if match}
+
+
+def add_fields(parser: Parser, cls: type, title: str, leave_out: tuple[str, ...] = ()) -> None:
+    """One option for each field of the dataclass `cls`. Options that are not given stay out of the result."""
+    group, hints, comments = parser.add_argument_group(title), typing.get_type_hints(cls), notes(cls)
+    for field in dataclasses.fields(cls):
+        if field.name in leave_out:
+            continue
+        kind, default = hints[field.name], field.default
+        shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
+        comment = comments.get(field.name, "")
+        more: dict[str, Any] = {"help": f"{comment} [{shown}]".strip(), "default": argparse.SUPPRESS}
+        if kind is bool:
+            more["action"] = argparse.BooleanOptionalAction
+        elif typing.get_origin(kind) is tuple:
+            more |= {"nargs": "+", "type": integer, "metavar": "N"}
+        elif typing.get_origin(kind) is typing.Literal:
+            more["choices"] = typing.get_args(kind)
+        else:
+            more["type"] = {int: integer, float: float}.get(kind, str)
+            more["metavar"] = {int: "N", float: "X"}.get(kind, "NAME")
+        group.add_argument(f"--{field.name.replace('_', '-')}", dest=field.name, **more)
+
+
+def fields_from(given: dict[str, Any], cls: type) -> dict[str, Any]:
+    """The part of `given` that are fields of `cls`; lists become tuples."""
+    names = {field.name for field in dataclasses.fields(cls)}
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k in names}

@@ -1,0 +1,134 @@
+"""Bare matrix products: the yardstick of `softq bench`.
+
+A program of products is a tuple of `Dot` and `Loop`. For the samplers it is written down here from the
+mathematics, so that needless work in our code cannot hide in the yardstick; for an algorithm's update it is
+read off the program itself. Each product waits for the one before it, as in the real chain, and none can be
+optimised away.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One product: shapes, and the dimension numbers of `jax.lax.dot_general`."""
+
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    dims: tuple
+
+    @property
+    def flops(self) -> float:
+        (_, contracted), (_, batch) = self.dims
+        free = [n for i, n in enumerate(self.right) if i not in (*contracted, *batch)]
+        return 2.0 * np.prod(self.left) * np.prod(free)
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A program repeated `length` times."""
+
+    length: int
+    body: tuple
+
+
+Program = tuple["Dot | Loop", ...]
+
+
+def flops(program: Program) -> float:
+    """Floating-point operations of a program of products."""
+    return sum(x.flops if isinstance(x, Dot) else x.length * flops(x.body) for x in program)
+
+
+def twins(rows: int, fan_in: int, fan_out: int) -> Dot:
+    """Both twins' `(rows, fan_in) @ (fan_in, fan_out)` as one batched product."""
+    return Dot((2, rows, fan_in), (2, fan_in, fan_out), (((2,), (1,)), ((0,), (0,))))
+
+
+def forward(rows: int, dim: int, hidden: tuple[int, ...]) -> Program:
+    """Values of both twins at `rows` actions; the state part is not in it."""
+    sizes = (dim, *hidden, 1)
+    return tuple(twins(rows, a, b) for a, b in pairwise(sizes))
+
+
+def gradient(rows: int, dim: int, hidden: tuple[int, ...]) -> Program:
+    """Values and action gradients: back through all layers but the last, whose slope is its weights."""
+    sizes = (dim, *hidden)
+    back = (twins(rows, b, a) for a, b in pairwise(sizes))
+    return forward(rows, dim, hidden) + tuple(back)[::-1]
+
+
+def langevin_products(batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], steps: int) -> Program:
+    """A Langevin chain for each of `batch` states: the state part once, a gradient per step."""
+    return (twins(batch, obs_dim, hidden[0]), Loop(steps, gradient(batch, dim, hidden)))
+
+
+def qglg_products(
+    batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], steps: int, schedules: int, candidates: int
+) -> Program:
+    """QGLG: the candidates' values, one chain per schedule, the end points' values."""
+    start = twins(batch, obs_dim, hidden[0]), *forward(batch * candidates, dim, hidden)
+    chains = Loop(steps, gradient(batch * schedules, dim, hidden))
+    return (*start, chains, *forward(batch * schedules, dim, hidden))
+
+
+def products_of(function: Callable, *args: Any) -> Program:
+    """The products that `function(*args)` makes, read off its program."""
+
+    def is_program(x: Any) -> bool:
+        return hasattr(x, "eqns") or hasattr(x, "jaxpr")
+
+    def walk(jaxpr: Any) -> Program:
+        found: list[Dot | Loop] = []
+        for equation in jaxpr.eqns:
+            if equation.primitive.name == "dot_general":
+                left, right = (tuple(x.aval.shape) for x in equation.invars)
+                found.append(Dot(left, right, equation.params["dimension_numbers"]))
+            parameters = jax.tree.leaves(list(equation.params.values()), is_leaf=is_program)
+            inner = [walk(getattr(x, "jaxpr", x)) for x in parameters if is_program(x)]
+            body = tuple(x for program in inner for x in program)
+            repeated = equation.primitive.name == "scan" and body
+            found.extend((Loop(equation.params["length"], body),) if repeated else body)
+        return tuple(found)
+
+    return walk(jax.make_jaxpr(function)(*args).jaxpr)
+
+
+def bare(program: Program) -> tuple[Callable, Any]:
+    """A jitted function that makes these products, and its arguments."""
+    rng = np.random.default_rng(0)
+
+    def buffers(program: Program) -> list:
+        def draw(shape: tuple[int, ...]) -> Array:
+            return jnp.asarray(rng.normal(size=shape) / np.sqrt(shape[-1]), jnp.float32)
+
+        return [(draw(x.left), draw(x.right)) if isinstance(x, Dot) else buffers(x.body) for x in program]
+
+    def run(program: Program, data: list, link: Array) -> tuple[list, Array]:
+        after = []
+        for x, held in zip(program, data, strict=True):
+            if isinstance(x, Dot):
+                # one number from the product before: the order is kept, and nothing can leave a loop
+                left = jax.lax.dynamic_update_slice(
+                    held[0], link.reshape((1,) * held[0].ndim), (0,) * held[0].ndim
+                )
+                out = jax.lax.optimization_barrier(jax.lax.dot_general(left, held[1], x.dims))
+                link, held = 1e-3 * out.ravel()[0], (left, held[1])
+            else:
+
+                def step(carry: tuple, _: None, body: Program = x.body) -> tuple:
+                    return run(body, *carry), None
+
+                (held, link), _ = jax.lax.scan(step, (held, link), length=x.length)
+            after.append(held)
+        return after, link
+
+    return jax.jit(lambda data, link: run(program, data, link)[1]), (buffers(program), jnp.zeros(()))

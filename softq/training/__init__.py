@@ -1,0 +1,22 @@
+"""Training: replay, loops, evaluation, run directories, checkpoints."""
+
+from softq.training.config import PRESETS, TrainConfig
+from softq.training.evaluate import Evaluator
+from softq.training.replay import Replay
+from softq.training.results import curves, evaluate_run, export, load, load_all
+from softq.training.start import Run, resume, train
+
+__all__ = [
+    "PRESETS",
+    "Evaluator",
+    "Replay",
+    "Run",
+    "TrainConfig",
+    "curves",
+    "evaluate_run",
+    "export",
+    "load",
+    "load_all",
+    "resume",
+    "train",
+]

@@ -1,0 +1,92 @@
+"""What a training run is, apart from the algorithm's own hyper-parameters."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from softq.algorithms import Algorithm
+from softq.errors import SoftqError
+
+# hyper-parameters of a run that a laptop finishes in minutes; names of TrainConfig and of the algorithm
+# together
+SMALL = {
+    "num_envs": 4,
+    "warmup": 1000,
+    "iterations": 20_000,
+    "buffer_size": 100_000,
+    "eval_every": 2000,
+    "log_every": 500,
+    "checkpoint_every": 5000,
+    "hidden_sizes": (64, 64),
+    "num_candidates": 32,
+    "num_schedules": 4,
+    "num_steps": 8,
+    "learning_rate": 1e-3,
+}
+# what hyper-parameters of these names can be, in every algorithm; counts (num_...) are at least one
+POSITIVE = {"temperature", "learning_rate", "start_step", "end_step"}
+SHARES = {"discount", "polyak", "explore_prob"}
+PRESETS = {"paper": {}, "small": SMALL}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One iteration is one step of all environments and one update. Defaults are DDSQ's Table 2."""
+
+    env: str = "MultiGoal"  # environment id; `softq list` shows some
+    algorithm: str = "ddsq"  # name of the algorithm
+    seeds: int = 1  # how many training seeds, learned side by side
+    seed: int = 0  # the first of them; the others follow
+    num_envs: int = 20  # environments per seed, stepped together
+    iterations: int = 1_500_000  # updates, each with one step of all environments
+    warmup: int = 200_000  # transitions per seed from uniform random actions before the first update
+    batch_size: int = 256  # transitions per update
+    buffer_size: int = 1_000_000  # transitions that the replay keeps per seed
+    eval_every: int = 10_000  # updates between evaluations; there is always one at the end
+    eval_episodes: int = 20  # episodes per evaluation and seed
+    log_every: int = 1000  # iterations between rows of the log
+    checkpoint_every: int = 10_000  # iterations between checkpoints; Ctrl-C always writes one
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, least = (
+                getattr(self, field.name),
+                0 if field.name in ("seed", "iterations", "warmup") else 1,
+            )
+            if field.type is int and value < least:
+                raise SoftqError(f"{field.name} is {value}; it must be at least {least}.")
+        if self.buffer_size < self.num_envs:
+            raise SoftqError(
+                f"buffer_size {self.buffer_size} is smaller than num_envs {self.num_envs}; raise buffer_size."
+            )
+
+    @property
+    def seed_list(self) -> list[int]:
+        return [self.seed + i for i in range(self.seeds)]
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps of the whole vector before the first update; at least one, to have something to sample."""
+        return max(1, math.ceil(self.warmup / self.num_envs))
+
+    @property
+    def total_steps(self) -> int:
+        return self.warmup_steps + self.iterations
+
+    @property
+    def capacity(self) -> int:
+        """Rows of the replay: no more than the run will ever fill."""
+        return max(self.num_envs, min(self.buffer_size, self.total_steps * self.num_envs))
+
+
+def check_hyperparameters(algo: Algorithm) -> None:
+    """`SoftqError` for a value that no algorithm can use; compiled programs cannot check their arguments."""
+    for name, value in ((field.name, getattr(algo, field.name)) for field in dataclasses.fields(algo)):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise SoftqError(f"{name} is {value}; it must be finite.")
+        if name in POSITIVE and not value > 0:
+            raise SoftqError(f"{name} is {value}; it must be positive.")
+        if name in SHARES and not 0 <= value <= 1:
+            raise SoftqError(f"{name} is {value}; it must lie between 0 and 1.")
+        if name.startswith("num_") and value < 1:
+            raise SoftqError(f"{name} is {value}; it must be at least 1.")

@@ -1,0 +1,74 @@
+"""Returns of whole episodes: `exploit` (the reported score) or `policy`, in fixed environments."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from softq.algorithms.base import Algorithm
+from softq.envs import is_jax, make
+from softq.errors import SoftqError
+
+METHODS = ("exploit", "policy")
+EVALUATION = 1_000_000  # added to a training seed, so that no evaluation episode was ever trained on
+NO_LIMIT = 10_000  # steps, where an environment has no time limit of its own
+
+
+class Evaluator:
+    """Plays `episodes` episodes per training seed, all in one vector, with the same starts every time."""
+
+    def __init__(self, env_id: str, seeds: list[int], episodes: int, method: str = "exploit"):
+        if method not in METHODS:
+            raise SoftqError(f"unknown evaluation policy {method!r}; choose {' or '.join(METHODS)}.")
+        self.seeds, self.episodes, self.method = seeds, episodes, method
+        self.keys = jax.vmap(jax.random.key)(np.array(seeds) + EVALUATION)
+        self.on_device = is_jax(env_id)
+        self.env = make(env_id, episodes, [EVALUATION + seed for seed in seeds])
+        self.max_steps = self.env.max_steps or NO_LIMIT
+        self._act = jax.jit(jax.vmap(self._actions, (None, 0, 0, 0, None)))
+        self._play = jax.jit(jax.vmap(self._rollout, (None, 0, 0)))
+
+    def __call__(self, algo: Algorithm, states: Any, stop: Callable[[], bool] = bool) -> np.ndarray | None:
+        """Returns `(seeds, episodes)` of the stacked `states`; None when `stop()` before the last episode
+        ends.
+        """
+        if self.on_device:
+            return np.asarray(self._play(algo, states, self.keys))
+        shape = (len(self.seeds), self.episodes)
+        obs, returns, alive = self.env.reset(), np.zeros(shape), np.ones(shape, bool)
+        for t in range(self.max_steps):
+            action = self._act(algo, states, obs.reshape(*shape, -1), self.keys, t)
+            obs, reward, *ends = self.env.step(np.asarray(action).reshape(-1, self.env.action_dim))
+            returns += alive * reward.reshape(shape)
+            done = np.logical_or(*ends)
+            alive &= ~done.reshape(shape)
+            if not alive.any():
+                break
+            if stop():
+                return None
+            if done.any():  # Gymnasium insists, also where the episode's return is already counted
+                obs = self.env.reset(done)
+        return returns
+
+    def _actions(self, algo: Algorithm, state: Any, obs: Array, key: Array, t: Array) -> Array:
+        """One seed's actions for all its episodes."""
+        keys = jax.random.split(jax.random.fold_in(key, t), self.episodes)
+        return jax.vmap(partial(getattr(algo, self.method), state))(obs, keys)
+
+    def _rollout(self, algo: Algorithm, state: Any, key: Array) -> Array:
+        """One seed's returns `(episodes,)` in a JAX environment."""
+
+        def step(t: Array, carry: tuple) -> tuple:
+            env, obs, returns, alive = carry
+            action = self._actions(algo, state, obs, key, t)
+            keys = jax.random.split(jax.random.fold_in(key, self.max_steps + t), self.episodes)
+            env, obs, reward, terminated, truncated = jax.vmap(self.env.step)(env, action, keys)
+            return env, obs, returns + alive * reward, alive & ~(terminated | truncated)
+
+        env, obs = jax.vmap(self.env.reset)(jax.random.split(key, self.episodes))
+        start = env, obs, jnp.zeros(self.episodes), jnp.ones(self.episodes, bool)
+        return jax.lax.fori_loop(0, self.max_steps, step, start)[2]

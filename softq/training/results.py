@@ -1,0 +1,102 @@
+"""Reading runs back: their learner, their curves, their score at any temperature."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pandas as pd
+
+from softq.algorithms import Algorithm
+from softq.errors import SoftqError
+from softq.pytree import replace
+from softq.training.checkpoint import Checkpoints
+from softq.training.config import TrainConfig
+from softq.training.evaluate import Evaluator
+from softq.training.runs import RunDirectory, read_log, tidy
+
+KINDS = {"train": "training", "eval": "evaluation"}
+
+
+def load_all(run_dir: Path | str) -> tuple[Algorithm, Any, TrainConfig]:
+    """`(algo, states, config)` of a run's newest checkpoint; `states` has a leading axis over seeds."""
+    run = RunDirectory(run_dir)
+    algo, config, dims = run.config()
+    folder = run.folder / "checkpoints"
+    if not folder.is_dir():
+        raise SoftqError(
+            f"{run.folder} has no checkpoint yet; continue it with softq train --resume {run.folder}."
+        )
+    keys = jax.vmap(jax.random.key)(jnp.arange(config.seeds))
+    blank = jnp.zeros(dims["obs_dim"]), jnp.zeros(dims["action_dim"])
+    template = jax.eval_shape(jax.vmap(lambda key: algo.init(key, *blank)), keys)
+    (states,) = Checkpoints(folder).restore(learner=template)
+    return algo, jax.tree.map(jnp.array, states), config
+
+
+def load(run_dir: Path | str, index: int = 0) -> tuple[Algorithm, Any, TrainConfig]:
+    """`(algo, state, config)` of a run's newest checkpoint, the state of its `index`-th seed.
+
+    Raises `SoftqError` when the directory is no run, or its checkpoint is missing or unreadable.
+    """
+    algo, states, config = load_all(run_dir)
+    if not 0 <= index < config.seeds:
+        raise SoftqError(f"{run_dir} has {config.seeds} seeds; index {index} must be less.")
+    return algo, jax.tree.map(lambda x: x[index], states), config
+
+
+def curves(run_dirs: Path | str | Iterable[Path | str]) -> pd.DataFrame:
+    """The logs of one run or several as a tidy table: a row per run, seed, kind and moment."""
+    folders = [run_dirs] if isinstance(run_dirs, str | Path) else list(run_dirs)
+    tables = []
+    for folder in folders:
+        _, config, _ = RunDirectory(folder).config()
+        tables.append(tidy(read_log(folder), config).assign(run=str(folder)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def evaluate_run(
+    run_dir: Path | str, episodes: int = 20, method: str = "exploit", temperature: float | None = None
+) -> pd.DataFrame:
+    """Play `episodes` episodes for each seed with `exploit` or `policy`, perhaps at another temperature.
+
+    Returns a row per seed and one for all: `seed, policy, temperature, return, std, episodes`.
+    """
+    algo, states, config = load_all(run_dir)
+    if episodes < 1:
+        raise SoftqError(f"episodes is {episodes}; it must be at least 1.")
+    if temperature is not None:
+        if not temperature > 0 or temperature == float("inf"):
+            raise SoftqError(f"temperature is {temperature}; it must be positive and finite.")
+        if not hasattr(algo, "temperature"):
+            raise SoftqError(f"{config.algorithm} has no temperature; leave --temperature out.")
+        algo = replace(algo, temperature=temperature)
+    returns = Evaluator(config.env, config.seed_list, episodes, method)(algo, states)
+    used = getattr(algo, "temperature", None)
+    rows = [(seed, x.mean(), x.std(), x.size) for seed, x in zip(config.seed_list, returns, strict=True)]
+    rows.append(("all", returns.mean(), returns.std(), returns.size))
+    table = pd.DataFrame(rows, columns=["seed", "return", "std", "episodes"])
+    table.insert(1, "policy", method)
+    table.insert(2, "temperature", used)
+    return table
+
+
+def export(run_dirs: Iterable[Path | str], out: Path | str) -> int:
+    """Write the curves of runs to `out` (CSV), with what they depend on; returns the number of rows."""
+    parts = []
+    for folder in run_dirs:
+        versions = RunDirectory(folder).read("versions.json")
+        table = curves(folder).dropna(subset="return")
+        table["kind"] = table["kind"].map(KINDS)
+        keep = ["algorithm", "env", "seed", "updates", "env_steps", "return", "std", "episodes", "kind"]
+        packages = ("softq", "jax", "gymnasium", "mujoco")
+        table = table[keep].assign(device=versions["device"])
+        parts.append(table.assign(versions=" ".join(f"{name}={versions[name]}" for name in packages)))
+    table = pd.concat(parts, ignore_index=True)
+    path = Path(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    table.to_csv(partial, index=False, float_format="%.6g")
+    partial.replace(path)
+    return len(table)

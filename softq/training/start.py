@@ -1,0 +1,91 @@
+"""`train` and `resume`: from a shell, a script or a notebook."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import pandas as pd
+from tqdm.auto import tqdm
+
+from softq.algorithms import ALGORITHMS, Algorithm, get
+from softq.errors import SoftqError, suggest
+from softq.training.config import TrainConfig
+from softq.training.loop import Loop
+from softq.training.progress import Interrupt, Progress
+from softq.training.runs import RunDirectory, tidy
+from softq.training.trainer import Trainer
+
+
+@dataclass
+class Run:
+    """What `train` returns. `states` has a leading axis over seeds; `state` is the first seed's."""
+
+    algo: Algorithm
+    config: TrainConfig
+    states: Any
+    curve: pd.DataFrame
+    finished: bool
+    folder: Path | None = None
+
+    @property
+    def state(self) -> Any:
+        return jax.tree.map(lambda x: x[0], self.states)
+
+
+def train(
+    algo: Algorithm | str,
+    env_id: str,
+    config: TrainConfig | None = None,
+    out: Path | str | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> Run:
+    """Train `algo` (or the algorithm of that name with its defaults) in `env_id`; `settings` are
+    `TrainConfig` fields.
+
+    Everything is in the returned `Run`; with `out`, a run directory is written too, which `resume` continues.
+    After the first Ctrl-C the run stops at its next step and is returned as it is. Raises `SoftqError` for
+    bad input.
+    """
+    algo = get(algo)() if isinstance(algo, str) else algo
+    name = next((name for name, cls in ALGORITHMS.items() if cls is type(algo)), type(algo).__name__)
+    fields = [field.name for field in dataclasses.fields(TrainConfig)]
+    for setting in settings:
+        if setting not in fields:
+            raise SoftqError(f"unknown setting {setting!r}.{suggest(setting, fields)}")
+    config = dataclasses.replace(config or TrainConfig(), algorithm=name, env=env_id, **settings)
+    with Interrupt() as stop:
+        trainer = Trainer(algo, config)
+        if out is not None:
+            trainer.attach(RunDirectory.create(out, algo, trainer.config, trainer.dims))
+        loop = trainer.inner.init(algo, trainer.keys, trainer.init_keys)
+        return finish(trainer, loop, 0, stop, progress)
+
+
+def resume(folder: Path | str, progress: bool = True) -> Run:
+    """Continue an interrupted run exactly as if it had not been. A finished one is returned as it is."""
+    run = RunDirectory(folder)
+    algo, config, _ = run.config()
+    with Interrupt() as stop:
+        trainer = Trainer(algo, config)
+        trainer.attach(run)
+        loop, step = trainer.restore()
+        return finish(trainer, loop, step, stop, progress)
+
+
+def finish(trainer: Trainer, loop: Loop, step: int, stop: Interrupt, show: bool) -> Run:
+    config, run = trainer.config, trainer.run
+    title = f"{config.algorithm} {config.env}"
+    if show and run:
+        tqdm.write(f"run directory: {run.folder}")
+    progress = Progress(title, config.warmup_steps, config.iterations, config.num_envs, show)
+    try:
+        loop, done = trainer.train(loop, step, stop, progress)
+    finally:
+        progress.close()
+        if run:
+            run.close()
+    curve = tidy(trainer.rows, config)
+    return Run(trainer.algo, config, loop.state, curve, done, run.folder if run else None)

@@ -1,0 +1,171 @@
+"""One run under way: chunks of the inner loop, and between them the log, evaluations and checkpoints."""
+
+import dataclasses
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from softq.algorithms import Algorithm
+from softq.envs import is_jax, make
+from softq.errors import SoftqError
+from softq.pytree import replace
+from softq.training.checkpoint import Checkpoints
+from softq.training.config import TrainConfig, check_hyperparameters
+from softq.training.device import DeviceLoop
+from softq.training.evaluate import Evaluator
+from softq.training.host import HostLoop
+from softq.training.loop import Loop
+from softq.training.progress import Interrupt, Pace, Progress
+from softq.training.runs import RunDirectory, read_log
+
+
+class Trainer:
+    """One run under way: its loop, its counters and where its rows go."""
+
+    def __init__(self, algo: Algorithm, config: TrainConfig):
+        check_hyperparameters(algo)
+        seeds = jax.vmap(jax.random.key)(np.array(config.seed_list, np.uint32))
+        self.init_keys, self.keys = (jax.vmap(jax.random.fold_in, (0, None))(seeds, i) for i in range(2))
+        env = make(config.env, config.num_envs, config.seed_list)
+        config = dataclasses.replace(config, env=getattr(env, "env_id", config.env))
+        self.algo, self.config = algo, config
+        self.inner = (DeviceLoop if is_jax(config.env) else HostLoop)(env, config)
+        self.dims = {"obs_dim": env.obs_dim, "action_dim": env.action_dim}
+        self.evaluator: Evaluator | None = None
+        self.run: RunDirectory | None = None
+        self.checkpoints: Checkpoints | None = None
+        self.rows: list[dict] = []
+        # positions in the run: the last step that was logged, the last that was evaluated, seconds so far
+        self.logged, self.evaluated, self.seconds = 0, 0, 0.0
+
+    def attach(self, run: RunDirectory) -> None:
+        """Write the run there."""
+        self.run, self.checkpoints = run, Checkpoints(run.folder / "checkpoints")
+
+    def train(self, loop: Loop, step: int, stop: Interrupt, progress: Progress) -> tuple[Loop, bool]:
+        """Go on from `step` to the end, or until `stop()`. Returns the loop and whether this is the end."""
+        config, pace, began = self.config, Pace(), time.perf_counter() - self.seconds
+        progress.at(step, note="compiling")
+        while True:
+            self.seconds = time.perf_counter() - began
+            if step > self.logged and self.due(step, config.log_every):
+                loop = self.log(loop, step, progress)
+            if step > self.evaluated and step > config.warmup_steps and self.due(step, config.eval_every):
+                self.evaluate(loop, step, stop, progress)
+            done = step == config.total_steps and not stop()
+            if done or stop() or (step and self.due(step, config.checkpoint_every)):
+                self.save(loop, step, done)
+            if done or stop():
+                return loop, done
+            num = pace.next(self.until_next(step))
+            loop = self.step(loop, num, step < config.warmup_steps)
+            pace.ran()
+            step += num
+            if step == config.warmup_steps:
+                pace = Pace()
+            progress.at(step, note="compiling" if step == config.warmup_steps else "")
+
+    def due(self, step: int, every: int) -> bool:
+        """Whether something done `every` so many steps is due: counted from 0 in the warm-up, then in
+        updates.
+        """
+        warmup, total = self.config.warmup_steps, self.config.total_steps
+        return step in (warmup, total) or (step if step < warmup else step - warmup) % every == 0
+
+    def until_next(self, step: int) -> int:
+        """Steps from `step` to the next at which anything is due."""
+        config = self.config
+        start, end = (
+            (0, config.warmup_steps)
+            if step < config.warmup_steps
+            else (config.warmup_steps, config.total_steps)
+        )
+        periods = (config.log_every, config.eval_every, config.checkpoint_every)
+        return min(end - step, *(every - (step - start) % every for every in periods))
+
+    def step(self, loop: Loop, num: int, uniform: bool) -> Loop:
+        try:
+            return self.inner.run(self.algo, loop, self.keys, num, uniform)
+        except SoftqError as error:
+            kept = self.checkpoints.latest if self.checkpoints else None
+            if self.run is None:
+                raise
+            updates = max(0, (kept or 0) - self.config.warmup_steps)
+            where = "not checkpointed yet" if kept is None else f"kept up to update {updates}"
+            raise SoftqError(f"{error} The run in {self.run.folder} is {where}.") from None
+
+    def record(self, kind: str, step: int, seed: int, **content: Any) -> None:
+        """One row of the log, in memory and on disk."""
+        updates = max(0, step - self.config.warmup_steps)
+        row = {"kind": kind, "seed": seed, "updates": updates, "env_steps": step * self.config.num_envs}
+        row |= content | {"seconds": round(self.seconds, 3)}
+        self.rows.append(row)
+        if self.run:
+            self.run.append(row)
+
+    def log(self, loop: Loop, step: int, progress: Progress) -> Loop:
+        """A row per seed with means since the last one; starts the tally afresh."""
+        tally = jax.tree.map(np.asarray, loop.tally)
+        for i, seed in enumerate(self.config.seed_list):
+            episodes, updates = int(tally.episodes[i]), int(tally.updates[i])
+            mean = float(tally.returns[i]) / episodes if episodes else None
+            metrics = {name: float(x[i]) / updates for name, x in tally.metrics.items()} if updates else {}
+            self.record("train", step, seed, **{"return": mean}, episodes=episodes, **metrics)
+        self.logged = step
+        if tally.episodes.sum():
+            progress.note(train=f"{tally.returns.sum() / tally.episodes.sum():.1f}")
+        return replace(loop, tally=jax.tree.map(jnp.zeros_like, loop.tally))
+
+    def evaluate(self, loop: Loop, step: int, stop: Interrupt, progress: Progress) -> None:
+        """A row per seed with the mean return of the evaluation episodes; none when it is interrupted."""
+        config = self.config
+        progress.note(note="evaluating")
+        self.evaluator = self.evaluator or Evaluator(config.env, config.seed_list, config.eval_episodes)
+        returns = self.evaluator(self.algo, loop.state, stop)
+        if returns is None:
+            return
+        for seed, one in zip(config.seed_list, returns, strict=True):
+            content = {"return": float(one.mean()), "std": float(one.std()), "episodes": len(one)}
+            self.record("eval", step, seed, **content, returns=[round(float(x), 4) for x in one])
+        self.evaluated = step
+        progress.note(eval=f"{returns.mean():.1f}", note="")
+
+    def save(self, loop: Loop, step: int, done: bool) -> None:
+        """A checkpoint of everything, then status.json."""
+        if self.run is None:
+            return
+        meta = {"step": step, "logged": self.logged, "evaluated": self.evaluated, "seconds": self.seconds}
+        meta["position"] = self.run.position
+        try:
+            envs = self.inner.get_state()
+        except SoftqError as error:
+            envs = {"text": [], "physics": np.zeros(0, np.uint8)}
+            meta["error"] = str(error)
+        rest = {"loop": replace(loop, state=()), "physics": envs["physics"]}
+        self.checkpoints.save(step, loop.state, rest, meta | {"text": envs["text"]})
+        updates = max(0, step - self.config.warmup_steps)
+        counts = {"updates": updates, "iterations": self.config.iterations}
+        self.run.status(finished=done, **counts, env_steps=step * self.config.num_envs, seconds=self.seconds)
+
+    def restore(self) -> tuple[Loop, int]:
+        """The loop and step of the newest checkpoint, environments and log put back; from the start without
+        one.
+        """
+        if self.checkpoints.latest is None:
+            self.run.open_log(0)
+            return self.inner.init(self.algo, self.keys, self.init_keys), 0
+        meta = self.checkpoints.meta()
+        if "error" in meta:
+            raise SoftqError(meta["error"])
+        template = jax.eval_shape(lambda: self.inner.init(self.algo, self.keys, self.init_keys))
+        physics = jax.eval_shape(lambda: self.inner.get_state()["physics"])
+        rest = {"loop": replace(template, state=()), "physics": physics}
+        state, rest = self.checkpoints.restore(learner=template.state, rest=rest)
+        self.inner.set_state({"text": meta["text"], "physics": rest["physics"]})
+        self.run.open_log(meta["position"])
+        self.rows = read_log(self.run.folder)
+        self.logged, self.evaluated, self.seconds = meta["logged"], meta["evaluated"], meta["seconds"]
+        return jax.tree.map(jnp.array, replace(rest["loop"], state=state)), meta["step"]
