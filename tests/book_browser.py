@@ -1,0 +1,85 @@
+"""Debian's chromium on the built book, for tests/test_book.py and tests/screenshots.py."""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+HTML = Path(__file__).parents[1] / "_build" / "html"
+ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+ARGS += ["--disable-background-networking", "--disable-component-update"]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The built book over HTTP; gives its address."""
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(HTML)))
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{httpd.server_port}"
+    httpd.shutdown()
+    httpd.server_close()
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser; a missing one is an error that says what to do."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        raise FileNotFoundError(
+            "no chromium: `apt-get install chromium`, or CHROMIUM=/path/to/it, or leave these tests out with "
+            "`make test BROWSER=0`"
+        )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGS)
+        yield browser
+        browser.close()
+
+
+def pages() -> list[str]:
+    """The pages that were written, as paths below the book's root; the table of contents decides which."""
+    toc = (HTML.parents[1] / "_toc.yml").read_text().split()
+    named = [word for word in toc if word.startswith(("book/", "notebooks/"))]
+    return [f"{name}.html" for name in named]
+
+
+def watch(page: Page, base: str) -> list[str]:
+    """Complaints of a page, filled while it loads: errors, and requests that fail or leave the book."""
+    complaints: list[str] = []
+    home = base if base.startswith("http") else HTML.as_uri()
+
+    def guard(route: Route) -> None:
+        url = route.request.url
+        if url.startswith((home, "data:", "blob:")):
+            route.continue_()
+        else:
+            complaints.append(f"asks for {url}")
+            route.abort()
+
+    page.route("**/*", guard)
+    page.on("pageerror", lambda error: complaints.append(f"throws {error}"))
+    page.on("requestfailed", lambda request: complaints.append(f"cannot load {request.url}"))
+    page.on("response", lambda r: complaints.append(f"{r.status} for {r.url}") if r.status >= 400 else None)
+    page.on(
+        "console",
+        lambda message: complaints.append(f"logs {message.text}") if message.type == "error" else None,
+    )
+    return complaints
+
+
+def settle(page: Page) -> None:
+    """Wait until the labs are mounted and the mathematics is set."""
+    page.wait_for_function(
+        "() => document.querySelectorAll('.softq-lab:not([data-ready])').length === 0"
+        " && document.querySelectorAll('.math:not(:has(mjx-container))').length === 0"
+    )

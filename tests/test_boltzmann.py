@@ -1,0 +1,153 @@
+"""The exact softmax against independent reference numbers."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from exact import LINE, REFERENCE, numpy_of
+
+from softq import landscapes
+from softq.boltzmann import Boltzmann
+from softq.errors import SoftqError
+from softq.testing import THRESHOLD, chi_square, mean_test, softmax_law
+
+FIELDS = {
+    "logZ": "log_partition",
+    "entropy": "entropy",
+    "Ef": "mean_value",
+    "Varf": "var_value",
+    "gap": "gap",
+}
+SAME_BOX = ["quad1", "quart1", "spike1", "quad2", "abs2", "twomode2"]
+
+
+@pytest.mark.parametrize("name", SAME_BOX)
+def test_reference_numbers(name):
+    for temperature, expected in REFERENCE[f"softmax.{name}"]["value"].items():
+        law = Boltzmann(landscapes.get(name), float(temperature))
+        for field, attribute in FIELDS.items():
+            assert getattr(law, attribute) == pytest.approx(expected[field], abs=2e-9), (temperature, field)
+
+
+def test_bandit_numbers_after_halving_the_box():
+    """The reference lives on [-2, 2]^2: volumes are four times larger there, so two entropies differ by 2
+    log 2.
+    """
+    for temperature in ("0.01", "0.05", "0.5"):
+        law = Boltzmann(landscapes.get("bandit"), float(temperature))
+        expected = REFERENCE["softmax.bandit8"]["value"][temperature]
+        assert law.log_partition == pytest.approx(expected["logZ"] - 2 * np.log(2), abs=1e-7)
+        assert law.entropy == pytest.approx(expected["entropy"] - 2 * np.log(2), abs=1e-7)
+        assert law.mean_value == pytest.approx(expected["Ef"], abs=1e-7)
+        assert law.var_value == pytest.approx(expected["Varf"], abs=1e-7)
+    for w in ("15", "30"):
+        law = Boltzmann(landscapes.get("bandit"), 1 / float(w))
+        expected = REFERENCE["bandit8.boltzmann"]["value"][w]
+        assert law.mean_value == pytest.approx(expected["mean_reward"], abs=1e-7)
+        assert np.sqrt(law.var_value) == pytest.approx(expected["std_reward"], abs=1e-7)
+
+
+@pytest.mark.parametrize("name", ["quad1", "abs1", "quart1", "spike1", "quad2", "abs2", "twomode2", "bandit"])
+def test_infinite_temperature_is_uniform(name):
+    law = Boltzmann(landscapes.get(name), 1e9)
+    expected = REFERENCE["uniform.bandit8" if name == "bandit" else f"uniform.{name}"]["value"]
+    assert law.mean_value == pytest.approx(expected["mean"], abs=2e-8)
+    assert np.sqrt(law.var_value) == pytest.approx(expected["std"], abs=2e-8)
+    assert law.entropy == pytest.approx(law.dim * np.log(2), abs=1e-8)
+
+
+def test_a_line_in_closed_form():
+    """Q = a: log Z = log(2 t sinh(1/t)), E[a] = coth(1/t) - t."""
+    for t in (0.1, 1.0, 10.0):
+        law = Boltzmann(LINE, t)
+        assert law.log_partition == pytest.approx(np.log(2 * t * np.sinh(1 / t)), abs=1e-11)
+        assert law.mean_value == pytest.approx(1 / np.tanh(1 / t) - t, abs=1e-11)
+
+
+@pytest.mark.parametrize("name", landscapes.names())
+def test_identities(name):
+    """Probabilities sum to one, the gap is positive, d log Z / d(1/t) = E[Q], d E[Q] / d(1/t) = Var[Q]."""
+    landscape, b, h = landscapes.get(name), 5.0, 1e-3
+    law, up, down = (Boltzmann(landscape, 1 / inverse) for inverse in (b, b + h, b - h))
+    assert law.probabilities.sum() == pytest.approx(1, abs=1e-12)
+    assert law.weights.sum() == pytest.approx(2**law.dim, abs=1e-11)
+    assert law.gap > 0
+    assert (up.log_partition - down.log_partition) / (2 * h) == pytest.approx(law.mean_value, abs=1e-6)
+    assert (up.mean_value - down.mean_value) / (2 * h) == pytest.approx(law.var_value, abs=1e-6)
+    assert law.error < 1e-6
+
+
+def test_density_and_means_of_regions():
+    law = Boltzmann(landscapes.get("twomode1"), 0.1)
+    q, _ = numpy_of(landscapes.get("twomode1"))
+    x = np.linspace(-1, 1, 11)
+    np.testing.assert_allclose(law.density(x[:, None]), np.exp(q(x) / 0.1 - law.log_partition), rtol=1e-12)
+    right = law.mean(lambda a: a[:, 0] > 0)
+    by_cells = softmax_law(q, 0.1).probabilities[1000:].sum()
+    assert right == pytest.approx(by_cells, abs=1e-9)
+
+
+@pytest.mark.parametrize(("name", "bins"), [("skew1", 50), ("skew1", 37), ("twomode2", 20), ("spike1", 40)])
+def test_cells(name, bins):
+    law = Boltzmann(landscapes.get(name), 0.2)
+    cells = law.cell_probabilities(bins)
+    assert cells.shape == (bins,) * law.dim
+    assert cells.sum() == pytest.approx(1, abs=1e-12)
+    if law.dim == 1:
+        q, _ = numpy_of(landscapes.get(name))
+        expected = softmax_law(q, 0.2, bins * 100).probabilities.reshape(bins, 100).sum(1)
+        np.testing.assert_allclose(cells, expected, atol=1e-9)
+
+
+def test_cells_are_indexed_by_coordinate():
+    """The heavier hill of twomode2 is where both coordinates are large."""
+    cells = Boltzmann(landscapes.get("twomode2"), 0.05).cell_probabilities(2)
+    assert cells.argmax() == 3
+    assert cells[0, 1] == pytest.approx(cells[1, 0], abs=1e-12)
+
+
+def test_sample_follows_the_law():
+    rng = np.random.default_rng(0)
+    for name in ("skew1", "spike1"):
+        law = Boltzmann(landscapes.get(name), 0.1)
+        q, _ = numpy_of(landscapes.get(name))
+        samples = law.sample(rng, 20_000)
+        assert samples.shape == (20_000, 1)
+        assert chi_square(samples, *softmax_law(q, 0.1)) > THRESHOLD
+        assert chi_square(samples, *softmax_law(q, 0.12)) < THRESHOLD
+    law = Boltzmann(landscapes.get("twomode2"), 0.1)
+    samples = law.sample(rng, 20_000)
+    assert samples.shape == (20_000, 2)
+    values = np.exp(-((samples - 0.5) ** 2).sum(-1) / 0.08) + 0.9 * np.exp(
+        -((samples + 0.5) ** 2).sum(-1) / 0.08
+    )
+    assert mean_test(values, law.mean_value) > THRESHOLD
+
+
+def test_tv_of_exact_samples_is_its_floor():
+    law, rng = Boltzmann(landscapes.get("twomode2"), 0.2), np.random.default_rng(1)
+    distances = [law.tv(law.sample(rng, 5000), 20) for _ in range(6)]
+    assert np.mean(distances) == pytest.approx(law.tv_floor(5000, 20), rel=0.1)
+    assert law.tv(rng.uniform(-1, 1, (5000, 2)), 20) > 5 * law.tv_floor(5000, 20)
+    assert law.tv(np.full((100, 2), 0.999), 20) > 0.99
+
+
+def test_any_function_of_the_action_will_do():
+    law = Boltzmann(lambda a: -jnp.sum(a**2), 0.1, dim=2)
+    assert law.log_partition == pytest.approx(REFERENCE["softmax.quad2"]["value"]["0.1"]["logZ"], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        (lambda: Boltzmann(landscapes.get("quad1"), 0.0), "temperature"),
+        (lambda: Boltzmann(landscapes.get("quad1"), float("nan")), "temperature"),
+        (lambda: Boltzmann(lambda a: jnp.sum(a), 0.1, dim=3), "dim 1 or 2"),
+        (lambda: Boltzmann(lambda a: jnp.sum(a), 0.1), "dim 1 or 2"),
+        (lambda: Boltzmann(lambda a: jnp.log(a[0]), 0.1, dim=1), "nan"),
+        (lambda: Boltzmann(lambda a: a, 0.1, dim=1), "scalar"),
+    ],
+)
+def test_bad_input_is_one_clear_line(call, names):
+    with pytest.raises(SoftqError, match=names) as error:
+        call()
+    assert "\n" not in str(error.value)

@@ -1,0 +1,253 @@
+"""The built book in a browser, over HTTP and from a folder. Needs `make html` and Debian's chromium."""
+
+import base64
+import json
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from book_browser import HTML, chromium, pages, server, settle, watch
+from playwright.sync_api import Browser, Page
+
+from softq.boltzmann import Boltzmann
+from softq.landscapes import Landscape
+from softq.networks import Critic, StateLandscape
+from softq.samplers import reflect
+
+pytestmark = pytest.mark.browser
+LAB_PAGES = ["notebooks/01_temperature.html", "notebooks/05_langevin.html", "notebooks/13_multigoal.html"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    assert (HTML / "index.html").is_file(), "no built book: run `make notebooks html` first"
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module", params=["http", "file"])
+def base(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "file":
+        yield HTML.as_uri()
+    else:
+        with server() as address:
+            yield address
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+def open_page(page: Page, base: str, name: str) -> list[str]:
+    complaints = watch(page, base)
+    page.goto(f"{base}/{name}")
+    settle(page)
+    return complaints
+
+
+def labs(page: Page) -> list[str]:
+    return page.evaluate("softqLab.ids()")
+
+
+def report_of(page: Page, lab: str) -> dict:
+    return page.evaluate("id => softqLab.report(id)", lab)
+
+
+def finished(page: Page, lab: str) -> None:
+    page.wait_for_function("id => softqLab.report(id).taken === softqLab.report(id).settings.steps", arg=lab)
+
+
+@pytest.mark.parametrize("name", pages())
+def test_page(page: Page, base: str, name: str) -> None:
+    """No outside request, no error, alternative text everywhere, no raw TeX, no dead widget, fits a phone."""
+    complaints = open_page(page, base, name)
+    assert "interactive(children=" not in page.content()
+    assert "application/vnd.jupyter.widget-state+json" not in page.content()
+    for image in page.locator("article img").all():
+        alt = image.get_attribute("alt") or ""
+        assert len(alt) > 5 and not alt.endswith((".png", ".svg", ".jpg")), f"alt={alt!r}"
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 844})
+            # the theme's side bars slide for a moment after the screen has changed
+            page.wait_for_function("w => document.documentElement.scrollWidth <= w", arg=width, timeout=5000)
+    assert complaints == []
+
+
+def test_dark_mode_is_dark(page: Page, base: str) -> None:
+    """The page and the labs change their ground with the reader's setting."""
+    page.emulate_media(color_scheme="dark")
+    open_page(page, base, LAB_PAGES[0])
+    for selector in ("body", ".softq-lab"):
+        ground = page.locator(selector).first.evaluate("node => getComputedStyle(node).backgroundColor")
+        red, green, blue = (int(number) for number in ground.strip("rgba()").split(",")[:3])
+        assert red + green + blue < 150, f"{selector} is {ground}"
+
+
+def test_index_leads_to_the_first_page(page: Page, base: str) -> None:
+    page.goto(f"{base}/index.html")
+    page.wait_for_url("**/book/intro.html")
+
+
+def test_search(page: Page, base: str) -> None:
+    """Search needs no server."""
+    complaints = watch(page, base)
+    page.goto(f"{base}/search.html?q=temperature")
+    page.wait_for_selector("#search-results ul.search li")
+    assert page.locator("#search-results ul.search li").count() >= 2
+    assert complaints == []
+
+
+def test_status_page_lists_every_chapter(page: Page, base: str) -> None:
+    open_page(page, base, "book/status.html")
+    text = page.locator("article").inner_text()
+    for name in pages():
+        if name.startswith("notebooks/"):
+            assert name.removesuffix(".html") in text
+    assert "softq" in text and "JAX devices" in text
+
+
+@pytest.mark.parametrize("name", LAB_PAGES)
+def test_lab_answers(page: Page, base: str, name: str) -> None:
+    """The slider, by keyboard, changes the exact numbers; Run, Pause, Step and Reset do what they say."""
+    open_page(page, base, name)
+    assert labs(page), "no lab on this page"
+    lab = labs(page)[0]
+    root = page.locator(f"#{lab}")
+    before = report_of(page, lab)
+    assert before["taken"] == 0 and not before["running"]  # nothing moves uninvited
+    readout, output = root.locator("dl").inner_text(), root.locator("output").first.inner_text()
+
+    root.locator("input[type=range]").first.focus()
+    for _ in range(6):
+        page.keyboard.press("ArrowRight")
+    after = report_of(page, lab)
+    assert after["settings"]["temperature"] > before["settings"]["temperature"]
+    assert after["exact"]["entropy"] > before["exact"]["entropy"]
+    assert root.locator("output").first.inner_text() != output
+    assert root.locator("dl").inner_text() != readout
+
+    root.get_by_role("button", name="Run").click()
+    page.wait_for_function("id => softqLab.report(id).taken > 3", arg=lab)
+    root.get_by_role("button", name="Pause").click()
+    paused = report_of(page, lab)
+    assert not paused["running"]
+    root.get_by_role("button", name="Step").click()
+    assert report_of(page, lab)["taken"] == paused["taken"] + 1
+    root.get_by_role("button", name="Reset").click()
+    assert report_of(page, lab)["taken"] == 0
+    assert "temperature" in root.locator("canvas").get_attribute("aria-label")
+
+
+def test_reduced_motion_and_seed(browser: Browser, base: str) -> None:
+    """With reduced motion a run jumps to its end; the same seed gives the same numbers again."""
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    open_page(page, base, LAB_PAGES[0])
+    lab, seen = labs(page)[0], []
+    for _ in range(2):
+        page.locator(f"#{lab}").get_by_role("button", name="Reset").click()
+        page.locator(f"#{lab}").get_by_role("button", name="Run").click()
+        finished(page, lab)
+        seen.append(report_of(page, lab)["particles"])
+    assert seen[0] == seen[1]
+    page.evaluate("id => softqLab.set(id, 'seed', 5)", lab)
+    assert report_of(page, lab)["particles"] != seen[0]
+    context.close()
+
+
+def test_without_scripts_the_picture_stays(browser: Browser, base: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{base}/{LAB_PAGES[0]}")
+    still = page.locator("img.softq-lab-still").first
+    assert still.is_visible() and still.get_attribute("alt")
+    context.close()
+
+
+def test_settings_travel_in_the_address(page: Page) -> None:
+    with server() as address:
+        page.goto(f"{address}/{LAB_PAGES[0]}?temperature=0.2&seed=7&boundary=project")
+        settle(page)
+        lab = labs(page)[0]
+        settings = report_of(page, lab)["settings"]
+        assert (settings["temperature"], settings["seed"], settings["boundary"]) == (0.2, 7, "project")
+        page.evaluate("id => softqLab.set(id, 'temperature', 0.3)", lab)
+        assert "temperature=0.3" in page.url and "seed=7" in page.url
+
+
+def decode(text: str, *shape: int) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), "<f4").reshape(2, *shape)
+
+
+def landscapes_of(data: dict) -> list:
+    """What Python knows under the numbers that a page carries."""
+    if data["network"] is None:
+        return [rebuild(state["landscape"]) for state in data["states"]]
+    net, widths = data["network"], tuple(data["network"]["widths"])
+    params = {"action_part": {"kernel": decode(net["action"], net["dim"], widths[0])}}
+    for i, (layer, before, width) in enumerate(zip(net["hidden"], widths, widths[1:], strict=False)):
+        kernel = decode(layer["kernel"], before, width)
+        params[f"hidden_{i}"] = {"kernel": kernel, "bias": decode(layer["bias"], width)}
+    out = net["out"]
+    params["out"] = {"kernel": decode(out["kernel"], widths[-1], 1), "bias": decode(out["bias"], 1)}
+    critic = Critic(params, 0, net["dim"], widths, net["activation"])
+    return [StateLandscape(critic, decode(state["features"], widths[0])) for state in data["states"]]
+
+
+def rebuild(spec: dict) -> Landscape:
+    bumps = tuple((height, tuple(centre), width) for height, centre, width in spec["bumps"])
+    pairs = {name: spec[name] and tuple(spec[name]) for name in ("power", "slope", "cassini")}
+    return Landscape("page", spec["dim"], 0.0, bumps=bumps, **pairs)
+
+
+@pytest.mark.parametrize("name", LAB_PAGES)
+def test_numbers_equal_jax(page: Page, name: str) -> None:
+    """Q, its gradient and the exact law in the page's script against softq, for every lab and state."""
+    open_page(page, HTML.as_uri(), name)
+    for lab in labs(page):
+        data = json.loads(page.locator(f"#{lab} script").text_content())
+        actions = np.random.default_rng(0).uniform(-1, 1, (50, data["dim"]))
+        for index, q in enumerate(landscapes_of(data)):
+            page.evaluate("([id, state]) => softqLab.set(id, 'state', state)", [lab, index])
+            seen = page.evaluate("([id, a]) => softqLab.evaluate(id, a)", [lab, actions.tolist()])
+            with jax.enable_x64(True):
+                values, gradients = jax.vmap(jax.value_and_grad(q))(jnp.asarray(actions, jnp.float64))
+            np.testing.assert_allclose(seen["q"], values, rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(seen["grad"], gradients, rtol=1e-8, atol=1e-8)
+            law = Boltzmann(q, data["temperature"], data["dim"])
+            report = report_of(page, lab)
+            assert report["settings"]["temperature"] == data["temperature"]
+            near = 1e-4 + 2e-3 * abs(law.maximum)
+            assert report["exact"]["mean"] == pytest.approx(law.mean_value, abs=near)
+            assert report["exact"]["entropy"] == pytest.approx(law.entropy, abs=0.01)
+            np.testing.assert_allclose(seen["density"], law.density(actions), rtol=0.02)
+
+
+def test_reflection_equals_softq(page: Page) -> None:
+    open_page(page, HTML.as_uri(), LAB_PAGES[0])
+    points = np.random.default_rng(1).uniform(-30, 30, 500)
+    seen = page.evaluate("points => points.map(softqLab.reflect)", points.tolist())
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(seen, reflect(jnp.asarray(points, jnp.float64)), atol=1e-12)
+
+
+def test_the_page_samples_the_softmax(page: Page) -> None:
+    """Small reflected steps for long enough: as close as chance allows, and no particle on a wall."""
+    open_page(page, HTML.as_uri(), LAB_PAGES[0])
+    lab = labs(page)[0]
+    for name, value in {"temperature": 1.0, "particles": 1600, "step": 0.01}.items():
+        page.evaluate("([id, name, value]) => softqLab.set(id, name, value)", [lab, name, value])
+    page.evaluate("id => softqLab.advance(id, 300)", lab)
+    seen = report_of(page, lab)["particles"]
+    assert seen["tv"] < 1.5 * seen["floor"] and seen["walls"] == 0
+    page.evaluate("id => softqLab.set(id, 'boundary', 'project')", lab)
+    page.evaluate("id => softqLab.advance(id, 300)", lab)
+    assert report_of(page, lab)["particles"]["walls"] > 0.01

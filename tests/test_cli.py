@@ -1,0 +1,163 @@
+"""The command line: every mistake is one line on stderr and exit code 2; help exists everywhere."""
+
+import json
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from softq import __version__
+from softq.cli import main
+
+TINY = [
+    "--hidden-sizes",
+    "8",
+    "--num-candidates",
+    "4",
+    "--num-schedules",
+    "2",
+    "--num-steps",
+    "2",
+    "--num-envs",
+    "2",
+    "--warmup",
+    "8",
+]
+TINY += [
+    "--iterations",
+    "60",
+    "--batch-size",
+    "8",
+    "--log-every",
+    "10",
+    "--checkpoint-every",
+    "10",
+    "--eval-episodes",
+    "2",
+    "--no-progress",
+]
+
+
+class Broken(gym.Env):
+    """Turns bad after 40 steps: its reward or its observation is not finite."""
+
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (2,))
+    action_space = gym.spaces.Box(-1, 1, (1,))
+
+    def __init__(self, reward=0.0, obs=0.0):
+        self.reward, self.obs, self.count = reward, obs, 0
+
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.count += 1
+        bad = self.count > 40
+        obs = np.full(2, self.obs if bad else 0.0, np.float32)
+        return obs, self.reward if bad else 0.0, False, self.count % 10 == 0, {}
+
+
+gym.register("BrokenReward-v0", Broken, kwargs={"reward": float("nan")})
+gym.register("BrokenObs-v0", Broken, kwargs={"obs": float("inf")})
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("trian", "unknown command 'trian'. Did you mean 'train'?"),
+        ("train", "name the algorithm first"),
+        ("train dsq --env MultiGoal", "unknown algorithm 'dsq'. Did you mean 'ddsq'?"),
+        ("train ddsq", "name an environment"),
+        ("train ddsq --env InvertedPendulm-v5", "Did you mean 'InvertedPendulum-v5'?"),
+        ("train ddsq --env CartPole-v1", "bounded Box"),
+        ("train ddsq --env MultiGoal --temprature 1", "Did you mean '--temperature'?"),
+        ("train ddsq --env MultiGoal --temperature=hot", "invalid float value: 'hot'"),
+        ("train ddsq --env MultiGoal --temperature -1", "temperature is -1.0; it must be positive"),
+        ("train ddsq --env MultiGoal --iterations 1.5", "invalid integer value: '1.5'"),
+        ("train ddsq --env MultiGoal --batch-size 0", "batch_size is 0; it must be at least 1"),
+        ("train ddsq --env MultiGoal --preset smal", "choose from"),
+        ("train ddsq --env MultiGoal --boundary bounce", "choose from"),
+        ("train ddsq --env MultiGoal --activation mosh", "Did you mean 'mish'?"),
+        ("train ddsq --env MultiGoal --buffer-size 1", "raise buffer_size"),
+        ("train ddsq --env MultiGoal stray", "unknown option 'stray'"),
+        ("train --resume nowhere", "nowhere does not exist"),
+        ("train --resume nowhere --seeds 3", "give no other option"),
+        ("evaluate", "DIR"),
+        ("evaluate nowhere", "nowhere does not exist"),
+        ("evaluate nowhere --policy best", "choose from"),
+        ("export nowhere --out x.csv", "nowhere does not exist"),
+        ("bench", "name what to measure"),
+        ("bench samplr", "Did you mean 'sampler'?"),
+        ("bench update", "name the algorithm"),
+        ("bench update ddqs", "Did you mean 'ddsq'?"),
+        ("bench sampler --dims 3", "Did you mean '--dim'?"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(command, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("softq: ") and err.count("\n") == 1 and message in err
+    assert not out and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("env_id", ["BrokenReward-v0", "BrokenObs-v0"])
+def test_values_that_are_not_finite_stop_the_run_at_its_checkpoint(env_id, capsys, tmp_path):
+    folder = tmp_path / "run"
+    assert main(["train", "ddsq", "--env", env_id, "--out", str(folder), *TINY]) == 2
+    error = capsys.readouterr().err
+    what = "reward" if "Reward" in env_id else "observation"
+    assert f"{env_id}: {what} is not finite at step 40 (seed 0, environment 0)" in error
+    assert "kept up to update 30" in error and error.count("\n") == 1
+    status = json.loads((folder / "status.json").read_text())
+    assert status["updates"] == 30 and not status["finished"]
+
+
+def test_train_evaluate_export(capsys, tmp_path):
+    folder, table = str(tmp_path / "run"), tmp_path / "x.csv"
+    assert main(["train", "ddsq", "--env", "multigoal", "--preset", "small", "--out", folder, *TINY]) == 0
+    assert "finished: " in capsys.readouterr().out
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["algorithm"]["learning_rate"] == 1e-3 and config["algorithm"]["hidden_sizes"] == [8]
+    assert main(["evaluate", folder, "--episodes", "2", "--temperature", "0.5"]) == 0
+    assert "policy" in capsys.readouterr().out
+    assert main(["export", folder, "--out", str(table)]) == 0
+    assert table.read_text().startswith("algorithm,env,seed,updates,env_steps,return")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "--help",
+        "list --help",
+        "train --help",
+        "train ddsq --help",
+        "evaluate --help",
+        "export --help",
+        "bench --help",
+        "bench sampler --help",
+        "bench update ddsq --help",
+        "bench loop --help",
+    ],
+)
+def test_help(command, capsys):
+    assert main(command.split()) == 0
+    assert "usage: softq" in capsys.readouterr().out
+
+
+def test_help_of_train_shows_every_knob_with_its_default(capsys):
+    main(["train", "ddsq", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    for text in ("--temperature X", "[0.05]", "--hidden-sizes N", "[256 256 256]", "[1500000]", "gamma"):
+        assert text in out
+
+
+def test_list_and_version(capsys):
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    for name in ("ddsq", "lemniscate", "MultiGoal", "HalfCheetah-v5"):
+        assert name in out
+    assert main(["--version"]) == 0
+    assert __version__ in capsys.readouterr().out

@@ -1,0 +1,452 @@
+"""DDSQ: one update against NumPy by hand, the behaviour mixture, temperatures, the entropy estimate."""
+
+import itertools
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from exact import REFERENCE, numpy_of
+from scipy.special import logsumexp
+
+from softq import landscapes, samplers
+from softq.algorithms import DDSQ
+from softq.pytree import pytree, replace
+from softq.samplers import qglg, spread
+from softq.samplers.entropy import snis_entropy
+from softq.testing import THRESHOLD, binomial, mean_test
+from softq.testing.probe import random_batch
+
+OBS, ACT = 3, 2
+SMALL = {
+    "hidden_sizes": (6, 5),
+    "num_candidates": 8,
+    "num_schedules": 2,
+    "num_steps": 3,
+    "num_entropy_samples": 64,
+}
+
+
+@cache
+def initial():
+    """A fresh state; it depends on the widths only, so that every variant below can share it."""
+    return DDSQ(**SMALL).init(jax.random.key(5), jnp.zeros(OBS), jnp.zeros(ACT))
+
+
+def fresh():
+    """A state whose target and biases differ from the online network and from zero, where a mix-up
+    shows.
+    """
+    rng = np.random.default_rng(0)
+
+    def moved(critic):
+        noisy = lambda x: x + jnp.asarray(0.3 * rng.normal(size=x.shape), x.dtype)
+        return replace(critic, params=jax.tree.map(noisy, critic.params))
+
+    return replace(initial(), critic=moved(initial().critic), target=moved(initial().target))
+
+
+# One update, by hand
+
+
+@pytree
+class Stubbed(DDSQ):
+    """DDSQ with a known next action, which depends on the observation that it is asked for."""
+
+    def policy(self, state, obs, key):
+        return jnp.tanh(obs[:ACT])
+
+
+def mish(x):
+    """Value and slope."""
+    s = np.tanh(np.logaddexp(0, x))
+    return x * s, s + x * (1 - s**2) / (1 + np.exp(-x))
+
+
+def forward(twin, obs, action):
+    """Values (B,) of one twin, and what its gradient needs."""
+    first = np.concatenate([twin["state_part"]["kernel"], twin["action_part"]["kernel"]])
+    x0 = np.concatenate([obs, action], 1)
+    x1, d1 = mish(x0 @ first + twin["state_part"]["bias"])
+    x2, d2 = mish(x1 @ twin["hidden_0"]["kernel"] + twin["hidden_0"]["bias"])
+    return (x2 @ twin["out"]["kernel"] + twin["out"]["bias"])[:, 0], (x0, x1, d1, x2, d2)
+
+
+def backward(twin, saved, error):
+    """Gradient of sum(error * values) for every weight of the twin."""
+    x0, x1, d1, x2, d2 = saved
+    g2 = error[:, None] * twin["out"]["kernel"][:, 0] * d2
+    g1 = g2 @ twin["hidden_0"]["kernel"].T * d1
+    first = x0.T @ g1
+    return {
+        "state_part": {"kernel": first[:OBS], "bias": g1.sum(0)},
+        "action_part": {"kernel": first[OBS:]},
+        "hidden_0": {"kernel": x1.T @ g2, "bias": g2.sum(0)},
+        "out": {"kernel": x2.T @ error[:, None], "bias": error.sum(keepdims=True)},
+    }
+
+
+class ByHand:
+    """Algorithm 2, lines 6 to 9, in float64 NumPy."""
+
+    def __init__(self, algo, state):
+        split = lambda critic: [
+            jax.tree.map(lambda x: np.asarray(x, np.float64)[i], dict(critic.params)) for i in (0, 1)
+        ]
+        self.algo, self.online, self.target = algo, split(state.critic), split(state.target)
+        self.m = jax.tree.map(np.zeros_like, self.online)
+        self.v = jax.tree.map(np.zeros_like, self.online)
+        self.count = 0
+
+    def targets(self, batch):
+        a = self.algo
+        next_action = np.tanh(batch.next_obs[:, :ACT])
+        bootstrap = np.minimum(*(forward(twin, batch.next_obs, next_action)[0] for twin in self.target))
+        return a.reward_scale * batch.reward + a.discount * batch.discount * bootstrap
+
+    def update(self, batch):
+        y, loss, means, gradients = self.targets(batch), 0.0, [], []
+        for twin in self.online:
+            values, saved = forward(twin, batch.obs, batch.action)
+            loss += np.mean((values - y) ** 2)
+            means.append(values.mean())
+            gradients.append(backward(twin, saved, 2 * (values - y) / len(y)))
+        self.count += 1
+        t, tree = self.count, jax.tree.map
+        self.m = tree(lambda m, g: 0.9 * m + 0.1 * g, self.m, gradients)
+        self.v = tree(lambda v, g: 0.999 * v + 0.001 * g * g, self.v, gradients)
+        move = lambda w, m, v: (
+            w - self.algo.learning_rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        )
+        self.online = tree(move, self.online, self.m, self.v)
+        self.target = tree(lambda new, old: old + self.algo.polyak * (new - old), self.online, self.target)
+        return {"critic_loss": loss, "q_mean": np.mean(means), "target_mean": y.mean()}
+
+
+def test_updates_equal_those_by_hand(key):
+    """Three of them: after the first, Adam hardly sees the size of a gradient."""
+    algo = Stubbed(**SMALL, learning_rate=0.01, polyak=0.1, reward_scale=0.7, discount=0.9)
+    state = fresh()
+    by_hand, update = ByHand(algo, state), jax.jit(algo.update)
+    for i in range(3):
+        batch = random_batch(jax.random.fold_in(key, i), 16, OBS, ACT)
+        plain = jax.tree.map(lambda x: np.asarray(x, np.float64), batch)
+        assert 0 < plain.discount.sum() < 16
+        y = algo.targets(state, batch, key)
+        np.testing.assert_allclose(y, by_hand.targets(plain), rtol=2e-5, atol=2e-5)
+        state, metrics = update(state, batch, key)
+        expected = by_hand.update(plain)
+        for name, value in expected.items():
+            assert float(metrics[name]) == pytest.approx(value, rel=1e-4, abs=1e-5), name
+    for given, twins in ((state.critic, by_hand.online), (state.target, by_hand.target)):
+        stacked = jax.tree.map(lambda a, b: np.stack([a, b]), *twins)
+        close = partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)
+        jax.tree.map(close, jax.tree.map(np.asarray, dict(given.params)), stacked)
+
+
+def test_no_gradient_flows_through_the_targets(key):
+    """The same update with the targets fixed beforehand, sampler and all, moves every weight to the same
+    place.
+    """
+
+    @pytree
+    class Fixed(DDSQ):
+        given: jax.Array = None
+
+        def targets(self, state, batch, key):
+            return self.given
+
+    @pytree
+    class Recorded(DDSQ):
+        def targets(self, state, batch, key):
+            values = super().targets(state, batch, key)
+            jax.debug.callback(seen.append, values)
+            return values
+
+    seen = []
+    batch = random_batch(key, 8, OBS, ACT)
+    state = fresh()
+    after, _ = jax.jit(Recorded(**SMALL).update)(state, batch, key)
+    jax.effects_barrier()
+    again, _ = jax.jit(Fixed(**SMALL, given=jnp.asarray(seen[0])).update)(state, batch, key)
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
+    jax.tree.map(close, after.critic.params, again.critic.params)
+
+
+def test_targets_take_the_action_from_the_online_critics_and_its_value_from_the_targets(key):
+    """With the sampler's key held fixed, the numbers of line 7 for the actions of line 6, at s'."""
+
+    @pytree
+    class OneKey(DDSQ):
+        def policy(self, state, obs, key):
+            return super().policy(state, obs, jax.random.key(3))
+
+    algo = OneKey(**SMALL, discount=0.9)
+    state, batch = fresh(), random_batch(key, 64, OBS, ACT)
+    policy = jax.jit(jax.vmap(lambda state, obs: algo.policy(state, obs, key), (None, 0)))
+    next_action = policy(state, batch.next_obs)
+    values = jax.jit(jax.vmap(state.target))(batch.next_obs, next_action).min(1)
+    targets = jax.jit(algo.targets)(state, batch, key)
+    np.testing.assert_allclose(targets, batch.reward + 0.9 * batch.discount * values, rtol=1e-5, atol=1e-5)
+    ended = np.asarray(batch.discount) == 0
+    assert ended.any()
+    np.testing.assert_array_equal(np.asarray(targets)[ended], batch.reward[ended])
+    without_targets = replace(state, target=jax.tree.map(lambda x: x * jnp.nan, state.target))
+    np.testing.assert_array_equal(next_action, policy(without_targets, batch.next_obs))
+
+
+def test_fresh_targets_equal_the_online_network_without_sharing_it():
+    state = initial()
+    for x, y in zip(jax.tree.leaves(state.critic), jax.tree.leaves(state.target), strict=True):
+        np.testing.assert_array_equal(x, y)
+        assert x.unsafe_buffer_pointer() != y.unsafe_buffer_pointer()
+
+
+# Acting
+
+
+@pytest.fixture(scope="module")
+def behaviour():
+    """Explored actions of 4000 keys in one state, as a function of p_e."""
+    key = jax.random.key(7)
+    algo = DDSQ(**SMALL)
+    state, keys = fresh(), jax.random.split(key, 4000)
+    obs = jnp.array([0.3, -1.0, 0.5])
+    explore = jax.jit(lambda algo: jax.vmap(lambda k: algo.explore(state, obs, k))(keys))
+    return lambda p: np.asarray(explore(replace(algo, explore_prob=p)))
+
+
+def test_behaviour_is_a_mixture_with_probability_p_e(behaviour):
+    """With the same keys every action is that of p_e = 0 or that of p_e = 1; how often is a binomial."""
+    greedy, sampled, mixed = behaviour(0.0), behaviour(1.0), behaviour(0.15)
+    differ = np.any(greedy != sampled, 1)
+    is_sampled, is_greedy = np.all(mixed == sampled, 1), np.all(mixed == greedy, 1)
+    assert (is_sampled | is_greedy).all()
+    assert differ.mean() > 0.9
+    count = int(is_sampled[differ].sum())
+    assert binomial(count, int(differ.sum()), 0.15) > THRESHOLD
+    assert binomial(count, int(differ.sum()), 0.85) < THRESHOLD, "the two sides swapped"
+    assert binomial(count, int(differ.sum()), 0.2) < THRESHOLD, "another p_e"
+
+
+def test_default_p_e_is_that_of_the_paper():
+    assert DDSQ().explore_prob == 0.15
+
+
+def test_each_environment_tosses_its_own_coin(behaviour):
+    """Neighbouring keys agree no more often than chance has it."""
+    is_sampled = np.all(behaviour(0.5) == behaviour(1.0), 1)
+    agree = int((is_sampled[::2] == is_sampled[1::2]).sum())
+    p = is_sampled.mean()
+    assert binomial(agree, len(is_sampled) // 2, p**2 + (1 - p) ** 2) > THRESHOLD
+
+
+def test_exploit_is_deterministic_and_good(key):
+    algo = replace(DDSQ(**SMALL), num_candidates=100, num_schedules=4, num_steps=10)
+    state = fresh()
+    obs = jax.random.normal(key, (20, OBS))
+    exploit = jax.jit(jax.vmap(algo.exploit, (None, 0, 0)))
+    one, two = (exploit(state, obs, jax.random.split(jax.random.key(i), 20)) for i in (1, 2))
+    np.testing.assert_array_equal(one, two)
+    grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 41)] * ACT), -1).reshape(-1, ACT).astype(np.float32)
+    q = jax.jit(jax.vmap(lambda o, a: state.critic.at(o)(a), (0, 0)))
+    every = jax.jit(jax.vmap(lambda o: jax.vmap(state.critic.at(o))(jnp.asarray(grid))))(obs)
+    reached = np.mean(np.asarray(every) <= np.asarray(q(obs, one))[:, None], axis=1)
+    assert reached.min() > 0.97  # as good as the best of 100 candidates, or better
+
+
+# Temperatures
+
+
+def test_sampler_at_a_state_dependent_temperature(key):
+    """lambda(s) = lambda_0 std_a Q(s, a), so Q and c Q + b have the same policy, key by key."""
+    q, schedules = landscapes.get("twomode2"), jnp.array([[0.02, 0.01]])
+    keys = jax.random.split(key, 200)
+
+    @partial(jax.jit, static_argnums=2)
+    def sample(scale, shift, normalise):
+        scaled = lambda a: scale * q(a) + shift
+        return jax.vmap(lambda k: qglg(k, scaled, 2, 0.3, schedules, 16, normalise=normalise))(keys)
+
+    @jax.jit
+    def explicit(k):
+        values = jax.vmap(q)(samplers.candidates(jax.random.split(k, 4)[0], 2, 16))
+        return qglg(k, q, 2, 0.3 * jnp.std(values), schedules, 16)
+
+    np.testing.assert_allclose(sample(1.0, 0.0, True), sample(7.0, 11.0, True), atol=2e-3)
+    assert np.abs(sample(1.0, 0.0, False) - sample(7.0, 11.0, False)).max() > 0.1
+    np.testing.assert_allclose(sample(1.0, 0.0, True), jax.jit(jax.vmap(explicit))(keys), atol=1e-4)
+
+
+def test_temperature_at_is_lambda_0_times_the_spread_of_q(key):
+    algo = DDSQ(**SMALL, temperature=0.2)
+    state, obs = fresh(), jnp.array([0.3, -1.0, 0.5])
+    line = (np.arange(300) + 0.5) / 150 - 1
+    grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2).astype(np.float32)
+    exact = 0.2 * np.asarray(jax.jit(jax.vmap(state.critic.at(obs)))(jnp.asarray(grid)), float).std()
+    assert float(algo.temperature_at(state, obs, key)) == pytest.approx(exact, rel=0.03)
+    plain = replace(algo, normalise=False)
+    assert float(plain.temperature_at(state, obs, key)) == pytest.approx(0.2, rel=1e-6)
+
+
+def test_spread_has_a_floor():
+    assert float(spread(jnp.full(10, 3.0))) > 0
+    assert float(spread(jnp.array([1.0, -1.0]))) == pytest.approx(1.0)
+
+
+def test_one_critic_at_every_temperature(key):
+    """`policy_at` at the trained temperature is the policy, and a hotter policy has a smaller mean Q."""
+    algo = replace(DDSQ(**SMALL), num_candidates=64, select="random", start_step=1e-3)
+    state, obs = fresh(), jnp.array([0.3, -1.0, 0.5])
+    keys, q = jax.random.split(key, 2000), state.critic.at(jnp.array([0.3, -1.0, 0.5]))
+
+    @jax.jit
+    def actions(temperature):
+        return jax.vmap(lambda k: algo.policy_at(state, obs, k, temperature))(keys)
+
+    policy = jax.jit(jax.vmap(lambda k: algo.policy(state, obs, k)))(keys)
+    np.testing.assert_allclose(actions(algo.temperature), policy, atol=1e-5)
+    values = jax.jit(jax.vmap(q))
+    means = [float(values(actions(t)).mean()) for t in (0.01, 0.3, 3.0, 1000.0)]
+    assert all(a > b for a, b in itertools.pairwise(means)), means
+
+
+# Entropy
+
+
+@pytest.mark.parametrize("name", ["quad1.lam0.1", "quad1.lam0.01491", "spike1.lam0.1"])
+def test_entropy_estimate_has_the_reference_mean(name, key):
+    """Exact finite-m expectations, bias included; the floor log 2 - log m holds for every sample."""
+    entry = REFERENCE[f"entropy_est.{name}"]
+    landscape, temperature = landscapes.get(name.split(".")[0]), entry["params"]["lam"]
+    for m in (10, 100):
+        estimate = lambda k: snis_entropy(jax.vmap(landscape)(samplers.candidates(k, 1, m)), 1, temperature)
+        estimates = np.asarray(jax.jit(jax.vmap(estimate))(jax.random.split(key, 20_000)), float)
+        expected = entry["value"]["by_m"][str(m)]
+        assert mean_test(estimates, expected["E_entropy"]) > THRESHOLD
+        assert mean_test(estimates, expected["E_entropy"] + 0.03) < THRESHOLD
+        assert estimates.min() >= expected["floor"] - 1e-5
+        assert estimates.max() <= np.log(2) + 1e-5
+
+
+def test_entropy_estimate_is_the_entropy_of_the_weights():
+    """The identity of the paper's two terms: d log 2 - log m + H(weights), and the paper's own formula."""
+    values = np.random.default_rng(0).normal(size=50)
+    for dim, temperature in ((1, 0.3), (3, 0.05), (6, 10.0)):
+        logits = values / temperature
+        weights = np.exp(logits - logsumexp(logits))
+        of_weights = dim * np.log(2) - np.log(50) - np.sum(weights * np.log(weights))
+        printed = -np.log(50) + dim * np.log(2) + logsumexp(logits) - weights @ values / temperature
+        given = float(snis_entropy(jnp.asarray(values, jnp.float32), dim, temperature))
+        assert given == pytest.approx(of_weights, abs=2e-4)
+        assert given == pytest.approx(printed, abs=2e-4)
+
+
+def test_entropy_floor():
+    """One candidate above all: d log 2 - log m, which for m = 1000 and d >= 5 is above the target entropy
+    -d.
+    """
+    for dim, expected in REFERENCE["entropy_est.floor"]["value"].items():
+        peak = jnp.zeros(1000).at[3].set(1.0)
+        floor = float(snis_entropy(peak, int(dim), 1e-3))
+        assert floor == pytest.approx(expected["floor_m1000"], abs=2e-4)
+        assert (floor > -int(dim)) == (int(dim) >= 5)
+    flat = float(snis_entropy(jnp.zeros(1000), 2, 0.1))
+    assert flat == pytest.approx(2 * np.log(2), abs=1e-5)
+
+
+@pytest.mark.parametrize("space", ["log", "linear"])
+def test_temperature_step(space, key):
+    """Down when the entropy is above its target, up when below, by rate * error / max(1, std over
+    states).
+    """
+    algo = DDSQ(**SMALL, temperature=0.2, temperature_learning_rate=0.01, temperature_space=space)
+    state, obs = fresh(), jax.random.normal(key, (16, OBS))
+    tune = jax.jit(lambda algo: algo.tune(state, obs, key))
+    _, entropy = tune(algo)
+    assert np.log(4) - np.log(64) - 1e-4 <= float(entropy) <= np.log(4) + 1e-4
+    for target in (-3.0, 3.0):
+        log_scale, _ = tune(replace(algo, target_entropy=target))
+        error = float(entropy) - target * ACT
+        before, after = 0.2, 0.2 * np.exp(float(log_scale))
+        assert (after < before) == (error > 0)
+        moved = np.log(after / before) if space == "log" else after - before
+        assert moved == pytest.approx(-0.01 * error, rel=1e-3)  # the spread over these states is below 1
+
+
+def test_temperature_moves_once_a_cycle_and_only_if_asked(key):
+    batch = random_batch(key, 8, OBS, ACT)
+    algo = DDSQ(**SMALL, temperature_learning_rate=0.05, temperature_cycle=3)
+    state, update, path = fresh(), jax.jit(algo.update), []
+    for i in range(7):
+        state, metrics = update(state, batch, jax.random.fold_in(key, i))
+        path.append(float(metrics["temperature"]))
+    assert list(np.flatnonzero(np.diff(path))) == [1, 4]  # with the third and the sixth update
+    asleep = replace(algo, temperature_learning_rate=0.0)
+    assert float(jax.jit(asleep.tune)(fresh(), batch.obs, key)[0]) == 0.0
+
+
+# Defaults: Tables 2 and 3
+
+
+def test_defaults_are_those_of_the_paper():
+    algo = DDSQ()
+    expected = {
+        "temperature": 0.05,
+        "discount": 0.99,
+        "learning_rate": 2e-4,
+        "polyak": 0.005,
+        "reward_scale": 1.0,
+        "num_schedules": 10,
+        "num_steps": 20,
+        "num_candidates": 100,
+        "num_entropy_samples": 1000,
+        "hidden_sizes": (256, 256, 256),
+        "activation": "mish",
+        "temperature_learning_rate": 0.0,
+        "temperature_cycle": 100,
+        "boundary": "reflect",
+        "select": "argmax",
+        "normalise": True,
+    }
+    assert {name: getattr(algo, name) for name in expected} == expected
+    schedules = np.asarray(algo.schedules())
+    by_hand = np.stack([np.linspace(start, 1e-4, 20) for start in np.logspace(0, -4, 10)])
+    np.testing.assert_allclose(schedules, by_hand, rtol=2e-4)
+
+
+def test_every_switch_runs(key):
+    batch = random_batch(key, 4, OBS, ACT)
+    algo = DDSQ(**SMALL, boundary="project", select="random", normalise=False, activation="relu")
+    state = replace(fresh(), critic=replace(fresh().critic, activation="relu"))
+    state = replace(state, target=replace(state.target, activation="relu"))
+    state, metrics = jax.jit(algo.update)(state, batch, key)
+    assert np.isfinite(float(metrics["critic_loss"]))
+    assert bool(jnp.abs(jax.jit(algo.policy)(state, batch.obs[0], key)).max() <= 1)
+
+
+@pytest.mark.slow
+def test_values_of_a_bandit_are_learnt(key):
+    """All episodes end at once, so Q is the reward: a regression that the update must solve."""
+    small = {"hidden_sizes": (32, 32), "num_candidates": 16, "num_schedules": 1, "num_steps": 2}
+    algo = DDSQ(**small, learning_rate=3e-3, start_step=1e-3)
+    q, _ = numpy_of(landscapes.get("quad1"))
+    state = algo.init(key, jnp.zeros(1), jnp.zeros(1))
+
+    @jax.jit
+    def learn(state):
+        def one(state, k):
+            batch = random_batch(k, 64, 1, 1)
+            batch = replace(
+                batch, reward=-(batch.action[:, 0] ** 2), discount=jnp.zeros(64), obs=jnp.zeros((64, 1))
+            )
+            return algo.update(state, batch, k)
+
+        return jax.lax.scan(one, state, jax.random.split(key, 400))
+
+    state, _ = learn(state)
+    actions = np.linspace(-0.9, 0.9, 19)
+    learnt = jax.vmap(state.critic.at(jnp.zeros(1)))(jnp.asarray(actions[:, None], jnp.float32))
+    assert np.abs(np.asarray(learnt) - q(actions)).max() < 0.05
+    assert abs(float(jax.jit(algo.exploit)(state, jnp.zeros(1), key)[0])) < 0.2

@@ -1,0 +1,206 @@
+"""Critics: the fast path against a plain one, gradients, the activation, fresh weights."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from softq.errors import SoftqError
+from softq.networks import ACTIVATIONS, Critic, mish
+from softq.pytree import replace
+from softq.testing import THRESHOLD, mean_test
+
+OBS, ACT = 3, 2
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def create(key, obs_dim, action_dim, hidden, activation="mish"):
+    return Critic.create(key, jnp.zeros(obs_dim), jnp.zeros(action_dim), hidden, activation)
+
+
+@jax.jit
+def twins(critic, obs, action):
+    return critic(obs, action)
+
+
+@jax.jit
+def smaller_twin(critic, obs, action):
+    return jax.value_and_grad(critic.at(obs))(action)
+
+
+def make(key, hidden=(16, 8), activation="mish"):
+    """A small critic; its biases start at zero, so they are moved to where a mistake would show."""
+    critic = create(key, OBS, ACT, hidden, activation)
+    leaves, structure = jax.tree.flatten(critic.params)
+    rng = np.random.default_rng(1)
+    noisy = [x + jnp.asarray(0.1 * rng.normal(size=x.shape), x.dtype) for x in leaves]
+    return replace(critic, params=jax.tree.unflatten(structure, noisy))
+
+
+def plain(critic, obs, action, twin, act=None):
+    """One twin in float64 NumPy: concatenate, multiply, activate, repeat."""
+    act = act or (lambda x: x * np.tanh(np.logaddexp(0, x)))
+    params = jax.tree.map(lambda x: np.asarray(x, np.float64)[twin], critic.params)
+    first = np.concatenate([params["state_part"]["kernel"], params["action_part"]["kernel"]])
+    x = act(np.concatenate([obs, action]) @ first + params["state_part"]["bias"])
+    for i in range(len(critic.hidden_sizes) - 1):
+        x = act(x @ params[f"hidden_{i}"]["kernel"] + params[f"hidden_{i}"]["bias"])
+    return (x @ params["out"]["kernel"] + params["out"]["bias"])[0]
+
+
+def points(num=20):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(num, OBS)), rng.uniform(-1, 1, (num, ACT))
+
+
+@pytest.mark.parametrize("hidden", [(16,), (16, 8), (8, 8, 8)])
+def test_values_equal_the_plain_network(hidden, key):
+    critic = make(key, hidden)
+    for obs, action in zip(*points(), strict=True):
+        expected = [plain(critic, obs, action, twin) for twin in (0, 1)]
+        given = twins(critic, jnp.asarray(obs, jnp.float32), jnp.asarray(action, jnp.float32))
+        assert given.shape == (2,)
+        np.testing.assert_allclose(given, expected, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "act"),
+    [("relu", lambda x: np.maximum(x, 0)), ("tanh", np.tanh), ("silu", lambda x: x / (1 + np.exp(-x)))],
+)
+def test_other_activations(name, act, key):
+    critic = make(key, activation=name)
+    for obs, action in zip(*points(5), strict=True):
+        given = twins(critic, jnp.asarray(obs, jnp.float32), jnp.asarray(action, jnp.float32))
+        np.testing.assert_allclose(
+            given, [plain(critic, obs, action, t, act) for t in (0, 1)], rtol=2e-5, atol=2e-6
+        )
+
+
+def test_the_landscape_of_a_state_is_the_smaller_twin(key):
+    critic = make(key)
+    smaller = set()
+    for obs, action in zip(*points(), strict=True):
+        obs, action = jnp.asarray(obs, jnp.float32), jnp.asarray(action, jnp.float32)
+        both = twins(critic, obs, action)
+        smaller.add(int(both.argmin()))
+        assert float(smaller_twin(critic, obs, action)[0]) == pytest.approx(float(both.min()), abs=1e-6)
+    assert smaller == {0, 1}  # else the test would not see which twin was taken
+
+
+def test_gradient_by_action_equals_finite_differences(key):
+    """Differences of the float64 plain network, so that only the error of the gradient itself remains."""
+    critic, h = make(key), 1e-6
+    for obs, action in zip(*points(), strict=True):
+        q = lambda a: min(plain(critic, obs, a, twin) for twin in (0, 1))
+        slope = [(q(action + h * e) - q(action - h * e)) / (2 * h) for e in np.eye(ACT)]
+        _, given = smaller_twin(critic, jnp.asarray(obs, jnp.float32), jnp.asarray(action, jnp.float32))
+        np.testing.assert_allclose(given, slope, rtol=2e-4, atol=5e-6)
+
+
+def test_gradients_equal_autodiff_of_the_plain_network(key):
+    """By action and by every weight, with Mish spelt out and differentiated by JAX itself."""
+    critic = make(key)
+
+    def by_autodiff(params, obs, action):
+        act = lambda x: x * jnp.tanh(jnp.logaddexp(x, 0.0))
+        first = jnp.concatenate([params["state_part"]["kernel"], params["action_part"]["kernel"]])
+        x = act(jnp.concatenate([obs, action]) @ first + params["state_part"]["bias"])
+        x = act(x @ params["hidden_0"]["kernel"] + params["hidden_0"]["bias"])
+        return (x @ params["out"]["kernel"] + params["out"]["bias"])[0]
+
+    both = lambda params, obs, action: jax.vmap(lambda p: by_autodiff(p, obs, action))(params)
+    ours = lambda params, obs, action: replace(critic, params=params)(obs, action)
+    obs, action = (jnp.asarray(x[0], jnp.float32) for x in points())
+    weights = jnp.array([0.3, -1.7])
+    for argument in (0, 1, 2):
+        slope = lambda f: jax.jit(jax.grad(lambda *a: f(*a) @ weights, argument))(critic.params, obs, action)
+        expected, given = slope(both), slope(ours)
+        assert jax.tree.structure(given) == jax.tree.structure(expected)
+        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-6), given, expected)
+
+
+def test_gradient_reaches_only_the_smaller_twin(key):
+    critic = make(key)
+    obs, action = (jnp.asarray(x[0], jnp.float32) for x in points())
+    smaller = int(critic(obs, action).argmin())
+    gradient = jax.jit(jax.grad(lambda params: replace(critic, params=params).at(obs)(action)))(critic.params)
+    for leaf in jax.tree.leaves(gradient):
+        assert float(jnp.abs(leaf[1 - smaller]).max()) == 0
+    assert float(jnp.abs(gradient["out"]["kernel"][smaller]).max()) > 0
+
+
+# Mish
+
+
+def exact_mish(x):
+    """Value and slope in float64."""
+    x = np.maximum(x, -700.0)  # where both are zero to every digit of single precision
+    s = np.tanh(np.logaddexp(0, x))
+    return x * s, s + x * (1 - s**2) / (1 + np.exp(-x))
+
+
+WIDE = np.concatenate(
+    [np.linspace(-50, 50, 4001), [-1e4, -200.0, 200.0, 1e4, 0.0, 1e-8, -1e-8, 19.99, 20.01]]
+)
+
+
+def test_mish_over_a_wide_range():
+    np.testing.assert_allclose(
+        mish(jnp.asarray(WIDE, jnp.float32)), exact_mish(WIDE)[0], rtol=3e-6, atol=1e-7
+    )
+
+
+def test_slope_of_mish_over_a_wide_range():
+    x = jnp.asarray(WIDE, jnp.float32)
+    expected = exact_mish(WIDE)[1]
+    for slope in (jax.vmap(jax.grad(mish))(x), jax.jvp(mish, (x,), (jnp.ones_like(x),))[1]):
+        np.testing.assert_allclose(slope, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_and_slopes_are_finite_everywhere(name):
+    x = jnp.array([-1e10, -1e4, -104.0, -88.8, -50.0, 0.0, 20.0, 50.0, 88.8, 1e4, 1e10])
+    act = ACTIVATIONS[name]
+    assert bool(jnp.isfinite(jax.vmap(act)(x)).all())
+    assert bool(jnp.isfinite(jax.vmap(jax.grad(act))(x)).all())
+
+
+# Fresh weights
+
+
+def test_fresh_weights_are_truncated_normals_of_the_documented_spread(key):
+    params = create(key, 17, 6, (256, 256, 256)).params
+    fan_in = {"state_part": 23, "action_part": 23, "hidden_0": 256, "hidden_1": 256, "out": 256}
+    assert set(params) == set(fan_in)
+    cut = stats.truncnorm(-2, 2)
+    for name, inputs in fan_in.items():
+        kernel = np.asarray(params[name]["kernel"], float).ravel() * np.sqrt(inputs)
+        assert np.abs(kernel).max() <= 2 / cut.std() + 1e-5
+        # Flax rescales after cutting, so that the spread is the documented one; Haiku does not.
+        scale = 1.0 if kernel.std() > 0.94 else cut.std()
+        assert stats.kstest(kernel / scale * cut.std(), cut.cdf).pvalue > THRESHOLD
+        assert mean_test(kernel, 0.0) > THRESHOLD
+        if "bias" in params[name]:
+            assert float(jnp.abs(params[name]["bias"]).max()) == 0
+    assert "bias" not in params["action_part"]
+
+
+def test_twins_are_independent(key):
+    params = create(key, 17, 6, (64, 64)).params
+    for name, layer in params.items():
+        a, b = np.asarray(layer["kernel"]).reshape(2, -1)
+        assert not np.any(a == b), name
+        assert stats.pearsonr(a, b).pvalue > THRESHOLD
+
+
+def test_bad_input_is_one_clear_line(key):
+    for kwargs, names in (
+        ({"activation": "mesh"}, "Did you mean 'mish'"),
+        ({"hidden_sizes": ()}, "hidden_sizes"),
+    ):
+        with pytest.raises(SoftqError, match=names) as error:
+            Critic.create(key, jnp.zeros(OBS), jnp.zeros(ACT), **kwargs)
+        assert "\n" not in str(error.value)

@@ -1,0 +1,176 @@
+"""Run directories: what is in them, what refuses to be overwritten, what is said of a damaged one."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+from softq.algorithms import DDSQ
+from softq.errors import SoftqError
+from softq.training import TrainConfig, curves, evaluate_run, export, load, load_all, resume, train
+from softq.training.config import check_hyperparameters
+from softq.training.runs import RunDirectory, default_folder, numbered
+
+TINY = DDSQ(hidden_sizes=(8,), num_candidates=4, num_schedules=2, num_steps=2, temperature=0.3)
+SETTINGS = {"seeds": 2, "num_envs": 2, "warmup": 20, "iterations": 40, "log_every": 20, "batch_size": 8}
+SETTINGS |= {"checkpoint_every": 15, "eval_every": 20, "eval_episodes": 3, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run and what `train` returned."""
+    return train(TINY, "MultiGoal", out=tmp_path_factory.mktemp("runs") / "run", **SETTINGS)
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    """A copy of the run, to damage."""
+    return shutil.copytree(run.folder, tmp_path / "copy")
+
+
+def test_the_directory_describes_itself(run):
+    names = {path.name for path in run.folder.iterdir()}
+    assert names == {"config.json", "versions.json", "log.jsonl", "status.json", "checkpoints"}
+    algo, config, dims = RunDirectory(run.folder).config()
+    assert (algo, config, dims) == (TINY, run.config, {"obs_dim": 2, "action_dim": 2})
+    status = json.loads((run.folder / "status.json").read_text())
+    assert status["finished"] and status["updates"] == 40 and status["env_steps"] == 100
+    versions = json.loads((run.folder / "versions.json").read_text())
+    assert {"softq", "jax", "gymnasium", "mujoco", "python", "device"} <= versions.keys()
+    kept = [path for path in (run.folder / "checkpoints").iterdir() if path.is_dir()]
+    assert len(kept) == 2
+
+
+def test_load_gives_back_what_train_returned(run):
+    algo, states, config = load_all(run.folder)
+    assert (algo, config) == (TINY, run.config)
+    for a, b in zip(jax.tree.leaves(states), jax.tree.leaves(run.states), strict=True):
+        np.testing.assert_array_equal(a, b)
+    _, second, _ = load(run.folder, index=1)
+    np.testing.assert_array_equal(second.log_temperature, run.states.log_temperature[1])
+    with pytest.raises(SoftqError, match="has 2 seeds"):
+        load(run.folder, index=2)
+
+
+def test_curves_are_tidy_and_equal_to_the_returned_ones(run):
+    table = curves([run.folder, run.folder])
+    assert len(table) == 2 * len(run.curve)
+    pd.testing.assert_frame_equal(curves(run.folder).drop(columns="run"), run.curve)
+
+
+def test_export_writes_a_small_table(run, tmp_path):
+    out = tmp_path / "results" / "x.csv"
+    assert export([run.folder], out) == len(pd.read_csv(out))
+    table = pd.read_csv(out)
+    expected = ["algorithm", "env", "seed", "updates", "env_steps", "return"]
+    assert list(table)[:6] == expected and set(table["kind"]) <= {"training", "evaluation"}
+    assert table["versions"].str.contains("mujoco=").all() and (table["device"] == "cpu").all()
+
+
+def test_evaluation_repeats_the_last_row_of_the_log(run):
+    table = evaluate_run(run.folder, 3)
+    logged = run.curve[run.curve["kind"] == "eval"].tail(2)
+    np.testing.assert_allclose(table["return"][:2], logged["return"], rtol=1e-5)
+    hot = evaluate_run(run.folder, 3, "policy", temperature=5.0)
+    assert set(hot["temperature"]) == {5.0} and (hot["return"] != table["return"]).any()
+    with pytest.raises(SoftqError, match="must be positive"):
+        evaluate_run(run.folder, 3, "policy", temperature=-1.0)
+
+
+def test_a_folder_in_use_is_never_overwritten(run, tmp_path):
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    with pytest.raises(SoftqError, match=r"already holds another run; continue it with --resume"):
+        train(TINY, "MultiGoal", out=run.folder, **SETTINGS)
+    assert before == {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(SoftqError, match="already holds other files; choose another --out"):
+        train(TINY, "MultiGoal", out=tmp_path, **SETTINGS)
+    with pytest.raises(SoftqError, match="choose another --out"):
+        train(TINY, "MultiGoal", out=tmp_path / "notes.txt" / "run", **SETTINGS)
+
+
+def test_only_one_process_trains_a_run(copy):
+    first = RunDirectory(copy)
+    first.open_log(0)
+    with pytest.raises(SoftqError, match="being trained by another process"):
+        RunDirectory(copy).open_log(0)
+    first.close()
+
+
+def test_resuming_a_finished_run_changes_nothing(run, copy):
+    again = resume(copy, progress=False)
+    assert again.finished
+    assert (copy / "log.jsonl").read_text() == (run.folder / "log.jsonl").read_text()
+    np.testing.assert_array_equal(again.state.log_temperature, run.state.log_temperature)
+
+
+def truncate_arrays(folder):
+    step = max((p for p in (folder / "checkpoints").iterdir() if p.is_dir()), key=lambda p: int(p.name))
+    largest = max((p for p in step.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:-10])
+
+
+def rename_knob(folder):
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(text.replace('"temperature"', '"temprature"'))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "config.json").write_text("{"), "config.json cannot be read"),
+        (lambda f: (f / "config.json").unlink(), "is not a run directory"),
+        (lambda f: shutil.rmtree(f), "does not exist"),
+        (lambda f: shutil.rmtree(f / "checkpoints"), "no checkpoint yet; continue it with"),
+        (truncate_arrays, "checkpoint .* cannot be read .*delete that folder to fall back"),
+        (rename_knob, "does not fit this softq .*temprature"),
+        (lambda f: change_width(f), "was written by another version"),
+    ],
+)
+def test_a_damaged_run_is_one_clear_line(copy, damage, message):
+    damage(copy)
+    with pytest.raises(SoftqError, match=message) as error:
+        load(copy)
+    assert "\n" not in str(error.value)
+
+
+def change_width(folder):
+    content = json.loads((folder / "config.json").read_text())
+    content["algorithm"]["hidden_sizes"] = [9]
+    (folder / "config.json").write_text(json.dumps(content))
+
+
+def test_a_cut_log_is_noticed(copy):
+    (copy / "log.jsonl").write_text("")
+    with pytest.raises(SoftqError, match="shorter than its checkpoint says"):
+        resume(copy, progress=False)
+
+
+def test_half_a_row_at_the_end_does_not_count(run, copy):
+    with open(copy / "log.jsonl", "a") as log:
+        log.write('{"kind": "tr')
+    assert len(curves(copy)) == len(run.curve)
+
+
+def test_default_folders_never_collide(tmp_path):
+    assert numbered(tmp_path / "x") == tmp_path / "x"
+    (tmp_path / "x").mkdir()
+    assert numbered(tmp_path / "x") == tmp_path / "x-2"
+    assert "a_b" in str(default_folder(TrainConfig(env="a/b")))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"temperature": 0.0}, "temperature is 0.0; it must be positive"),
+        ({"learning_rate": float("nan")}, "must be finite"),
+        ({"discount": 1.5}, "between 0 and 1"),
+        ({"num_steps": 0}, "at least 1"),
+    ],
+)
+def test_impossible_hyper_parameters_are_refused(change, message):
+    with pytest.raises(SoftqError, match=message):
+        check_hyperparameters(DDSQ(**change))
