@@ -1,0 +1,99 @@
+# make book   environment, notebooks, the book in _build/html
+# make test   lint, unit tests, notebooks, strict book, browser tests
+# make help   all targets
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+
+# Another interpreter: make PYTHON=/path/to/python3.12 book
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && command -v $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CACHE := _build/.jupyter_cache
+LOGS := _build/logs
+# make test BROWSER=0 leaves the browser tests out (they need Debian's chromium)
+BROWSER ?= 1
+PYTEST := $(BIN)/python -m pytest --color=no
+
+.DEFAULT_GOAL := help
+.PHONY: help complete env book notebooks html test lint unit browser screenshots overview lab lock clean
+
+help:
+	@echo "make book         environment, notebooks, the book; prints where to open it"
+	@echo "make test         lint, unit tests, notebooks, strict book, browser tests (BROWSER=0 leaves the last out)"
+	@echo "make lab          JupyterLab on the notebooks, where every lab is a live widget"
+	@echo "make env          only the environment in $(VENV) (PYTHON=... chooses the interpreter)"
+	@echo "make screenshots  pictures of the built pages, light, dark and phone, in _build/screenshots"
+	@echo "make lock         make requirements.txt anew from pyproject.toml"
+	@echo "make clean        remove _build (the environment stays)"
+
+env: $(STAMP)
+
+$(STAMP): requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "softq needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "installing requirements.txt into $(VENV); the first time takes a few minutes"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $(STAMP)
+
+# The book never executes a notebook: pytest does, once, into the cache that the book reads.
+book: env
+	@mkdir -p $(LOGS)
+	$(PYTEST) notebooks --nbmake --nbcache=$(CACHE) --nbcache-reuse --no-summary
+	@$(MAKE) --no-print-directory html
+	@echo
+	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
+
+notebooks: env
+	@mkdir -p $(LOGS)
+	$(PYTEST) notebooks --nbmake --nbcache=$(CACHE) --durations=0 --durations-min=1 | tee $(LOGS)/notebooks.log
+
+# Nothing old is kept: Sphinx would not repeat the warnings of pages it has already read.
+html: env
+	@mkdir -p $(LOGS)
+	@rm -rf _build/html _build/.doctrees
+	$(BIN)/jupyter-book build . -n -W --keep-going 2>&1 | tee $(LOGS)/html.log
+	@if grep -q "Executing notebook" $(LOGS)/html.log; then \
+		echo "the book executed a notebook itself; run make notebooks first"; exit 1; fi
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+complete:
+	@if [ "$(BROWSER)" = 0 ] && [ -n "$${SOFTQ_REQUIRE_BROWSER:-}" ]; then \
+		echo "SOFTQ_REQUIRE_BROWSER is set: the browser tests may not be left out"; exit 1; fi
+
+unit: env
+	@mkdir -p $(LOGS)
+	$(PYTEST) tests --ignore=tests/test_book.py --durations=15 | tee $(LOGS)/unit.log
+
+browser: env
+	@mkdir -p $(LOGS)
+	$(PYTEST) tests/test_book.py | tee $(LOGS)/browser.log
+
+test: complete lint unit notebooks html
+	@if [ "$(BROWSER)" = 0 ]; then echo "browser tests left out (BROWSER=0)"; rm -f $(LOGS)/browser.log; \
+	else $(MAKE) --no-print-directory browser; fi
+	@echo; for name in unit notebooks browser; do \
+		if [ -f $(LOGS)/$$name.log ]; then printf '%-10s' $$name; grep -E '^=+ .* in [0-9.]+s' $(LOGS)/$$name.log | tail -n 1; fi; done
+
+screenshots: env
+	$(BIN)/python tests/screenshots.py
+
+overview: env
+	$(BIN)/python book/overview.py
+
+lab: env
+	$(BIN)/jupyter lab notebooks
+
+# uv resolves for Python 3.11 and 3.12 at once; it is used here only and lives in its own environment.
+lock:
+	@test -x _build/uv/bin/uv || { $(PYTHON) -m venv _build/uv && _build/uv/bin/pip install --quiet uv; }
+	_build/uv/bin/uv pip compile --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.txt >/dev/null
+
+clean:
+	rm -rf _build

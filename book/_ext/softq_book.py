@@ -1,0 +1,126 @@
+"""What the book needs of Sphinx beyond its extensions.
+
+- Every inline script is written once per page (sphinx-thebe's constants come twice and throw in the console).
+- No ipywidgets state: a static page has no kernel; the labs bring their own script.
+- A chapter's number is the one in its file name, so that it never changes when a chapter is added before it.
+- `{softq-versions}`: a table of the versions and the machine that this book was made with.
+"""
+
+import os
+import platform
+import re
+from importlib.metadata import version
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
+
+PACKAGES = (
+    "softq",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "numpy",
+    "scipy",
+    "gymnasium",
+    "mujoco",
+)
+PACKAGES += ("matplotlib", "ipywidgets", "jupyter-book", "sphinx", "myst-nb")
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+
+
+def tidy_scripts(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document
+) -> None:
+    """Drop widget state and repeated inline scripts from the page's `script_files`."""
+    seen: set[str] = set()
+    kept = []
+    for script in context.get("script_files", []):
+        attributes = getattr(script, "attributes", {})
+        body = attributes.get("body")
+        if attributes.get("type") == WIDGET_STATE:
+            continue
+        if body and not getattr(script, "filename", None):
+            if body in seen:
+                continue
+            seen.add(body)
+        kept.append(script)
+    context["script_files"] = kept
+
+
+def number_by_file(app: Sphinx) -> None:
+    """Number notebooks/NN_name as chapter NN, before figures, theorems and equations take their numbers."""
+    counted = TocTreeCollectorWithStyles.assign_section_numbers
+
+    def assign(self: TocTreeCollectorWithStyles, env: BuildEnvironment) -> list[str]:
+        changed = counted(self, env)
+        for page, anchors in env.toc_secnumbers.items():
+            match = re.match(r"notebooks/(\d+)_", page)
+            if match is None:
+                continue
+            chapter = int(match[1])
+            for anchor, number in anchors.items():
+                anchors[anchor] = number and (chapter, *number[1:])
+            for node in [env.titles[page], *env.tocs[page].findall(nodes.reference)]:
+                if node.get("secnumber"):
+                    node["secnumber"] = [chapter, *node["secnumber"][1:]]
+        return changed
+
+    TocTreeCollectorWithStyles.assign_section_numbers = assign
+
+
+def _cpu() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        models = []
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def machine_and_versions() -> list[tuple[str, str]]:
+    """Rows (name, value) on the machine and the packages that this process runs on."""
+    import jax
+
+    devices = [f"{device.platform} ({device.device_kind})" for device in jax.devices()]
+    rows = [
+        ("JAX devices", ", ".join(devices)),
+        ("processor", f"{_cpu()}, {os.cpu_count()} cores"),
+        ("system", f"{platform.system()} {platform.machine()}"),
+        ("Python", platform.python_version()),
+    ]
+    return rows + [(name, version(name)) for name in PACKAGES]
+
+
+class Versions(Directive):
+    """`{softq-versions}`: the table of `machine_and_versions`."""
+
+    def run(self) -> list[nodes.Node]:
+        table = nodes.table()
+        group = nodes.tgroup(cols=2)
+        group += [nodes.colspec(colwidth=1), nodes.colspec(colwidth=3)]
+        head, body = nodes.thead(), nodes.tbody()
+        head += _row("what", "value")
+        body += [_row(*row) for row in machine_and_versions()]
+        group += [head, body]
+        table += group
+        return [table]
+
+
+def _row(*cells: str) -> nodes.row:
+    row = nodes.row()
+    for text in cells:
+        row += nodes.entry("", nodes.paragraph(text=text))
+    return row
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("softq-versions", Versions)
+    app.connect("builder-inited", number_by_file)
+    app.connect("html-page-context", tidy_scripts, priority=990)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,33 @@
+"""The lab's particles: many Langevin chains at once, compiled once for all states and temperatures."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from softq.samplers import langevin, project, reflect, softmax_score, uniform
+
+BOUNDARIES = {"reflect": reflect, "project": project}
+
+
+@partial(jax.jit, static_argnums=(5, 6, 7))
+def run(
+    q: Any,
+    starts: Array,
+    drives: Array,
+    temperature: float,
+    step: float,
+    num_steps: int,
+    dim: int,
+    boundary: str,
+) -> Array:
+    """Actions `(n, dim)` after `num_steps` steps; `starts` and `drives` are `n` keys for start and noise."""
+    score = softmax_score(q, temperature)
+    steps = jnp.full(num_steps, step)
+
+    def one(start: Array, drive: Array) -> Array:
+        return langevin(drive, score, uniform(start, dim), steps, BOUNDARIES[boundary])
+
+    return jax.vmap(one)(starts, drives)

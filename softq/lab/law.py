@@ -1,0 +1,75 @@
+"""The exact softmax on a regular grid, as the script in the book sums it too.
+
+Midpoints suffice for a picture; `softq.boltzmann` is the quadrature to quote numbers from.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from scipy.special import logsumexp
+
+from softq.errors import SoftqError
+from softq.landscapes import Landscape
+from softq.networks import StateLandscape
+
+CELLS = {1: 4000, 2: 120}  # a side, of the grid
+BINS = {1: 40, 2: 12}  # a side, of the histogram that the total variation compares
+
+
+@jax.jit
+def _evaluate(q: Landscape | StateLandscape, actions: Array) -> Array:
+    return jax.vmap(q)(actions)
+
+
+def evaluate(q: Landscape | StateLandscape, actions: np.ndarray) -> np.ndarray:
+    """Q at `actions` `(n, dim)` in double precision; compiled once for all states of a critic."""
+    with jax.enable_x64(True):
+        values = np.asarray(_evaluate(q, jnp.asarray(actions, jnp.float64)), np.float64)
+    if not np.isfinite(values).all():
+        raise SoftqError("Q is not finite everywhere on the box, so it has no softmax; mend Q first.")
+    return values
+
+
+class Law:
+    """The softmax of Q given at the midpoints of a regular grid, dim 1 or 2.
+
+    Floats: `log_partition`, `mean_value`, `entropy` (nats); arrays: `density` of the nodes, `cells`, the
+    probabilities of the histogram's bins.
+    """
+
+    def __init__(self, values: np.ndarray, temperature: float, dim: int):
+        self.dim, cell = dim, 2**dim / len(values)
+        logs = values / temperature
+        self.log_partition = float(logsumexp(logs) + np.log(cell))
+        self.density = np.exp(logs - self.log_partition)
+        self.mean_value = float(self.density @ values * cell)
+        self.entropy = self.log_partition - self.mean_value / temperature
+        bins = BINS[dim]
+        blocks = (self.density * cell).reshape((bins, CELLS[dim] // bins) * dim)
+        self.cells = blocks.sum(axis=tuple(range(1, 2 * dim, 2)))
+
+    def tv(self, actions: np.ndarray) -> tuple[float, float]:
+        """Total variation of `actions` `(n, dim)` on the bins, and what exact draws would show on average."""
+        counts, _ = np.histogramdd(actions, bins=BINS[self.dim], range=[(-1, 1)] * self.dim)
+        p, n = self.cells, len(actions)
+        return 0.5 * float(np.abs(counts / n - p).sum()), 0.5 * float(
+            np.sqrt(2 * p * (1 - p) / (np.pi * n)).sum()
+        )
+
+
+def curvature(values: np.ndarray, dim: int) -> float:
+    """A typical large second derivative of Q along the axes: its 95th percentile on the grid, at least 1."""
+    values = values.reshape((CELLS[dim],) * dim)
+    second = [np.abs(np.diff(values, 2, axis=axis)).ravel() for axis in range(dim)]
+    return _rounded(max(1.0, float(np.quantile(np.concatenate(second), 0.95)) / (2 / CELLS[dim]) ** 2))
+
+
+def temperatures(values: np.ndarray) -> tuple[float, float]:
+    """From almost greedy to almost uniform, by how far the median of Q lies below its maximum."""
+    spread = max(float(values.max() - np.median(values)), 1e-6)
+    return _rounded(spread / 100), _rounded(spread * 10)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")

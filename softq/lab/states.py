@@ -1,0 +1,30 @@
+"""What a lab can show: a landscape, or what a critic sees in some states."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from softq.errors import SoftqError
+from softq.landscapes import Landscape
+from softq.networks import Critic, StateLandscape
+
+
+def states(q: Any, observations: Any) -> tuple[list, str]:
+    """The landscapes to choose from, and words for them; raises `SoftqError` for anything else."""
+    if isinstance(q, Critic):
+        if observations is None:
+            raise SoftqError("a lab of a critic needs observations; pass observations=(n, obs_dim).")
+        observations = np.atleast_2d(np.asarray(observations, np.float32))
+        width = observations.shape[1]
+        if width != q.obs_dim:
+            raise SoftqError(f"observations have {width} entries, expected {q.obs_dim}; pass its own.")
+        return [q.at(obs) for obs in jnp.asarray(observations)], "a trained critic"
+    if observations is not None:
+        raise SoftqError("observations go with a Critic; this landscape has its state already, drop them.")
+    if isinstance(q, StateLandscape):
+        return [q], "a trained critic"
+    if isinstance(q, Landscape):
+        return [q], q.about or q.name
+    kind = type(q).__name__
+    raise SoftqError(f"a lab shows a Landscape or a Critic, got {kind}; softq.landscapes.get has the former.")
