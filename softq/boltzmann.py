@@ -10,6 +10,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from scipy.special import logsumexp
 
 from softq.errors import SoftqError
@@ -32,10 +33,18 @@ def nodes_and_weights(dim: int, panels: int) -> tuple[np.ndarray, np.ndarray]:
     return grid, np.outer(weights, weights).ravel()
 
 
+@jax.jit
+def _values(q: Callable, actions: Array) -> Array:
+    """Compiled once for each kind of landscape; a critic's weights are arguments."""
+    return jax.vmap(q)(actions)
+
+
 def evaluate(q: Callable, actions: np.ndarray) -> np.ndarray:
     """Q at each row of `actions` `(n, d)`, in double precision where Q allows it."""
+    is_function = jax.tree.leaves(q) == [q]  # not a pytree: its identity is all there is to cache by
     with jax.enable_x64(True):
-        values = np.asarray(jax.jit(jax.vmap(q))(jnp.asarray(actions, jnp.float64)), np.float64)
+        batch = jnp.asarray(actions, jnp.float64)
+        values = np.asarray(jax.jit(jax.vmap(q))(batch) if is_function else _values(q, batch), np.float64)
     if values.shape != (len(actions),):
         raise SoftqError(
             f"the landscape returned shape {values.shape[1:]} for one action, expected a scalar."
@@ -64,7 +73,7 @@ class Boltzmann:
             raise SoftqError(f"quadrature needs dim 1 or 2, got {dim}; in higher dimensions use a sampler.")
         positive("temperature", temperature)
         panels = PANELS[dim] if panels is None else panels
-        self.q, self.temperature, self.dim = q, float(temperature), dim
+        self.q, self.temperature, self.dim, self.panels = q, float(temperature), dim, panels
         self.nodes, self.weights = nodes_and_weights(dim, panels)
         self.values = evaluate(q, self.nodes)
         logs = self.values / self.temperature
@@ -90,7 +99,7 @@ class Boltzmann:
 
     def cell_probabilities(self, bins: int) -> np.ndarray:
         """Probability of each cell of a regular grid, `(bins,)` or `(bins, bins)`, by a rule that fits the cells."""
-        per_cell = max(1, -(-PANELS[self.dim] // bins))
+        per_cell = max(1, -(-self.panels // bins))
         nodes, weights = nodes_and_weights(self.dim, bins * per_cell)
         p = weights * self.density(nodes)
         cells = [np.minimum(((nodes[:, i] + 1) / 2 * bins).astype(int), bins - 1) for i in range(self.dim)]

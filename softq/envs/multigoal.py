@@ -59,7 +59,7 @@ class MultiGoal:
         """`(state, obs, reward, terminated, truncated)` after `action`; the dynamics is deterministic."""
         action = jnp.clip(action, -1.0, 1.0)
         position = jnp.clip(state.position + action, -self.bound, self.bound)
-        squared = jnp.min(jnp.sum((position - self.goals) ** 2, axis=-1))
+        squared = jnp.min(jnp.sum((position[None] - self.goals) ** 2, axis=-1))
         terminated = squared < self.goal_radius**2
         reward = -self.action_cost * jnp.sum(action**2) - self.distance_cost * squared
         reward = reward + jnp.where(terminated, self.goal_reward, 0.0)
@@ -68,5 +68,5 @@ class MultiGoal:
 
     def nearest_goal(self, position: Array) -> Array:
         """Index of the goal that `position` `(2,)` has reached, -1 for none."""
-        squared = jnp.sum((position - self.goals) ** 2, axis=-1)
+        squared = jnp.sum((position[None] - self.goals) ** 2, axis=-1)
         return jnp.where(jnp.min(squared) < self.goal_radius**2, jnp.argmin(squared), -1)
