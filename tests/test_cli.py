@@ -9,33 +9,9 @@ import pytest
 from softq import __version__
 from softq.cli import main
 
-TINY = [
-    "--hidden-sizes",
-    "8",
-    "--num-candidates",
-    "4",
-    "--num-schedules",
-    "2",
-    "--num-steps",
-    "2",
-    "--num-envs",
-    "2",
-    "--warmup",
-    "8",
-]
-TINY += [
-    "--iterations",
-    "60",
-    "--batch-size",
-    "8",
-    "--log-every",
-    "10",
-    "--checkpoint-every",
-    "10",
-    "--eval-episodes",
-    "2",
-    "--no-progress",
-]
+TINY = ["--hidden-sizes=8", "--num-candidates=4", "--num-schedules=2", "--num-steps=2", "--num-envs=2"]
+TINY += ["--warmup=8", "--iterations=60", "--batch-size=8", "--log-every=10", "--checkpoint-every=10"]
+TINY += ["--eval-episodes=2", "--no-progress"]
 
 
 class Broken(gym.Env):
@@ -129,17 +105,16 @@ def test_train_evaluate_export(capsys, tmp_path):
 @pytest.mark.parametrize(
     "command",
     [
-        "",
-        "--help",
-        "list --help",
-        "train --help",
-        "train ddsq --help",
-        "evaluate --help",
-        "export --help",
-        "bench --help",
-        "bench sampler --help",
-        "bench update ddsq --help",
-        "bench loop --help",
+        *(
+            "",
+            "--help",
+            "list --help",
+            "train --help",
+            "train ddsq --help",
+            "evaluate --help",
+            "export --help",
+        ),
+        *("bench --help", "bench sampler --help", "bench update ddsq --help", "bench loop --help"),
     ],
 )
 def test_help(command, capsys):

@@ -31,6 +31,11 @@ def copy(run, tmp_path):
     return shutil.copytree(run.folder, tmp_path / "copy")
 
 
+def assert_equal(one, other):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_the_directory_describes_itself(run):
     names = {path.name for path in run.folder.iterdir()}
     assert names == {"config.json", "versions.json", "log.jsonl", "status.json", "checkpoints"}
@@ -47,10 +52,9 @@ def test_the_directory_describes_itself(run):
 def test_load_gives_back_what_train_returned(run):
     algo, states, config = load_all(run.folder)
     assert (algo, config) == (TINY, run.config)
-    for a, b in zip(jax.tree.leaves(states), jax.tree.leaves(run.states), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_equal(states, run.states)
     _, second, _ = load(run.folder, index=1)
-    np.testing.assert_array_equal(second.log_temperature, run.states.log_temperature[1])
+    assert_equal(second, jax.tree.map(lambda x: x[1], run.states))
     with pytest.raises(SoftqError, match="has 2 seeds"):
         load(run.folder, index=2)
 
@@ -104,7 +108,7 @@ def test_resuming_a_finished_run_changes_nothing(run, copy):
     again = resume(copy, progress=False)
     assert again.finished
     assert (copy / "log.jsonl").read_text() == (run.folder / "log.jsonl").read_text()
-    np.testing.assert_array_equal(again.state.log_temperature, run.state.log_temperature)
+    assert_equal(again.state, run.state)
 
 
 def truncate_arrays(folder):

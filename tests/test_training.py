@@ -86,7 +86,7 @@ def test_seeds_differ_from_each_other():
     loop = inner.run(TINY, loop, keys, 5, True)
     assert not np.array_equal(loop.obs[0], loop.obs[1])
     for leaf in jax.tree.leaves(loop.state.critic.params):
-        assert leaf.ndim < 3 or not np.array_equal(leaf[0], leaf[1])
+        assert leaf.ndim < 4 or not np.array_equal(leaf[0], leaf[1])
 
 
 @pytest.mark.parametrize("env_id", ENVS)
@@ -105,9 +105,9 @@ def test_hyper_parameters_and_lengths_never_recompile(env_id, monkeypatch):
 
 def test_number_of_steps_per_dispatch_does_not_matter():
     results = []
+    inner, _, keys = loop_for("MultiGoal", TINY)
     for lengths in ([20], [1, 7, 12]):
-        inner, loop, keys = loop_for("MultiGoal", TINY)
-        loop = inner.run(TINY, loop, keys, 10, True)
+        loop = inner.run(TINY, inner.init(TINY, keys, keys), keys, 10, True)
         for length in lengths:
             loop = inner.run(TINY, loop, keys, length, False)
         results.append(loop)

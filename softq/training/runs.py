@@ -58,10 +58,7 @@ class RunDirectory:
     def create(cls, folder: Path | str, algo: Algorithm, config: TrainConfig, dims: dict) -> "RunDirectory":
         """A new run; raises `SoftqError` when `folder` holds anything."""
         run = cls(folder)
-        if run.folder.exists() and (not run.folder.is_dir() or any(run.folder.iterdir())):
-            holds = "another run" if (run.folder / "config.json").exists() else "other files"
-            remedy = f"continue it with --resume {run.folder}, or choose" if "run" in holds else "choose"
-            raise SoftqError(f"{run.folder} already holds {holds}; {remedy} another --out.")
+        run.check_free()
         try:
             run.folder.mkdir(parents=True, exist_ok=True)
             run.open_log(0)
@@ -77,6 +74,13 @@ class RunDirectory:
         content = {"train": dataclasses.asdict(config), "algorithm": hyper, "dims": dims}
         write_whole(run.folder / "config.json", content)
         return run
+
+    def check_free(self) -> None:
+        """`SoftqError` when the folder exists and is not empty."""
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            holds = "another run" if (self.folder / "config.json").exists() else "other files"
+            remedy = f"continue it with --resume {self.folder}, or choose" if "run" in holds else "choose"
+            raise SoftqError(f"{self.folder} already holds {holds}; {remedy} another --out.")
 
     def read(self, name: str) -> dict:
         """A JSON file of the run. Raises `SoftqError` when it is missing or broken."""

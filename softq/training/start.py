@@ -56,11 +56,13 @@ def train(
         if setting not in fields:
             raise SoftqError(f"unknown setting {setting!r}.{suggest(setting, fields)}")
     config = dataclasses.replace(config or TrainConfig(), algorithm=name, env=env_id, **settings)
+    if out is not None:
+        RunDirectory(out).check_free()
     with Interrupt() as stop:
         trainer = Trainer(algo, config)
-        if out is not None:
-            trainer.attach(RunDirectory.create(out, algo, trainer.config, trainer.dims))
         loop = trainer.inner.init(algo, trainer.keys, trainer.init_keys)
+        if out is not None:  # only now: bad input leaves no directory behind
+            trainer.attach(RunDirectory.create(out, algo, trainer.config, trainer.dims))
         return finish(trainer, loop, 0, stop, progress)
 
 
