@@ -61,7 +61,9 @@ def density_1d(ax: Axes, q: Callable, temperature: float, resolution: int = 1000
     actions = grid(1, resolution)
     law = Boltzmann(q, temperature, dim=1)
     ax.plot(actions[:, 0], law.density(actions), **{"color": EXACT, "label": "exact softmax"} | kwargs)
-    ax.set(xlim=(-1, 1), ylim=(0, None), xlabel="action")
+    ax.set(xlim=(-1, 1), xlabel="action")
+    ax.autoscale(axis="y")  # a later, taller curve raises the limit
+    ax.set_ylim(bottom=0)
 
 
 def histogram_1d(ax: Axes, actions: np.ndarray, bins: int = 40, **kwargs) -> None:

@@ -1,6 +1,7 @@
 """Strict JAX for every test: on the CPU, in single precision, with no silent broadcasting between ranks."""
 
 import os
+from collections.abc import Iterator
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 
@@ -15,3 +16,12 @@ jax.config.update("jax_enable_x64", False)
 def key() -> jax.Array:
     """A fixed key: every statistical test is a computation with one outcome."""
     return jax.random.key(20240501)
+
+
+@pytest.fixture(scope="module")
+def quick_compilation() -> Iterator[None]:
+    """For modules whose time goes into compiling many tiny programs: skip XLA's costly passes."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)

@@ -18,6 +18,7 @@ from softq.samplers.entropy import snis_entropy
 from softq.testing import THRESHOLD, binomial, mean_test
 from softq.testing.probe import random_batch
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 OBS, ACT = 3, 2
 SMALL = {
     "hidden_sizes": (6, 5),
@@ -341,6 +342,13 @@ def test_entropy_estimate_is_the_entropy_of_the_weights():
         given = float(snis_entropy(jnp.asarray(values, jnp.float32), dim, temperature))
         assert given == pytest.approx(of_weights, abs=2e-4)
         assert given == pytest.approx(printed, abs=2e-4)
+
+
+def test_entropy_does_not_feel_a_constant():
+    """Returns of hundreds divided by a small temperature must not cost digits."""
+    values = np.random.default_rng(1).normal(size=1000).astype(np.float32)
+    entropies = [float(snis_entropy(jnp.asarray(values + shift), 2, 0.05)) for shift in (0, 128, 1024)]
+    np.testing.assert_allclose(entropies, entropies[0], atol=2e-3)  # what is left is the rounding of Q itself
 
 
 def test_entropy_floor():

@@ -26,6 +26,7 @@ from softq.testing import (
     uniform_law,
 )
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 CELLS = 1000
 TEMPERATURES = {"quad1": 0.3, "twomode1": 0.15, "skew1": 0.2}  # skew1 leans on the right wall
 BOUNDARIES = {"reflect": reflect, "project": project}
@@ -265,14 +266,10 @@ def test_the_noise_is_used_as_given():
 
 @pytest.mark.parametrize("step", [1.0, 0.1, 0.01])
 def test_a_flat_landscape_keeps_the_reflected_walk_uniform(step, key):
-    steps = jnp.full(10, step)
-
-    def sample(k, boundary):
-        start, noise = jax.random.split(k)
-        return langevin(noise, lambda a: 0 * a, samplers.uniform(start, 1), steps, boundary)
-
-    assert not rejects(uniform_law(), draw(partial(sample, boundary=reflect), key, 20_000))
-    assert rejects(uniform_law(), draw(partial(sample, boundary=project), key, 20_000))
+    flat = numbers(landscapes.Landscape("flat", 1, 0.0))
+    run = lambda boundary: chain_sampler(boundary)(key, 20_000, flat, 1.0, 1.0, np.full(5, step))
+    assert not rejects(uniform_law(), run("reflect"))
+    assert rejects(uniform_law(), run("project"))
 
 
 @pytest.mark.parametrize("step", ["1.0", "0.25", "0.1"])

@@ -12,7 +12,9 @@ def snis_entropy(values: Array, dim: int, temperature: float | Array) -> Array:
     dim log 2 - log m + (entropy of the m weights), so it lies in [dim log 2 - log m, dim log 2] whatever Q is: with
     m = 1000 it cannot reach the target entropy -dim once dim is 5 or more.
     """
-    logits = values / temperature
+    logits = (
+        values - jnp.max(values)
+    ) / temperature  # the entropy does not feel a constant; single precision does
     log_partition = logsumexp(logits) - jnp.log(len(values)) + dim * jnp.log(2.0)
     weights = jnp.exp(logits - logsumexp(logits))
     return log_partition - jnp.sum(weights * logits)

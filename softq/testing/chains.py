@@ -121,7 +121,7 @@ def selection_law(
     total = np.zeros(cells)
     atoms = np.zeros(2)
     chunk = min(log2_points, 18)
-    cdf = start.cdf() / start.cdf()[-1]
+    cdf = start.cdf() / (start.cdf()[-1] + start.atoms[1])
     for _ in range(2 ** (log2_points - chunk)):
         points = np.clip(sobol.random(2**chunk), 2**-40, 1 - 2**-40)
         a0 = np.interp(points[:, 0], cdf, start.edges)
