@@ -8,6 +8,7 @@ import pytest
 
 from softq import __version__
 from softq.cli import main
+from softq.training.config import SMALL
 
 TINY = ["--hidden-sizes=8", "--num-candidates=4", "--num-schedules=2", "--num-steps=2", "--num-envs=2"]
 TINY += ["--warmup=8", "--iterations=60", "--batch-size=8", "--log-every=10", "--checkpoint-every=10"]
@@ -95,7 +96,9 @@ def test_train_evaluate_export(capsys, tmp_path):
     assert main(["train", "ddsq", "--env", "multigoal", "--preset", "small", "--out", folder, *TINY]) == 0
     assert "finished: " in capsys.readouterr().out
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert config["algorithm"]["learning_rate"] == 1e-3 and config["algorithm"]["hidden_sizes"] == [8]
+    assert config["algorithm"]["learning_rate"] == SMALL["learning_rate"] and config["algorithm"][
+        "hidden_sizes"
+    ] == [8]
     assert main(["evaluate", folder, "--episodes", "2", "--temperature", "0.5"]) == 0
     assert "policy" in capsys.readouterr().out
     assert main(["export", folder, "--out", str(table)]) == 0

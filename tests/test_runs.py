@@ -12,7 +12,7 @@ from softq.algorithms import DDSQ
 from softq.errors import SoftqError
 from softq.training import TrainConfig, curves, evaluate_run, export, load, load_all, resume, train
 from softq.training.config import check_hyperparameters
-from softq.training.runs import RunDirectory, default_folder, numbered
+from softq.training.runs import COLUMNS, RunDirectory, default_folder, numbered, tidy
 
 TINY = DDSQ(hidden_sizes=(8,), num_candidates=4, num_schedules=2, num_steps=2, temperature=0.3)
 SETTINGS = {"seeds": 2, "num_envs": 2, "warmup": 20, "iterations": 40, "log_every": 20, "batch_size": 8}
@@ -178,3 +178,10 @@ def test_default_folders_never_collide(tmp_path):
 def test_impossible_hyper_parameters_are_refused(change, message):
     with pytest.raises(SoftqError, match=message):
         check_hyperparameters(DDSQ(**change))
+
+
+def test_a_run_stopped_before_its_first_evaluation_has_a_curve():
+    rows = [{"kind": "train", "seed": 0, "updates": 1, "env_steps": 4, "return": None, "episodes": 0}]
+    for given in (rows, []):
+        table = tidy(given, TrainConfig(env="MultiGoal"))
+        assert list(table)[: len(COLUMNS)] == COLUMNS and len(table) == len(given)

@@ -155,9 +155,9 @@ def default_folder(config: TrainConfig) -> Path:
 
 def tidy(rows: list[dict], config: TrainConfig) -> pd.DataFrame:
     """Rows of a log as a table with the columns `COLUMNS` first, then the metrics."""
-    table = pd.DataFrame(rows, columns=None if rows else COLUMNS)
-    table = table.assign(algorithm=config.algorithm, env=config.env)
-    return table[[*COLUMNS, *(name for name in table if name not in COLUMNS)]]
+    table = pd.DataFrame(rows).assign(algorithm=config.algorithm, env=config.env)
+    # a run stopped before its first evaluation has no column of theirs yet
+    return table.reindex(columns=[*COLUMNS, *(name for name in table if name not in COLUMNS)])
 
 
 def read_log(folder: Path | str) -> list[dict]:
