@@ -5,10 +5,14 @@ needed.
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from softq import __version__
 from softq.errors import SoftqError, suggest
 from softq.options import Parser, add_fields, fields_from
+
+if TYPE_CHECKING:
+    from softq.training import Run
 
 USAGE = """usage: softq COMMAND [options]
 
@@ -112,7 +116,7 @@ def train_command(argv: list[str]) -> int:
     return report(train(algo, config.env, config, out=folder, progress=not options["no_progress"]))
 
 
-def report(run: "Run") -> int:  # noqa: F821 - a type that is imported with training only
+def report(run: "Run") -> int:
     """The last line of a training, and its exit code."""
     if not run.finished:
         print(f"softq: stopped; continue with: softq train --resume {run.folder}", file=sys.stderr)

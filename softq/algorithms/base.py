@@ -3,6 +3,7 @@
 Written for one observation and one action; `vmap` outside. `update` alone sees a batch.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import jax
@@ -27,19 +28,19 @@ class Transition:
     next_obs: Array
 
 
-class Algorithm:
+class Algorithm(ABC):
     """The interface. Subclasses are frozen pytrees of hyper-parameters, and final.
 
     Keys are arguments, never part of the state; `state` holds networks, optimiser moments and learned temperatures.
     """
 
+    @abstractmethod
     def init(self, key: Array, obs: Array, action: Array) -> Any:
         """A fresh state for observations `(obs_dim,)` and actions `(action_dim,)` of these shapes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def policy(self, state: Any, obs: Array, key: Array) -> Array:
         """An action of the policy that the Bellman target uses."""
-        raise NotImplementedError
 
     def explore(self, state: Any, obs: Array, key: Array) -> Array:
         """The action that gathers data."""
@@ -49,9 +50,9 @@ class Algorithm:
         """The action whose return is reported."""
         return self.policy(state, obs, key)
 
+    @abstractmethod
     def update(self, state: Any, batch: Transition, key: Array) -> tuple[Any, dict[str, Array]]:
         """One learning step on a batch; returns the new state and scalars for the log."""
-        raise NotImplementedError
 
 
 def polyak(rate: float | Array, online: Any, target: Any) -> Any:
