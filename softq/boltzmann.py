@@ -5,7 +5,8 @@ Gauss-Legendre nodes; everything is summed in logarithms. `error` is the change 
 of panels is halved: a smooth Q gives about 1e-12, a trained critic about its own rounding.
 """
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -70,32 +71,72 @@ class Boltzmann:
     def __init__(self, q: Callable, temperature: float, dim: int | None = None, panels: int | None = None):
         dim = getattr(q, "dim", None) if dim is None else dim
         if dim not in PANELS:
-            raise SoftqError(f"quadrature needs dim 1 or 2, got {dim}; in higher dimensions use a sampler.")
+            raise SoftqError(
+                f"quadrature needs dim 1 or 2, got {dim}; use softq.separable where Q is a sum over coordinates, "
+                "a sampler elsewhere."
+            )
         positive("temperature", temperature)
         panels = PANELS[dim] if panels is None else panels
-        self.q, self.temperature, self.dim, self.panels = q, float(temperature), dim, panels
+        positive("panels", panels)
+        self.q, self.dim, self.panels = q, dim, panels
         self.nodes, self.weights = nodes_and_weights(dim, panels)
         self.values = evaluate(q, self.nodes)
-        logs = self.values / self.temperature
+        coarse, self._coarse_weights = nodes_and_weights(dim, max(1, panels // 2))
+        self._coarse_values = evaluate(q, coarse)
+        self.maximum = float(getattr(q, "maximum", self.values.max()))
+        self._solve(float(temperature))
+
+    def _solve(self, temperature: float) -> None:
+        """Everything that depends on the temperature, from values that do not."""
+        self.temperature = temperature
+        logs = self.values / temperature
         self.log_partition = float(logsumexp(logs, b=self.weights))
         self.probabilities = self.weights * np.exp(logs - self.log_partition)  # of the nodes; they sum to 1
         self.mean_value = float(self.probabilities @ self.values)
         self.var_value = float(self.probabilities @ (self.values - self.mean_value) ** 2)
-        self.entropy = self.log_partition - self.mean_value / self.temperature
-        self.maximum = float(getattr(q, "maximum", self.values.max()))
+        self.entropy = self.log_partition - self.mean_value / temperature
         self.gap = self.maximum - self.mean_value
-        coarse, weights = nodes_and_weights(dim, max(1, panels // 2))
-        self.error = abs(
-            self.log_partition - float(logsumexp(evaluate(q, coarse) / self.temperature, b=weights))
-        )
+        coarse = logsumexp(self._coarse_values / temperature, b=self._coarse_weights)
+        self.error = abs(self.log_partition - float(coarse))
+
+    def at(self, temperature: float) -> "Boltzmann":
+        """The softmax of the same values at another temperature, without evaluating Q again."""
+        positive("temperature", temperature)
+        law = copy.copy(self)
+        law._solve(float(temperature))
+        return law
+
+    def log_density(self, actions: np.ndarray) -> np.ndarray:
+        """log pi at each row of `actions` `(n, dim)`."""
+        return evaluate(self.q, np.asarray(actions)) / self.temperature - self.log_partition
 
     def density(self, actions: np.ndarray) -> np.ndarray:
         """pi at each row of `actions` `(n, dim)`."""
-        return np.exp(evaluate(self.q, np.asarray(actions)) / self.temperature - self.log_partition)
+        return np.exp(self.log_density(actions))
 
     def mean(self, f: Callable[[np.ndarray], np.ndarray]) -> float:
         """E[f(a)] for an `f` from nodes `(n, dim)` to `(n,)`; the probability of a region if `f` is its indicator."""
         return float(self.probabilities @ np.asarray(f(self.nodes), np.float64))
+
+    def ball(self, centre: Sequence[float], radius: float) -> float:
+        """Probability of the interval (dim 1) or disc (dim 2) around `centre`, by a rule that fits it.
+
+        What NC-LQL's Table 4 counts. Raises `SoftqError` if the ball sticks out of the box.
+        """
+        centre = np.asarray(centre, np.float64)
+        positive("radius", radius)
+        if centre.shape != (self.dim,) or np.any(np.abs(centre) + radius > 1 + 1e-12):
+            raise SoftqError(
+                f"the ball of radius {radius:g} around {centre.tolist()} must lie in [-1, 1]^{self.dim}."
+            )
+        line, weights = nodes_and_weights(1, 16)
+        line = line[:, 0]
+        if self.dim == 1:
+            return float(radius * weights @ self.density(centre + radius * line[:, None]))
+        radii, angles = radius * (line + 1) / 2, 2 * np.pi * np.arange(256) / 256
+        ring = np.stack([np.cos(angles), np.sin(angles)], -1)
+        density = self.density((centre + radii[:, None] * ring[:, None, :]).reshape(-1, 2)).reshape(256, -1)
+        return float(np.pi * radius / 256 * density.sum(0) @ (weights * radii))
 
     def cell_probabilities(self, bins: int) -> np.ndarray:
         """Probability of each cell of a regular grid, `(bins,)` or `(bins, bins)`, by a rule that fits the cells."""

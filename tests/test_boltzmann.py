@@ -17,33 +17,56 @@ FIELDS = {
     "Varf": "var_value",
     "gap": "gap",
 }
-SAME_BOX = ["quad1", "quart1", "spike1", "quad2", "abs2", "twomode2"]
+REFERENCES = [name.removeprefix("softmax.") for name in REFERENCE if name.startswith("softmax.")]
 
 
-@pytest.mark.parametrize("name", SAME_BOX)
+def landscape_of(name):
+    """The reference calls the bandit bandit8 and puts it on [-2, 2]^2: volumes are four times larger there."""
+    return landscapes.get(name.removesuffix("8")), 2 * np.log(2) if name == "bandit8" else 0.0
+
+
+@pytest.mark.parametrize("name", REFERENCES)
 def test_reference_numbers(name):
+    landscape, shift = landscape_of(name)
+    base = Boltzmann(landscape, 1.0)
     for temperature, expected in REFERENCE[f"softmax.{name}"]["value"].items():
-        law = Boltzmann(landscapes.get(name), float(temperature))
+        law = base.at(float(temperature))
         for field, attribute in FIELDS.items():
-            assert getattr(law, attribute) == pytest.approx(expected[field], abs=2e-9), (temperature, field)
+            seen = getattr(law, attribute) + (shift if field in ("logZ", "entropy") else 0.0)
+            tol = max(
+                REFERENCE[f"softmax.{name}"]["tol"], 1e-11 * abs(expected[field])
+            )  # 12 digits are stored
+            assert seen == pytest.approx(expected[field], abs=tol), (temperature, field)
 
 
-def test_bandit_numbers_after_halving_the_box():
-    """The reference lives on [-2, 2]^2: volumes are four times larger there, so two entropies differ by 2
-    log 2.
-    """
-    for temperature in ("0.01", "0.05", "0.5"):
-        law = Boltzmann(landscapes.get("bandit"), float(temperature))
-        expected = REFERENCE["softmax.bandit8"]["value"][temperature]
-        assert law.log_partition == pytest.approx(expected["logZ"] - 2 * np.log(2), abs=1e-7)
-        assert law.entropy == pytest.approx(expected["entropy"] - 2 * np.log(2), abs=1e-7)
-        assert law.mean_value == pytest.approx(expected["Ef"], abs=1e-7)
-        assert law.var_value == pytest.approx(expected["Varf"], abs=1e-7)
-    for w in ("15", "30"):
-        law = Boltzmann(landscapes.get("bandit"), 1 / float(w))
-        expected = REFERENCE["bandit8.boltzmann"]["value"][w]
-        assert law.mean_value == pytest.approx(expected["mean_reward"], abs=1e-7)
-        assert np.sqrt(law.var_value) == pytest.approx(expected["std_reward"], abs=1e-7)
+def test_bandit_discs_and_moments():
+    """NC-LQL's Table 4 counts discs of radius 0.3 on [-2, 2]^2, so of 0.15 here."""
+    base, corner = Boltzmann(landscapes.get("bandit"), 1.0, panels=128), np.sqrt(0.5)
+    for w, expected in REFERENCE["bandit8.boltzmann"]["value"].items():
+        law, tol = base.at(1 / float(w)), REFERENCE["bandit8.boltzmann"]["tol"]
+        assert law.log_partition + 2 * np.log(2) == pytest.approx(
+            expected["logZ"], abs=max(tol, 1e-11 * expected["logZ"])
+        )
+        assert law.entropy + 2 * np.log(2) == pytest.approx(expected["entropy"], abs=tol)
+        assert law.mean_value == pytest.approx(expected["mean_reward"], abs=tol)
+        assert np.sqrt(law.var_value) == pytest.approx(expected["std_reward"], abs=tol)
+        assert law.ball((corner, 0), 0.15) == pytest.approx(expected["p_each_high_mode"], abs=tol)
+        assert law.ball((0.5, -0.5), 0.15) == pytest.approx(expected["p_each_low_mode"], abs=tol)
+    assert (
+        abs(base.ball((corner, 0), 0.149) - REFERENCE["bandit8.boltzmann"]["value"]["1"]["p_each_high_mode"])
+        > 1e-4
+    )
+
+
+def test_another_temperature_is_another_law():
+    base = Boltzmann(landscapes.get("skew1"), 1.0)
+    cold, again = base.at(0.1), Boltzmann(landscapes.get("skew1"), 0.1)
+    assert (cold.log_partition, cold.entropy, cold.error) == (again.log_partition, again.entropy, again.error)
+    np.testing.assert_array_equal(cold.probabilities, again.probabilities)
+    assert base.temperature == 1.0 and base.log_partition != cold.log_partition
+    assert cold.ball((0.5,), 0.25) == pytest.approx(
+        cold.mean(lambda a: np.abs(a[:, 0] - 0.5) <= 0.25), abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("name", ["quad1", "abs1", "quart1", "spike1", "quad2", "abs2", "twomode2", "bandit"])
@@ -140,6 +163,10 @@ def test_any_function_of_the_action_will_do():
     ("call", "names"),
     [
         (lambda: Boltzmann(landscapes.get("quad1"), 0.0), "temperature"),
+        (lambda: Boltzmann(landscapes.get("quad1"), 1.0).at(-0.1), "temperature"),
+        (lambda: Boltzmann(landscapes.get("quad1"), 1.0, panels=0), "panels"),
+        (lambda: Boltzmann(landscapes.get("quad1"), 1.0).ball((0.9,), 0.2), "must lie in"),
+        (lambda: Boltzmann(landscapes.get("quad2"), 1.0).ball((0.9,), 0.05), "must lie in"),
         (lambda: Boltzmann(landscapes.get("quad1"), float("nan")), "temperature"),
         (lambda: Boltzmann(lambda a: jnp.sum(a), 0.1, dim=3), "dim 1 or 2"),
         (lambda: Boltzmann(lambda a: jnp.sum(a), 0.1), "dim 1 or 2"),
