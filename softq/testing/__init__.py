@@ -20,6 +20,7 @@ from softq.testing.laws import (
 )
 from softq.testing.probe import Probe, random_batch
 from softq.testing.samplers import SAMPLER_CHECKS, check_sampler, draw
+from softq.testing.stationary import stationary_law
 from softq.testing.statistics import THRESHOLD, binomial, chi_square, mean_test
 
 __all__ = [
@@ -42,5 +43,6 @@ __all__ = [
     "snis_density",
     "snis_law",
     "softmax_law",
+    "stationary_law",
     "uniform_law",
 ]
