@@ -4,13 +4,16 @@ A finite Langevin chain does not sample the softmax: its steps are finite and it
 dimension its own law can be computed as exactly as one likes. The same holds for self-normalised
 importance sampling and, with a fine quadrature over its few noises, for a selection among schedules.
 Every function here works on the box [-1, 1], takes functions of a NumPy array (element by element), and
-shares no code with `softq.samplers`.
+shares no sampling code with `softq.samplers`.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
+
+from softq.importance import Importance
 
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -81,26 +84,13 @@ def _gauss_legendre(edges: np.ndarray, order: int = 5) -> tuple[np.ndarray, np.n
 def snis_density(q: Function, temperature: float, num_candidates: int, at: np.ndarray) -> np.ndarray:
     """Exact density of the point that self-normalised importance sampling returns, at the points `at`.
 
-    With weights W = p / q against the uniform proposal, 1/S = int exp(-t S) dt turns the marginal of the
-    chosen candidate into a one-dimensional integral: p(x) m int_0^inf exp(-t W(x)) phi(t)^(m-1) dt with
-    phi(t) = E_q exp(-t W). The integral is a trapezoidal sum in log t, whose error is far below 1e-9.
+    It is the target's density times `softq.importance.Importance.ratio`, where the mathematics stands.
     """
     nodes, weights = _gauss_legendre(cell_edges(2000))
-    logits = q(nodes) / temperature
-    top = logits.max()
-    mass = np.exp(logits - top)
-    log_mean = np.log((mass * weights).sum() / 2)
-    w_nodes = mass.ravel() / np.exp(log_mean)
-    w_at = np.exp(q(at) / temperature - top - log_mean)
-    smallest = max(min(w_nodes.min(), w_at.min()), 1e-280)
-    log_t, step = np.linspace(-50.0, 5.0 - np.log(smallest), 1500, retstep=True)
-    density = np.zeros_like(w_at)
-    for u in log_t:
-        phi = np.exp(-np.exp(u) * w_nodes) @ weights.ravel() / 2
-        density += np.exp(u - np.exp(u) * w_at) * phi ** (num_candidates - 1) * step
-        if np.exp(u) * w_at.min() > 750 or (phi ** (num_candidates - 1) * np.exp(u) < 1e-18 and u > 5):
-            break
-    return num_candidates * density * w_at / 2
+    logits, q_mass = q(nodes).ravel() / temperature, weights.ravel() / 2
+    log_mean = special.logsumexp(logits, b=q_mass)
+    log_w = q(at) / temperature - log_mean
+    return Importance(logits - log_mean, q_mass).ratio(num_candidates, log_w) * np.exp(log_w) / 2
 
 
 def snis_law(q: Function, temperature: float, num_candidates: int, cells: int = 2000) -> Law:
