@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.tree_util import Partial
 from scipy.special import logsumexp
 
 from softq.errors import SoftqError
@@ -42,10 +43,10 @@ def _values(q: Callable, actions: Array) -> Array:
 
 def evaluate(q: Callable, actions: np.ndarray) -> np.ndarray:
     """Q at each row of `actions` `(n, d)`, in double precision where Q allows it."""
-    is_function = jax.tree.leaves(q) == [q]  # not a pytree: its identity is all there is to cache by
+    if jax.tree.leaves(q) == [q]:  # a bare function: its identity is all there is to cache by
+        q = Partial(q)
     with jax.enable_x64(True):
-        batch = jnp.asarray(actions, jnp.float64)
-        values = np.asarray(jax.jit(jax.vmap(q))(batch) if is_function else _values(q, batch), np.float64)
+        values = np.asarray(_values(q, jnp.asarray(actions, jnp.float64)), np.float64)
     if values.shape != (len(actions),):
         raise SoftqError(
             f"the landscape returned shape {values.shape[1:]} for one action, expected a scalar."

@@ -1,0 +1,109 @@
+"""Exact level sets in the plane, along rays."""
+
+from collections.abc import Callable
+from itertools import combinations, pairwise
+
+import numpy as np
+
+from softq.boltzmann import evaluate, nodes_and_weights
+from softq.volume.levels import Cells, levels, monotone, padded, require
+
+SECTOR, RADII = 20, 100  # Gauss-Legendre rays between two corners of a cell, and radii on a ray
+
+
+class PolarVolume(Cells):
+    """Any landscape in two dimensions, by exact level sets along rays.
+
+    The square is shared out among the maxima (each point to the nearest one), and each share is swept by rays from
+    its maximum. Where a set of nearly optimal actions is star-shaped in its share, the integral over the angle
+    converges exponentially (1e-10); elsewhere `error`, the change when rays and radii are halved, says what is left.
+    """
+
+    def __init__(self, q: Callable, dim: int | None = None, refine: float = 1.0):
+        q = require(q, dim, 2)
+        self._q, self.area, self.method = q, 4.0, "exact level sets along rays"
+        self._refine, self._coarser = refine, None
+        centres, top, ridge = _maxima(q)
+        refine *= 4 if ridge else 1
+        self._top = float(getattr(q, "maximum", top.max()))
+        rays = [
+            (np.tile(c, (len(angle), 1)), angle, weight, reach)
+            for c in centres
+            for angle, weight, reach in [_rays(c, centres, max(4, round(SECTOR * refine)))]
+        ]
+        origin, angle, weight, reach = (np.concatenate(part) for part in zip(*rays, strict=True))
+        self._origin, self._weight = origin, weight
+        self._direction = np.stack([np.cos(angle), np.sin(angle)], -1)
+        self._steps = max(8, round(RADII * refine))
+        r, value = monotone(self._at, reach[:, None] * np.linspace(0, 1, self._steps + 1) ** 2)
+        regret = self._top - value
+        self._rounding = 1e-15 * max(1.0, np.abs(regret).max())
+        self._ray = np.repeat(np.arange(len(reach)), self._steps)
+        self._set(r[:, :-1].ravel(), r[:, 1:].ravel(), regret[:, :-1].ravel(), regret[:, 1:].ravel())
+        self.breaks = levels(np.append(self._top - top, [0.0, regret.max()]))
+
+    @property
+    def mean_regret(self) -> float:
+        nodes, weights = nodes_and_weights(2, 64)  # the levels of saddles are not among `breaks`
+        return self._top - float(weights @ evaluate(self._q, nodes)) / self.area
+
+    def _at(self, r: np.ndarray, ray: np.ndarray) -> np.ndarray:
+        return padded(self._q, self._origin[ray] + r[:, None] * self._direction[ray])
+
+    def _measure(self, x: np.ndarray, cell: np.ndarray) -> np.ndarray:
+        return self._weight[self._ray[cell]] * x * x / 2
+
+    def _regret(self, x: np.ndarray, cell: np.ndarray) -> np.ndarray:
+        return self._top - self._at(x, self._ray[cell])
+
+    def _error(self, eps: np.ndarray) -> np.ndarray:
+        if self._coarser is None:
+            self._coarser = PolarVolume(self._q, 2, self._refine / 2)
+        return np.abs(self(eps) - self._coarser(eps)) + 1e-14 * self.area
+
+
+def _maxima(q: Callable, side: int = 128) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Local maxima `(n, 2)` of a 2-D landscape and their values; for a ridge the centre of the box and True."""
+    line = np.linspace(-1, 1, side + 1)
+    points = np.stack(np.meshgrid(line, line, indexing="ij"), -1)
+    values = padded(q, points.reshape(-1, 2)).reshape(side + 1, side + 1)
+    framed = np.pad(values, 1, constant_values=-np.inf)
+    shifts = [(i, j) for i in (0, 1, 2) for j in (0, 1, 2) if (i, j) != (1, 1)]
+    around = np.stack([framed[i : i + side + 1, j : j + side + 1] for i, j in shifts])
+    found = points[(values >= around).all(0) & (values > around.min(0))]
+    if not 0 < len(found) <= 16:
+        found = np.zeros((1, 2))
+        return found, padded(q, found), True
+    offsets = np.stack(np.meshgrid(*[np.linspace(-1, 1, 9)] * 2, indexing="ij"), -1).reshape(-1, 2)
+    width = 2 / side
+    for _ in range(14):  # look closer and closer: no gradient, so kinks and walls are no matter
+        near = np.clip(found[:, None] + width * offsets, -1, 1)
+        best = padded(q, near.reshape(-1, 2)).reshape(len(found), -1).argmax(1)
+        found, width = near[np.arange(len(found)), best], width / 3
+    found = np.unique(found.round(6), axis=0)
+    return found, padded(q, found), False
+
+
+def _rays(centre: np.ndarray, centres: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Angles, weights and lengths of rays that sweep the part of the square nearest to `centre`.
+
+    Half-planes normal . (a - centre) <= distance bound that part; between two of its corners the length of a ray is
+    smooth, so each sector has its own Gauss-Legendre rule.
+    """
+    others = centres[np.abs(centres - centre).max(1) > 1e-9] - centre
+    normals = np.concatenate([np.eye(2), -np.eye(2), others])
+    distances = np.concatenate([1 - centre, 1 + centre, (others**2).sum(1) / 2])
+    corners = []
+    for i, j in combinations(range(len(normals)), 2):
+        pair = normals[[i, j]]
+        if abs(np.linalg.det(pair)) > 1e-12:
+            corner = np.linalg.solve(pair, distances[[i, j]])
+            if (normals @ corner <= distances + 1e-12).all() and np.abs(corner).max() > 0:
+                corners.append(np.arctan2(corner[1], corner[0]))
+    edges = np.unique(np.round(np.concatenate([[-np.pi], corners, np.linspace(-np.pi, np.pi, 5)]), 12))
+    x, w = np.polynomial.legendre.leggauss(num)
+    angles = np.concatenate([(a + b) / 2 + (b - a) / 2 * x for a, b in pairwise(edges)])
+    weights = np.concatenate([(b - a) / 2 * w for a, b in pairwise(edges)])
+    towards = np.stack([np.cos(angles), np.sin(angles)], -1) @ normals.T
+    lengths = np.where(towards > 1e-15, distances / np.maximum(towards, 1e-15), np.inf).min(1)
+    return angles, weights, lengths
