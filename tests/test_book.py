@@ -11,13 +11,20 @@ import pytest
 from book_browser import HTML, chromium, pages, server, settle, watch
 from playwright.sync_api import Browser, Page
 
+from softq import landscapes
 from softq.boltzmann import Boltzmann
+from softq.lab import BackupLab, ImportanceLab, VolumeLab
 from softq.landscapes import Landscape
 from softq.networks import Critic, StateLandscape
 from softq.samplers import reflect
 
 pytestmark = pytest.mark.browser
 LAB_PAGES = ["notebooks/01_temperature.html", "notebooks/05_langevin.html", "notebooks/13_multigoal.html"]
+CURVE_PAGES = {
+    "volume": "notebooks/02_volume.html",
+    "backup": "notebooks/03_three_backups.html",
+    "importance": "notebooks/04_snis.html",
+}
 
 
 @pytest.fixture(scope="module")
@@ -163,10 +170,83 @@ def test_reduced_motion_and_seed(browser: Browser, base: str) -> None:
     context.close()
 
 
-def test_without_scripts_the_picture_stays(browser: Browser, base: str) -> None:
+@pytest.mark.parametrize("kind", CURVE_PAGES)
+def test_curve_lab_answers(page: Page, base: str, kind: str) -> None:
+    """Every control, by keyboard or choice, changes the numbers; Reset brings the first ones back."""
+    complaints = open_page(page, base, CURVE_PAGES[kind])
+    lab = labs(page)[0]
+    root, first = page.locator(f"#{lab}"), report_of(page, lab)
+    readout = root.locator("dl").inner_text()
+    for slider in root.locator("input[type=range]").all():
+        before = report_of(page, lab)["settings"]
+        slider.focus()
+        for _ in range(6):
+            page.keyboard.press("ArrowRight")
+        assert report_of(page, lab)["settings"] != before
+        assert root.locator("dl").inner_text() != readout
+    choice = root.locator("select").first
+    choice.select_option(index=1)
+    assert report_of(page, lab)["settings"] != first["settings"]
+    root.get_by_role("button", name="Reset").click()
+    assert report_of(page, lab) == first
+    assert root.locator("dl").inner_text() == readout
+    said = root.locator("canvas").get_attribute("aria-label")
+    assert next(iter(first["numbers"])) in said
+    assert complaints == []
+
+
+@pytest.mark.parametrize("kind", CURVE_PAGES)
+def test_curve_numbers_equal_python(page: Page, kind: str) -> None:
+    """The page's own arithmetic against softq, at the settings it opens with and at others."""
+    open_page(page, HTML.as_uri(), CURVE_PAGES[kind])
+    lab = labs(page)[0]
+    data = json.loads(page.locator(f"#{lab} script").text_content())
+    twin = {"backup": BackupLab, "importance": ImportanceLab}.get(kind, lambda: volume_lab_of(data))()
+    rng = np.random.default_rng(2)
+    for trial in range(6):
+        chosen = dict(data["settings"])
+        for control in twin.controls if trial else ():
+            if hasattr(control, "options"):
+                chosen[control.name] = control.options[trial % len(control.options)][1]
+            else:
+                low, high = (
+                    np.log([control.low, control.high]) if control.log else (control.low, control.high)
+                )
+                value = rng.uniform(low, high)
+                chosen[control.name] = control.check(float(np.exp(value) if control.log else value))
+        for name, value in chosen.items():
+            page.evaluate("([id, name, value]) => softqLab.set(id, name, value)", [lab, name, value])
+        seen, expected = report_of(page, lab)["numbers"], twin.numbers(**chosen)
+        assert seen.keys() == expected.keys(), chosen
+        for name, value in expected.items():
+            # tables carry 9 digits; a volume is interpolated between 240 levels, masses have 7 digits
+            assert seen[name] == pytest.approx(value, rel=3e-3 if kind == "volume" else 1e-4, abs=2e-6), (
+                name,
+                chosen,
+            )
+
+
+def volume_lab_of(data: dict) -> VolumeLab:
+    rows = data["landscapes"]
+    return VolumeLab([landscapes.get(row["name"]) for row in rows])
+
+
+def test_curve_settings_travel_in_the_address(page: Page) -> None:
+    with server() as address:
+        page.goto(f"{address}/{CURVE_PAGES['importance']}?dim=6&num_candidates=1000&temperature=9")
+        settle(page)
+        lab = labs(page)[0]
+        settings = report_of(page, lab)["settings"]
+        assert settings == {"dim": 6, "num_candidates": 1000, "temperature": 2.0}  # 9 is beyond the slider
+        page.evaluate("id => softqLab.set(id, 'temperature', 0.3)", lab)
+        assert "temperature=0.3" in page.url and "dim=6" in page.url
+
+
+@pytest.mark.parametrize("name", [LAB_PAGES[0], CURVE_PAGES["volume"]])
+def test_without_scripts_the_picture_stays(browser: Browser, base: str, name: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{base}/{LAB_PAGES[0]}")
+    page.goto(f"{base}/{name}")
     still = page.locator("img.softq-lab-still").first
     assert still.is_visible() and still.get_attribute("alt")
     context.close()

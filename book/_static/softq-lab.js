@@ -1,6 +1,6 @@
 /* softq's laboratory figure: exact softmax and Langevin particles, computed in the page.
  *
- * A classic script with its data inline, so that it also works from file://. `softq/lab.py` writes the data; the
+ * A classic script with its data inline, so that it also works from file://. `softq/lab` writes the data; the
  * formulas here are those of softq/landscapes.py, softq/networks.py and softq/samplers, and the browser tests
  * compare their numbers. Nothing is fetched and nothing moves before the reader presses Run.
  */
@@ -512,7 +512,7 @@
 
   function palette(element) {
     const style = window.getComputedStyle(element), colours = {};
-    for (const name of ["ink", "quiet", "surface", "exact", "particle"]) {
+    for (const name of ["ink", "quiet", "surface", "exact", "particle", "third", "fourth"]) {
       colours[name] = style.getPropertyValue("--lab-" + name).trim();
     }
     return colours;
@@ -681,15 +681,29 @@
 
   // -------------------------------------------------------------------------------------- mounting and testing
 
+  const kinds = { temperature: Lab }; // softq-curves.js adds its own
+
   function mount(element) {
     const data = JSON.parse(element.querySelector("script[type='application/json']").textContent);
     while (data.id in labs) data.id += "x"; // the same lab shown twice
     element.id = data.id;
-    labs[data.id] = new Lab(element, data);
+    labs[data.id] = new kinds[data.kind](element, data);
     element.dataset.ready = "true";
   }
 
+  /** Settings, exact numbers and what the particles say. */
+  Lab.prototype.report = function () {
+    const seen = this.measure();
+    return {
+      settings: this.settings, taken: this.taken, running: this.running,
+      exact: { mean: this.law.mean, entropy: this.law.entropy, logPartition: this.law.logPartition },
+      particles: { mean: seen.mean, walls: seen.walls, tv: seen.tv, floor: seen.floor },
+    };
+  };
+
   window.softqLab = {
+    kinds: kinds,
+    kit: { landscape: landscape, grid: grid, softmax: softmax, make: make, tidy: tidy, palette: palette },
     ids: () => Object.keys(labs),
     reflect: reflect,
     /** Q, its gradient and the exact density at `actions` (a list of points), in the lab's current state. */
@@ -704,15 +718,7 @@
       }
       return out;
     },
-    /** Settings, exact numbers and what the particles say. */
-    report: function (id) {
-      const lab = labs[id], seen = lab.measure();
-      return {
-        settings: lab.settings, taken: lab.taken, running: lab.running,
-        exact: { mean: lab.law.mean, entropy: lab.law.entropy, logPartition: lab.law.logPartition },
-        particles: { mean: seen.mean, walls: seen.walls, tv: seen.tv, floor: seen.floor },
-      };
-    },
+    report: (id) => labs[id].report(),
     set: (id, name, value) => labs[id].set(name, value),
     /** Take `count` steps at once, without animation. */
     advance: function (id, count) {
@@ -724,6 +730,6 @@
   function start() {
     document.querySelectorAll(".softq-lab").forEach(mount);
   }
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
-  else start();
+  if (document.readyState === "complete") start();
+  else document.addEventListener("DOMContentLoaded", start); // after every deferred script
 })();

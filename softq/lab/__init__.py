@@ -1,14 +1,17 @@
-"""The laboratory figure: one object that every place renders in its own way.
+"""Laboratory figures: one object that every place renders in its own way.
 
-- In Jupyter it is a live widget; each change of a control runs JAX (`live`).
-- In the built book it is HTML with the formula or the weights inside (`export`); `book/_static/softq-lab.js`
-  computes the same numbers in the page, also from `file://`.
-- Anywhere else it is a picture with a description (`picture`).
+- In Jupyter it is a live widget; each change of a control runs Python again.
+- In the built book it is HTML with the formulas' data or the weights inside; the scripts in `book/_static` compute
+  the same numbers in the page, also from `file://`.
+- Anywhere else it is a picture with a description.
 
-All three show the exact softmax of a 1-D or 2-D landscape and particles that follow
-`a <- boundary(a + step/2 * grad Q(a) / temperature + sqrt(step) * noise)` from a uniform start.
+`TemperatureLab` shows the exact softmax of a 1-D or 2-D landscape and Langevin particles. The others draw curves:
+`VolumeLab` the price of softness, `ImportanceLab` what resampling returns, `BackupLab` three Bellman backups.
 """
 
+from softq.lab.backup import BackupLab
+from softq.lab.importance import ImportanceLab
 from softq.lab.lab import TemperatureLab
+from softq.lab.volume import VolumeLab
 
-__all__ = ["TemperatureLab"]
+__all__ = ["BackupLab", "ImportanceLab", "TemperatureLab", "VolumeLab"]

@@ -1,10 +1,5 @@
 """`TemperatureLab`: numbers and renderings of one figure."""
 
-import base64
-import hashlib
-import html
-import io
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +12,7 @@ from matplotlib.figure import Figure
 from softq import plots
 from softq.errors import SoftqError, suggest
 from softq.lab import export
+from softq.lab.base import Lab
 from softq.lab.chains import BOUNDARIES, run
 from softq.lab.law import CELLS, Law, curvature, evaluate, temperatures
 from softq.lab.live import widget
@@ -27,7 +23,7 @@ from softq.networks import Critic, StateLandscape
 from softq.samplers.check import positive
 
 
-class TemperatureLab:
+class TemperatureLab(Lab):
     """A landscape, or a critic at some observations, with its exact softmax and Langevin particles.
 
     `q` is a `Landscape`, a `Critic` (then `observations` `(n, obs_dim)` are the states to choose from, called
@@ -132,13 +128,7 @@ class TemperatureLab:
             figure.suptitle(title, fontsize=9)
         return figure
 
-    def png(self, **kwargs: Any) -> bytes:
-        """`figure(**kwargs)` as a PNG."""
-        buffer = io.BytesIO()
-        self.figure(**kwargs).savefig(buffer, format="png", dpi=110)
-        return buffer.getvalue()
-
-    def data(self) -> dict[str, Any]:
+    def content(self) -> dict[str, Any]:
         """What the book's script needs, as plain JSON values; weights are base64 of little-endian float32."""
         first = self.landscapes[0]
         network = None if isinstance(first, Landscape) else export.network(first.critic)
@@ -150,7 +140,8 @@ class TemperatureLab:
             else:
                 state["features"] = export.floats(landscape.features)
             rows.append(state)
-        content = {
+        return {
+            "kind": "temperature",
             "dim": self.dim,
             "network": network,
             "states": rows,
@@ -163,31 +154,6 @@ class TemperatureLab:
             "seed": self.seed,
             "alt": self.alt,
         }
-        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        return {"id": f"softq-lab-{digest[:10]}", **content}
 
-    def html(self) -> str:
-        """The figure of the built book: data, and a picture where no script runs."""
-        return self._html(self.png())
-
-    def _html(self, png: bytes) -> str:
-        data = json.dumps(self.data()).replace("</", "<\\/")
-        still = base64.b64encode(png).decode()
-        caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
-        return (
-            f'<div class="softq-lab"><figure><img class="softq-lab-still" alt="{html.escape(self.alt)}" '
-            f'src="data:image/png;base64,{still}">{caption}</figure>'
-            f'<script type="application/json">{data}</script></div>'
-        )
-
-    def widget(self) -> ipywidgets.VBox:
-        """The live figure."""
-        return widget(self, self.png())
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        png = self.png()
-        bundle = dict(widget(self, png)._repr_mimebundle_())
-        bundle["text/html"] = self._html(png)
-        bundle["image/png"] = base64.b64encode(png).decode()
-        bundle["text/plain"] = self.alt
-        return bundle
+    def _live(self, png: bytes) -> ipywidgets.VBox:
+        return widget(self, png)

@@ -1,0 +1,97 @@
+"""`ImportanceLab`: what resampling m uniform candidates of a parabola gives, in 1 to 17 dimensions, exactly.
+
+Everything about self-normalised importance sampling depends on an action only through its weight, so the law of the
+regret S = sum_i a_i^2 under uniform actions is all that is needed. It is tabulated on cells that are equal in log S.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from scipy.special import gammaincinv, logsumexp
+
+from softq.importance import Importance
+from softq.lab.curves import Choice, Curve, CurveLab, Panel, Slider
+from softq.volume import PowerVolume
+
+DIMS = (1, 2, 3, 4, 6, 8, 11, 17)
+CELLS = 400
+COUNTS = np.unique(np.geomspace(1, 10_000, 25).round().astype(int))
+
+
+@cache
+def regret_law(dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Regrets `(CELLS,)`, the geometric middle of cells in log S, and the uniform probabilities of the cells."""
+    low = 0.005 * gammaincinv(dim / 2, 1e-3)  # the coldest softmax of the slider has a thousandth below
+    edges = np.geomspace(low, dim, CELLS + 1)
+    share = PowerVolume(1.0, 2.0, dim)(edges) / 2.0**dim
+    share[0], share[-1] = 0.0, 1.0
+    return np.sqrt(edges[1:] * edges[:-1]), np.diff(share)
+
+
+def weigh(regret: np.ndarray, mass: np.ndarray, temperature: float) -> Importance:
+    """The law of W for the softmax over these cells; below exp(-80) a weight counts as exp(-80)."""
+    log_w = -regret / temperature
+    log_w = log_w - logsumexp(log_w, b=mass)
+    return Importance(np.maximum(log_w, -80.0), mass)
+
+
+class ImportanceLab(CurveLab):
+    """Laws of the regret under uniform actions, under the softmax and under SNIS with `num_candidates`.
+
+    `dim` is one of DIMS; `temperature` in [0.005, 2] divides Q = -|a|^2; `num_candidates` in [1, 10000]. Raises
+    `SoftqError` outside these ranges.
+    """
+
+    kind = "importance"
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        num_candidates: int = 100,
+        dim: int = 1,
+        alt: str = "Three laws of the regret: of uniform actions, of the softmax, and of resampled candidates.",
+        caption: str = "",
+    ):
+        self.controls = (
+            Choice("dim", "dimension d", tuple((str(d), d) for d in DIMS)),
+            Slider("num_candidates", "candidates m", 1, 10_000, integer=True),
+            Slider("temperature", "temperature λ", 0.005, 2.0),
+        )
+        self.settings = {"dim": dim, "num_candidates": num_candidates, "temperature": temperature}
+        self.settings = self.complete({})
+        self.alt, self.caption = alt, caption
+
+    def view(self, dim: int, num_candidates: int, temperature: float) -> tuple[list[Panel], dict[str, float]]:
+        regret, mass = regret_law(dim)
+        law = weigh(regret, mass, temperature)
+        ratio, p_mass = law.ratio(num_candidates), law.p_mass
+        scale = 1 / np.diff(np.log(regret))[0]
+        laws = [
+            Curve(regret, mass * scale, "uniform", "ink", "dot"),
+            Curve(regret, p_mass * scale, "softmax"),
+            Curve(regret, p_mass * ratio * scale, "resampled", "sample", "dash"),
+        ]
+        left = Panel("regret (log scale)", "density per unit of log regret", laws, (True, False))
+        tv = [Curve(COUNTS, np.array([law.tv(m) for m in COUNTS]), "exact", "sample")]
+        tv.append(Curve(COUNTS, np.array([law.jensen(m) for m in COUNTS]), "Jensen bound", "third", "dash"))
+        point = (num_candidates, law.tv(num_candidates), "sample")
+        right = Panel("candidates m", "total variation", tv, (True, False), ylim=(0, 1.02), points=[point])
+        return [left, right], {
+            "total variation": law.tv(num_candidates),
+            "Jensen bound": law.jensen(num_candidates),
+            "effective sample size": law.ess(num_candidates),
+            "mean regret": float(p_mass * ratio @ regret),
+            "mean regret of the softmax": float(p_mass @ regret),
+        }
+
+    def tables(self) -> dict[str, Any]:
+        rows = {}
+        for dim in DIMS:
+            regret, mass = regret_law(dim)
+            rows[str(dim)] = {
+                "first": regret[0],
+                "last": regret[-1],
+                "mass": [float(f"{p:.6e}") for p in mass],
+            }
+        return {"laws": rows, "counts": COUNTS.tolist()}
