@@ -5,7 +5,6 @@ import re
 
 import ipywidgets
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from exact import REFERENCE
 
