@@ -19,8 +19,8 @@ def main() -> None:
                 page = context.new_page()
                 page.goto(f"{HTML.as_uri()}/{name}")
                 settle(page)
-                for lab in page.locator(".softq-lab").all():
-                    page.evaluate("id => softqLab.advance(id, 100)", lab.get_attribute("id"))
+                for lab in page.evaluate("softqLab.ids()"):
+                    page.evaluate("id => softqLab.advance(id, 100)", lab)
                 target = folder / f"{name.removesuffix('.html').replace('/', '-')}-{look}.png"
                 page.screenshot(path=target, full_page=True)
                 print(target)

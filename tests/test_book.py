@@ -177,13 +177,15 @@ def test_curve_lab_answers(page: Page, base: str, kind: str) -> None:
     lab = labs(page)[0]
     root, first = page.locator(f"#{lab}"), report_of(page, lab)
     readout = root.locator("dl").inner_text()
+    seen = {readout}
     for slider in root.locator("input[type=range]").all():
         before = report_of(page, lab)["settings"]
         slider.focus()
         for _ in range(6):
             page.keyboard.press("ArrowRight")
         assert report_of(page, lab)["settings"] != before
-        assert root.locator("dl").inner_text() != readout
+        seen.add(root.locator("dl").inner_text())
+    assert len(seen) > 2
     choice = root.locator("select").first
     choice.select_option(index=1)
     assert report_of(page, lab)["settings"] != first["settings"]
@@ -219,11 +221,9 @@ def test_curve_numbers_equal_python(page: Page, kind: str) -> None:
         seen, expected = report_of(page, lab)["numbers"], twin.numbers(**chosen)
         assert seen.keys() == expected.keys(), chosen
         for name, value in expected.items():
-            # tables carry 9 digits; a volume is interpolated between 240 levels, masses have 7 digits
-            assert seen[name] == pytest.approx(value, rel=3e-3 if kind == "volume" else 1e-4, abs=2e-6), (
-                name,
-                chosen,
-            )
+            # a volume is interpolated between 240 levels; tables of masses have 7 digits
+            near = pytest.approx(value, rel=3e-3 if kind == "volume" else 1e-5, abs=1e-7)
+            assert seen[name] == near, (name, chosen)
 
 
 def volume_lab_of(data: dict) -> VolumeLab:

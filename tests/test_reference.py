@@ -29,6 +29,7 @@ FAMILIES = {
     "mdp.": "test_mdp.py",
     "boltzmann_operator.": "test_mdp.py",
     "sql.objective_gap": "test_mdp.py",
+    "sql.svgd_two_particles": "test_svgd.py",
     "maxent.units": "test_mdp.py",
 }
 WAITING = ("d4.", "dqs.", "box.", "logprob.", "nclql.", "bandit8.", "sql.")  # samplers of later chapters

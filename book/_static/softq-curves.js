@@ -138,33 +138,36 @@
         this.laws[dim] = { regret: geometric(law.first, law.last, n), mass: law.mass };
       }
     },
-    /** Weights W = p/q of the cells, and for many t the mean of exp(-t W): all that follows is sums over t. */
+    /** Weights W = p/q of the cells, and log E_q exp(-t W) for many t: all that follows is sums over t. */
     weigh: function (law, temperature) {
-      const n = law.mass.length, w = new Float64Array(n), top = law.regret[0];
+      const n = law.mass.length, w = new Float64Array(n), top = law.regret[0], step = 0.25;
       let sum = 0, variance = 0, mean = 0;
-      for (let i = 0; i < n; i++) sum += law.mass[i] * (w[i] = Math.exp((top - law.regret[i]) / temperature));
+      for (let i = 0; i < n; i++) sum += law.mass[i] * Math.exp((top - law.regret[i]) / temperature);
       for (let i = 0; i < n; i++) {
-        w[i] /= sum;
-        variance += law.mass[i] * (w[i] - 1) ** 2;
+        // weights below exp(-80) carry nothing and would only stretch the range of t
+        w[i] = Math.exp(Math.max((top - law.regret[i]) / temperature - Math.log(sum), -80));
+        variance += law.mass[i] * w[i] * (w[i] - 1);
         mean += law.mass[i] * w[i] * law.regret[i];
       }
-      const t = [], phi = [], step = 0.04;
-      for (let u = -40; u < 40; u += step) {
+      const t = [], logPhi = [], last = Math.log(750) - Math.log(w[n - 1]);
+      for (let u = -80; u < last; u += step) {
         const scale = Math.exp(u);
-        let value = 0;
-        for (let i = 0; i < n; i++) value += law.mass[i] * Math.exp(-scale * w[i]);
+        let phi = 0, loss = 0; // phi is raised to the power m - 1: near 1, what it lacks to 1 is what counts
+        for (let i = 0; i < n; i++) {
+          phi += law.mass[i] * Math.exp(-scale * w[i]);
+          loss -= law.mass[i] * Math.expm1(-scale * w[i]);
+        }
         t.push(scale);
-        phi.push(value);
-        if (value < 1e-300) break;
+        logPhi.push(loss < 0.5 ? Math.log1p(-loss) : Math.log(Math.max(phi, 1e-300)));
       }
-      return { w: w, t: t, phi: phi, step: step, variance: variance, mean: mean };
+      return { w: w, t: t, logPhi: logPhi, step: step, variance: variance, mean: mean };
     },
     /** omega_m / p at each cell: m int exp(-t W) phi(t)^(m-1) dt, by the trapezoidal rule in log t. */
     ratio: function (law, weights, m) {
       const out = new Float64Array(law.mass.length);
       for (let k = 0; k < weights.t.length; k++) {
-        const factor = m * weights.t[k] * Math.pow(weights.phi[k], m - 1) * weights.step;
-        if (factor < 1e-14) continue;
+        const factor = m * weights.t[k] * Math.exp((m - 1) * weights.logPhi[k]) * weights.step;
+        if (factor < 1e-16) continue;
         for (let i = 0; i < out.length; i++) out[i] += factor * Math.exp(-weights.t[k] * weights.w[i]);
       }
       return out;

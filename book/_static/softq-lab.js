@@ -722,7 +722,7 @@
     set: (id, name, value) => labs[id].set(name, value),
     /** Take `count` steps at once, without animation. */
     advance: function (id, count) {
-      for (let i = 0; i < count; i++) labs[id].move();
+      for (let i = 0; labs[id].move && i < count; i++) labs[id].move(); // labs of curves have no particles
       labs[id].refresh();
     },
   };
