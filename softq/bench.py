@@ -17,7 +17,16 @@ from jax import Array
 
 from softq.errors import SoftqError, suggest
 from softq.options import Parser, add_fields, fields_from
-from softq.products import Program, bare, flops, langevin_products, products_of, qglg_products
+from softq.products import (
+    Program,
+    bare,
+    flops,
+    isir_products,
+    langevin_products,
+    mala_products,
+    products_of,
+    qglg_products,
+)
 
 
 def compare(functions: dict[str, Callable[[], Any]], seconds: float, rounds: int) -> dict[str, list[float]]:
@@ -71,10 +80,11 @@ def sampler(
     steps: int = 20,
     schedules: int = 10,
     candidates: int = 100,
+    sweeps: int = 4,
     seconds: float = 20.0,
     rounds: int = 7,
 ) -> list[dict]:
-    """Langevin and QGLG on a fresh critic, one action for each of `batch` states."""
+    """Each sampler on a fresh critic, one action for each of `batch` states."""
     from softq import samplers
     from softq.networks import Critic
 
@@ -89,16 +99,28 @@ def sampler(
         score = samplers.softmax_score(critic.at(obs), 0.1)
         return samplers.langevin(chain, score, samplers.uniform(start, dim), step_sizes)
 
+    def mala(critic: Critic, obs: Array, key: Array) -> Array:
+        start, chain = jax.random.split(key)
+        return samplers.mala(chain, critic.at(obs), 0.1, samplers.uniform(start, dim), step_sizes)[0]
+
+    def isir(critic: Critic, obs: Array, key: Array) -> Array:
+        return samplers.isir(key, critic.at(obs), dim, 0.1, candidates, sweeps)
+
     def qglg(critic: Critic, obs: Array, key: Array) -> Array:
         return samplers.qglg(key, critic.at(obs), dim, 0.1, plan, candidates)
 
     shape = (batch, obs_dim, dim, hidden, steps)
-    programs = {"langevin": langevin_products(*shape), "qglg": qglg_products(*shape, schedules, candidates)}
+    programs = {
+        "langevin": langevin_products(*shape),
+        "mala": mala_products(*shape),
+        "isir": isir_products(*shape[:-1], candidates, sweeps),
+        "qglg": qglg_products(*shape, schedules, candidates),
+    }
     return [
         against_products(
             f.__name__, jax.vmap(f, (None, 0, 0)), (critic, obs, keys), programs[f.__name__], seconds, rounds
         )
-        for f in (langevin, qglg)
+        for f in (langevin, mala, isir, qglg)
     ]
 
 

@@ -71,6 +71,20 @@ def langevin_products(batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...
     return (twins(batch, obs_dim, hidden[0]), Loop(steps, gradient(batch, dim, hidden)))
 
 
+def mala_products(batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], steps: int) -> Program:
+    """MALA: as many gradients as Langevin and one at the start; their forward passes give the values."""
+    state, chain = langevin_products(batch, obs_dim, dim, hidden, steps)
+    return (state, *gradient(batch, dim, hidden), chain)
+
+
+def isir_products(
+    batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], candidates: int, sweeps: int
+) -> Program:
+    """Iterated resampling: the values of one pool for the start and of one for each sweep."""
+    pool = forward(batch * candidates, dim, hidden)
+    return (twins(batch, obs_dim, hidden[0]), *pool, Loop(sweeps, pool))
+
+
 def qglg_products(
     batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], steps: int, schedules: int, candidates: int
 ) -> Program:

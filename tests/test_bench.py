@@ -10,7 +10,17 @@ import pytest
 from softq import samplers
 from softq.cli import main
 from softq.networks import Critic
-from softq.products import Dot, Loop, bare, flops, langevin_products, products_of, qglg_products
+from softq.products import (
+    Dot,
+    Loop,
+    bare,
+    flops,
+    isir_products,
+    langevin_products,
+    mala_products,
+    products_of,
+    qglg_products,
+)
 
 HIDDEN, BATCH, OBS, DIM, STEPS = (32, 16, 8), 4, 5, 3, 6
 
@@ -26,6 +36,14 @@ def langevin(critic, obs, key):
     return samplers.langevin(key, score, jnp.zeros(DIM), jnp.full(STEPS, 0.01))
 
 
+def mala(critic, obs, key):
+    return samplers.mala(key, critic.at(obs), 0.1, samplers.uniform(key, DIM), jnp.full(STEPS, 0.01))[0]
+
+
+def isir(critic, obs, key):
+    return samplers.isir(key, critic.at(obs), DIM, 0.1, 7, 3)
+
+
 def qglg(critic, obs, key):
     plan = samplers.linear_schedules(jnp.logspace(0, -4, 2), jnp.full(2, 1e-4), STEPS)
     return samplers.qglg(key, critic.at(obs), DIM, 0.1, plan, 7)
@@ -35,6 +53,8 @@ def qglg(critic, obs, key):
     ("sampler", "program"),
     [
         (langevin, langevin_products(BATCH, OBS, DIM, HIDDEN, STEPS)),
+        (mala, mala_products(BATCH, OBS, DIM, HIDDEN, STEPS)),
+        (isir, isir_products(BATCH, OBS, DIM, HIDDEN, candidates=7, sweeps=3)),
         (qglg, qglg_products(BATCH, OBS, DIM, HIDDEN, STEPS, schedules=2, candidates=7)),
     ],
 )
