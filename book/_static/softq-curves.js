@@ -7,7 +7,7 @@
 (function () {
   "use strict";
 
-  const { landscape, grid, softmax, make, tidy, palette } = window.softqLab.kit;
+  const { landscape, grid, softmax, make, tidy, palette, install, surface } = window.softqLab.kit;
   const COLOURS = { exact: "exact", sample: "particle", third: "third", fourth: "fourth", ink: "ink" };
   const DASHES = { line: [], dash: [7, 4], dot: [2, 3] };
 
@@ -388,17 +388,7 @@
       this.refresh();
       this.toQuery();
     });
-    this.canvas = make("canvas", { role: "img", class: "softq-lab-canvas" });
-    this.readout = make("dl", { class: "softq-lab-readout" });
-    const buttons = make("div", { class: "softq-lab-buttons" }, [reset]);
-    const body = make("div", { class: "softq-lab-body" }, [this.canvas, this.readout, panel, buttons]);
-    const still = this.element.querySelector(".softq-lab-still");
-    still.hidden = true;
-    still.parentNode.insertBefore(body, still);
-    new ResizeObserver(() => this.draw()).observe(this.canvas.parentNode);
-    new MutationObserver(() => this.draw()).observe(document.documentElement, {
-      attributes: true, attributeFilter: ["data-theme"],
-    });
+    install(this, [panel, make("div", { class: "softq-lab-buttons" }, [reset])]);
   };
 
   CurveLab.prototype.set = function (name, value) {
@@ -441,14 +431,7 @@
     // an odd panel out gets the whole width, the others share theirs
     const columns = width < SHORT ? 1 : 2, wide = panels.length % columns;
     const rows = wide + (panels.length - wide) / columns, each = Math.round(Math.min(300, width * 0.62));
-    const height = rows * each - (wide && columns > 1 ? 90 : 0), ratio = window.devicePixelRatio || 1;
-    this.canvas.style.width = width + "px";
-    this.canvas.style.height = height + "px";
-    this.canvas.width = Math.round(width * ratio);
-    this.canvas.height = Math.round(height * ratio);
-    const c = this.canvas.getContext("2d"), colours = palette(this.element);
-    c.scale(ratio, ratio);
-    c.font = "12px system-ui, sans-serif";
+    const c = surface(this, width, rows * each - (wide && columns > 1 ? 90 : 0)), colours = palette(this.element);
     let top = 0, column = 0;
     panels.forEach((panel, i) => {
       const full = i < wide || columns === 1, tall = full && columns > 1 ? each - 90 : each;

@@ -452,17 +452,35 @@
     this.status = make("span", { class: "softq-lab-status", role: "status" });
     row.append(this.status);
 
-    this.canvas = make("canvas", { role: "img", class: "softq-lab-canvas" });
-    this.readout = make("dl", { class: "softq-lab-readout" });
-    const body = make("div", { class: "softq-lab-body" }, [this.canvas, this.readout, row, panel]);
-    const still = this.element.querySelector(".softq-lab-still");
+    install(this, [row, panel]);
+  };
+
+  /** Put a canvas, a readout and `parts` in the place of a lab's picture; draw anew when width or theme change. */
+  function install(lab, parts) {
+    lab.canvas = make("canvas", { role: "img", class: "softq-lab-canvas" });
+    lab.readout = make("dl", { class: "softq-lab-readout" });
+    const body = make("div", { class: "softq-lab-body" }, [lab.canvas, lab.readout, ...parts]);
+    const still = lab.element.querySelector(".softq-lab-still");
     still.hidden = true;
     still.parentNode.insertBefore(body, still);
-    new ResizeObserver(() => this.draw()).observe(this.canvas.parentNode);
-    new MutationObserver(() => this.draw()).observe(document.documentElement, {
+    new ResizeObserver(() => lab.draw()).observe(lab.canvas.parentNode);
+    new MutationObserver(() => lab.draw()).observe(document.documentElement, {
       attributes: true, attributeFilter: ["data-theme"],
     });
-  };
+  }
+
+  /** A context on the lab's canvas, `width` by `height` in pixels of the page, sharp on any screen. */
+  function surface(lab, width, height) {
+    const ratio = window.devicePixelRatio || 1;
+    lab.canvas.style.width = width + "px";
+    lab.canvas.style.height = height + "px";
+    lab.canvas.width = Math.round(width * ratio);
+    lab.canvas.height = Math.round(height * ratio);
+    const context = lab.canvas.getContext("2d");
+    context.scale(ratio, ratio);
+    context.font = "12px system-ui, sans-serif";
+    return context;
+  }
 
   function options(values, own) {
     return [...new Set([...values, own])].sort((a, b) => a - b).map((v) => [v, String(v)]);
@@ -526,14 +544,7 @@
     if (!this.law) return;
     const width = Math.max(240, Math.min(this.dim === 1 ? 680 : 520, this.canvas.parentNode.clientWidth));
     const height = this.dim === 1 ? Math.round(Math.min(360, width * 0.62)) : width;
-    const ratio = window.devicePixelRatio || 1;
-    this.canvas.style.width = width + "px";
-    this.canvas.style.height = height + "px";
-    this.canvas.width = Math.round(width * ratio);
-    this.canvas.height = Math.round(height * ratio);
-    const context = this.canvas.getContext("2d");
-    context.scale(ratio, ratio);
-    context.font = "12px system-ui, sans-serif";
+    const context = surface(this, width, height);
     const colours = palette(this.element);
     if (this.dim === 1) this.drawLine(context, width, height, colours);
     else this.drawSquare(context, width, height, colours);
@@ -703,7 +714,7 @@
 
   window.softqLab = {
     kinds: kinds,
-    kit: { landscape: landscape, grid: grid, softmax: softmax, make: make, tidy: tidy, palette: palette },
+    kit: { landscape, grid, softmax, make, tidy, palette, install, surface },
     ids: () => Object.keys(labs),
     reflect: reflect,
     /** Q, its gradient and the exact density at `actions` (a list of points), in the lab's current state. */
