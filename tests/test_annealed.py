@@ -14,12 +14,12 @@ from softq.errors import SoftqError
 from softq.samplers import (
     annealed_langevin,
     geometric_levels,
+    initial_action,
     langevin,
     level_steps,
     project,
     reflect,
     softmax_score,
-    start,
     uniform,
 )
 from softq.smoothing import Blurred
@@ -85,7 +85,7 @@ def sampler(name, normalise=True, boundary="project"):
         first, drive = jax.random.split(key)
         options = {"normalise": normalise, "boundary": BOUNDARIES[boundary]}
         return annealed_langevin(
-            drive, slope_of(q), start(first, q.dim), levels, steps, temperature, REPEATS, **options
+            drive, slope_of(q), initial_action(first, q.dim), levels, steps, temperature, REPEATS, **options
         )
 
     return jax.jit(jax.vmap(one, in_axes=(0, None, None, None)))
@@ -162,7 +162,8 @@ def test_reference_sampler_law(setting, key):
     expected, normalise = SAMPLER[setting], kind == "normalised"
     q, temperature = landscapes.get(name), 1 / float(w.split("=")[1])
     steps = 1e-4 * (PRINTED / PRINTED[-1]) ** 2
-    law = annealed_law(q, PRINTED, steps, temperature, normalise=normalise, cells=2000)
+    cells = 2000 if normalise and w == "w=500" else CELLS  # its peaks have a width of ten cells of the coarser grid
+    law = annealed_law(q, PRINTED, steps, temperature, normalise=normalise, cells=cells)
     value = numpy_of(q)[0]
     near = lambda a: np.abs(a - PEAK[name]) < 0.05
     tol = REFERENCE["nclql.sampler_law"]["tol"]
@@ -189,13 +190,13 @@ def bandit_sampler(normalise, repeats):
 
     def one(key, levels, steps, temperature):
         first, drive = jax.random.split(key)
-        a0 = start(first, 2, "normal", 0.5)
+        a0 = initial_action(first, 2, "normal", 0.5)
         return annealed_langevin(drive, slope_of(BANDIT), a0, levels, steps, temperature, repeats, normalise)
 
     return jax.jit(jax.vmap(one, in_axes=(0, None, None, None)))
 
 
-def bandit_shares(key, high, low, epsilon, w, repeats, normalise, num=100_000):
+def bandit_shares(key, high, low, epsilon, w, repeats, normalise, num=60_000):
     """Shares in the discs of the high and the low modes and the mean reward, from settings in the paper's units.
 
     Halving lengths quarters the step. A raw slope doubles, and the drift is right; a normalised one does not, so w has
@@ -286,8 +287,8 @@ def test_stationary_law_of_a_normalised_slope():
 
 @pytest.mark.parametrize("spread", [0.2, 1.0])
 def test_starts(spread, key):
-    assert not chi_square(draw(lambda k: start(k, 1), key, 20_000), *uniform_law()) < THRESHOLD
-    a = draw(lambda k: start(k, 3, "normal", spread), key, 20_000)
+    assert not chi_square(draw(lambda k: initial_action(k, 1), key, 20_000), *uniform_law()) < THRESHOLD
+    a = draw(lambda k: initial_action(k, 3, "normal", spread), key, 20_000)
     for wall in (-1, 1):
         assert binomial((a[:, 1] == wall).sum(), 20_000, stats.norm.sf(1 / spread)) > THRESHOLD
     assert binomial((np.abs(a[:, 2]) < 0.5 * spread).sum(), 20_000, 2 * stats.norm.cdf(0.5) - 1) > THRESHOLD
@@ -320,8 +321,8 @@ def call(**changes):
         (lambda: geometric_levels(0.1, 0.2, 5), "levels fall over at least 2 values"),
         (lambda: geometric_levels(0.1, 0.0, 5), "sigma_min must be positive"),
         (lambda: level_steps(LEVELS, 0.0), "last_step must be positive"),
-        (lambda: start(jax.random.key(0), 2, "norml"), "unknown start 'norml'.*normal"),
-        (lambda: start(jax.random.key(0), 2, "normal", -1.0), "spread must be positive"),
+        (lambda: initial_action(jax.random.key(0), 2, "norml"), "unknown start 'norml'.*normal"),
+        (lambda: initial_action(jax.random.key(0), 2, "normal", -1.0), "spread must be positive"),
     ],
 )
 def test_bad_input_is_one_clear_line(bad, words):
