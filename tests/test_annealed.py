@@ -162,7 +162,8 @@ def test_reference_sampler_law(setting, key):
     expected, normalise = SAMPLER[setting], kind == "normalised"
     q, temperature = landscapes.get(name), 1 / float(w.split("=")[1])
     steps = 1e-4 * (PRINTED / PRINTED[-1]) ** 2
-    cells = 2000 if normalise and w == "w=500" else CELLS  # its peaks have a width of ten cells of the coarser grid
+    narrow = normalise and w == "w=500"  # its peaks are a few cells of the coarser grid wide
+    cells = 2000 if narrow else CELLS
     law = annealed_law(q, PRINTED, steps, temperature, normalise=normalise, cells=cells)
     value = numpy_of(q)[0]
     near = lambda a: np.abs(a - PEAK[name]) < 0.05
