@@ -26,13 +26,18 @@ FAMILIES = {
     "langevin.clip_flat": "test_stationary.py",
     "langevin.ddsq_single_schedule": "test_laws.py",
     "langevin.qglg": "test_samplers.py",
+    "bandit8.q_nc": "test_smoothing.py",
+    "bandit8.low_mode_vanishes": "test_smoothing.py",
+    "bandit8.two_smoothings": "test_smoothing.py",
+    "bandit8.nclql": "test_annealed.py",
+    "nclql.": "test_annealed.py",
     "mdp.": "test_mdp.py",
     "boltzmann_operator.": "test_mdp.py",
     "sql.objective_gap": "test_mdp.py",
     "sql.svgd_two_particles": "test_svgd.py",
     "maxent.units": "test_mdp.py",
 }
-WAITING = ("d4.", "dqs.", "box.", "logprob.", "nclql.", "bandit8.", "sql.")  # samplers of later chapters
+WAITING = ("d4.", "dqs.", "box.", "logprob.", "sql.")  # samplers of later chapters
 
 
 def family(entry: str) -> str | None:
