@@ -1,7 +1,7 @@
-"""Which test reproduces which entry of the table of reference numbers.
+"""Which test file reads which entry of the table of reference numbers.
 
 Each entry belongs to a family, and each family to a test that reads it from the table; entries that wait for their
-chapter are named, so that none is forgotten.
+chapter are named, so that none is forgotten. This looks at the text of the tests only; numbers are compared there.
 """
 
 from pathlib import Path
@@ -45,7 +45,7 @@ def family(entry: str) -> str | None:
 
 
 @pytest.mark.parametrize("entry", REFERENCE)
-def test_every_entry_has_a_test_or_waits_by_name(entry):
+def test_every_entry_has_a_test_file_or_waits_by_name(entry):
     found = family(entry)
     if found is None:
         assert entry.startswith(WAITING), f"no test reproduces {entry}"

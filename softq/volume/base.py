@@ -26,7 +26,11 @@ class Volume(ABC):
         return np.minimum(self._volume(flat), self.area).reshape(np.shape(eps))[()]
 
     def error(self, eps: float | np.ndarray) -> np.ndarray:
-        """About how far `self(eps)` may be off, in the same shape; one standard error for Monte Carlo."""
+        """How far `self(eps)` may be off, in the same shape.
+
+        A bound for closed forms and for roots on a line; one standard error for Monte Carlo; for `PolarVolume` the
+        change when rays and radii are halved, an estimate that can be too small.
+        """
         return self._error(self._checked(eps).ravel()).reshape(np.shape(eps))[()]
 
     @staticmethod

@@ -16,7 +16,9 @@ class PolarVolume(Cells):
 
     The square is shared out among the maxima (each point to the nearest one), and each share is swept by rays from
     its maximum. Where a set of nearly optimal actions is star-shaped in its share, the integral over the angle
-    converges exponentially (1e-10); elsewhere `error`, the change when rays and radii are halved, says what is left.
+    converges exponentially (1e-10). Elsewhere, on ridges and where a wall or a share cuts a level set, it is off by
+    up to about 1e-3; `error`, the change when rays and radii are halved, estimates that. It is no bound: slivers
+    between two rays, such as the last corners of a square, are seen by neither. `refine` multiplies rays and radii.
     """
 
     def __init__(self, q: Callable, dim: int | None = None, refine: float = 1.0):
