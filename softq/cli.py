@@ -105,7 +105,8 @@ def train_command(argv: list[str]) -> int:
         return report(resume(options["resume"], not options["no_progress"]))
     if not named:
         raise SoftqError("name the algorithm first: softq train ALGORITHM --env ID (see `softq list`).")
-    given = PRESETS[options["preset"]] | options
+    own = algorithm.small if options["preset"] == "small" else {}
+    given = PRESETS[options["preset"]] | own | options
     if "env" not in given:
         raise SoftqError(
             f"name an environment: softq train {argv[0]} --env InvertedPendulum-v5 (see `softq list`)."

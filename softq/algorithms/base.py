@@ -4,10 +4,8 @@ Written for one observation and one action; `vmap` outside. `update` alone sees 
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
-import jax
-import jax.numpy as jnp
 from jax import Array
 
 from softq.pytree import pytree
@@ -34,6 +32,9 @@ class Algorithm(ABC):
     Keys are arguments, never part of the state; `state` holds networks, optimiser moments and learned temperatures.
     """
 
+    small: ClassVar[dict[str, Any]] = {}
+    """What `softq train --preset small` changes beyond the general preset: hyper-parameters, `TrainConfig` fields."""
+
     @abstractmethod
     def init(self, key: Array, obs: Array, action: Array) -> Any:
         """A fresh state for observations `(obs_dim,)` and actions `(action_dim,)` of these shapes."""
@@ -53,13 +54,3 @@ class Algorithm(ABC):
     @abstractmethod
     def update(self, state: Any, batch: Transition, key: Array) -> tuple[Any, dict[str, Array]]:
         """One learning step on a batch; returns the new state and scalars for the log."""
-
-
-def polyak(rate: float | Array, online: Any, target: Any) -> Any:
-    """Move `target` towards `online` by `rate` (DDSQ Algorithm 2, line 9)."""
-    return jax.tree.map(lambda new, old: old + rate * (new - old), online, target)
-
-
-def copy(tree: Any) -> Any:
-    """Fresh buffers: a target that shares them with the online network could not be donated."""
-    return jax.tree.map(jnp.copy, tree)

@@ -5,16 +5,17 @@ no public code; where it contradicts itself the field below says what was chosen
 warm-up of 2e5 transitions, batch 256, buffer 1e6) belong to the training loop: `softq.training.TrainConfig`.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
-from softq.algorithms.base import Algorithm, Transition, copy, polyak
+from softq.algorithms.base import Algorithm, Transition
+from softq.algorithms.learning import copy, polyak, regress, td_target
 from softq.networks import Critic
-from softq.pytree import pytree, replace, static
+from softq.pytree import pytree, static
 from softq.samplers import candidates, linear_schedules, project, qglg, reflect, spread
 from softq.samplers.entropy import snis_entropy
 
@@ -33,6 +34,8 @@ class DDSQState:
 @pytree
 class DDSQ(Algorithm):
     """Hyper-parameters of Tables 2 and 3, with their values. The temperature divides: pi ∝ exp(Q / lambda(s))."""
+
+    small: ClassVar[dict] = {"num_candidates": 16, "num_schedules": 3, "num_steps": 5}
 
     temperature: float = (
         0.05  # lambda_0 in lambda(s) = lambda_0 * std_a Q(s, a); Figure 4 has 0.15, Figure 5 0.01
@@ -140,23 +143,14 @@ class DDSQ(Algorithm):
             return state.target.at(next_obs)(self.policy(state, next_obs, key))
 
         values = jax.vmap(bootstrap)(batch.next_obs, jax.random.split(key, len(batch.reward)))
-        return self.reward_scale * batch.reward + self.discount * batch.discount * values
+        return td_target(batch, values, self.discount, self.reward_scale)
 
     def update(self, state: DDSQState, batch: Transition, key: Array) -> tuple[DDSQState, dict[str, Array]]:
         """Lines 6 to 9, then the optional temperature step."""
         draw, estimate = jax.random.split(key)
         targets = self.targets(state, batch, draw)
-
-        def loss(params: dict) -> tuple[Array, Array]:
-            values = jax.vmap(replace(state.critic, params=params))(batch.obs, batch.action)
-            return jnp.sum(jnp.mean((values - targets[:, None]) ** 2, axis=0)), values
-
-        (critic_loss, values), gradient = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
-        step, optimiser = self.adam().update(gradient, state.optimiser)
-        critic = replace(state.critic, params=optax.apply_updates(state.critic.params, step))
+        critic, optimiser, metrics = regress(state.critic, self.adam(), state.optimiser, batch, targets)
         target = polyak(self.polyak, critic, state.target)
-        metrics = {"critic_loss": critic_loss, "q_mean": jnp.mean(values), "target_mean": jnp.mean(targets)}
-
         log_scale, entropy = state.log_scale, state.entropy
         if self.temperature_learning_rate > 0 or self.track_entropy:
             count = optax.tree_utils.tree_get(optimiser, "count")

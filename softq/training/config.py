@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from softq.algorithms import Algorithm
 from softq.errors import SoftqError
 
-# A run that a laptop finishes in minutes; names of TrainConfig and of the algorithm together. The Polyak rate is four
+# A run that a laptop finishes in minutes; names of TrainConfig and of the algorithm together;
+# what an algorithm needs beyond it is in its own `small`. The Polyak rate is four
 # times the paper's: with discount 0.99 a target needs 1 / (polyak * 0.01) updates to fill up, 20,000 at the paper's.
 SMALL = {
     "num_envs": 8,
@@ -19,9 +20,6 @@ SMALL = {
     "log_every": 500,
     "checkpoint_every": 2000,
     "hidden_sizes": (64, 64),
-    "num_candidates": 16,
-    "num_schedules": 3,
-    "num_steps": 5,
     "learning_rate": 2e-3,
     "polyak": 0.02,
 }

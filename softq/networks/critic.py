@@ -6,7 +6,6 @@ an action part; the twins are one stacked network, so each layer is one batched 
 exponential for its value and its slope together.
 """
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import flax.linen as nn
@@ -14,38 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.errors import SoftqError, suggest
+from softq.networks.layers import ACTIVATIONS, check_architecture, dense
 from softq.pytree import pytree, static
-
-
-def _mish_and_slope(x: Array) -> tuple[Array, Array]:
-    """mish(x) = x tanh(softplus x) = x n / (n + 2) with n = e^x (e^x + 2), and its derivative, from one exp."""
-    e = jnp.exp(jnp.minimum(x, 20.0))  # beyond 20 the ratio is 1 in single precision
-    n = e * (e + 2)
-    inverse = 1 / (n + 2)
-    ratio = n * inverse
-    return x * ratio, ratio + 4 * x * e * (e + 1) * inverse * inverse
-
-
-@jax.custom_jvp
-def mish(x: Array) -> Array:
-    """Mish, x * tanh(log(1 + e^x)); the activation of DDSQ (Table 3) and NC-LQL."""
-    return _mish_and_slope(x)[0]
-
-
-@mish.defjvp
-def _mish_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    value, slope = _mish_and_slope(*primals)
-    return value, slope * tangents[0]
-
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "mish": mish,
-    "relu": jax.nn.relu,
-    "gelu": jax.nn.gelu,
-    "silu": jax.nn.silu,
-    "tanh": jnp.tanh,
-}
 
 
 class QNetwork(nn.Module):
@@ -60,10 +29,6 @@ class QNetwork(nn.Module):
     fan_in: int
 
     def setup(self) -> None:
-        def dense(width: int, fan_in: int, bias: bool = True) -> nn.Dense:
-            init = nn.initializers.truncated_normal(fan_in**-0.5)
-            return nn.Dense(width, use_bias=bias, kernel_init=init)
-
         widths = self.hidden_sizes
         self.state_part = dense(widths[0], self.fan_in)
         self.action_part = dense(widths[0], self.fan_in, bias=False)
@@ -90,10 +55,11 @@ class QNetwork(nn.Module):
 class Critic:
     """Twin Q functions. `critic(obs, action)` gives both values, `(2,)`; `critic.at(obs)` the landscape of a state.
 
-    One observation `(obs_dim,)`, one action `(action_dim,)` in [-1, 1]; `vmap` outside.
+    One observation `(obs_dim,)`, one action `(action_dim,)` in [-1, 1]; `vmap` outside. Made with `num=1` it is a
+    single critic: the same, but for the axis of the twins, which is then one long.
     """
 
-    params: dict  # one QNetwork's parameters with a leading axis of 2
+    params: dict  # one QNetwork's parameters with a leading axis over the twins
     obs_dim: int = static()
     action_dim: int = static()
     hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))
@@ -107,18 +73,14 @@ class Critic:
         action: Array,
         hidden_sizes: tuple[int, ...] = (256, 256, 256),
         activation: str = "mish",
+        num: int = 2,
     ) -> "Critic":
-        """Fresh twins, each from its own key, for observations and actions of these shapes."""
-        if activation not in ACTIVATIONS:
-            raise SoftqError(f"unknown activation '{activation}'.{suggest(activation, list(ACTIVATIONS))}")
-        if not hidden_sizes or min(hidden_sizes) < 1:
-            raise SoftqError(
-                f"hidden_sizes must be positive widths, got {hidden_sizes}; for example 256 256 256."
-            )
+        """`num` fresh networks, each from its own key, for observations and actions of these shapes."""
+        check_architecture(hidden_sizes, activation)
         (obs_dim,), (action_dim,) = obs.shape, action.shape
         critic = cls({}, obs_dim, action_dim, tuple(hidden_sizes), activation)
         zeros = jnp.zeros(obs_dim), jnp.zeros(action_dim)
-        params = jax.vmap(lambda k: critic.network.init(k, *zeros)["params"])(jax.random.split(key, 2))
+        params = jax.vmap(lambda k: critic.network.init(k, *zeros)["params"])(jax.random.split(key, num))
         return cls(params, obs_dim, action_dim, tuple(hidden_sizes), activation)
 
     @property

@@ -1,0 +1,6 @@
+"""Networks as callable pytrees of Flax layers: one observation, one action, one noise level; `vmap` outside."""
+
+from softq.networks.critic import Critic, QNetwork, StateLandscape
+from softq.networks.layers import ACTIVATIONS, mish
+
+__all__ = ["ACTIVATIONS", "Critic", "QNetwork", "StateLandscape", "mish"]

@@ -1,0 +1,58 @@
+"""Activations and initial weights that every network shares."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from softq.errors import SoftqError, suggest
+
+
+def _mish_and_slope(x: Array) -> tuple[Array, Array]:
+    """mish(x) = x tanh(softplus x) = x n / (n + 2) with n = e^x (e^x + 2), and its derivative, from one exp."""
+    e = jnp.exp(jnp.minimum(x, 20.0))  # beyond 20 the ratio is 1 in single precision
+    n = e * (e + 2)
+    inverse = 1 / (n + 2)
+    ratio = n * inverse
+    return x * ratio, ratio + 4 * x * e * (e + 1) * inverse * inverse
+
+
+@jax.custom_jvp
+def mish(x: Array) -> Array:
+    """Mish, x * tanh(log(1 + e^x)); the activation of DDSQ (Table 3) and NC-LQL."""
+    return _mish_and_slope(x)[0]
+
+
+@mish.defjvp
+def _mish_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    value, slope = _mish_and_slope(*primals)
+    return value, slope * tangents[0]
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "mish": mish,
+    "relu": jax.nn.relu,
+    "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
+    "tanh": jnp.tanh,
+}
+
+
+def dense(width: int, fan_in: int, bias: bool = True) -> nn.Dense:
+    """A layer whose weights start as truncated normals (cut at two) times 1 / sqrt(fan_in), biases at zero.
+
+    `fan_in` is given, since a first layer that is kept in two parts counts both.
+    """
+    return nn.Dense(width, use_bias=bias, kernel_init=nn.initializers.truncated_normal(fan_in**-0.5))
+
+
+def check_architecture(hidden_sizes: tuple[int, ...], activation: str) -> None:
+    """`SoftqError` for an activation that is unknown or widths that are not positive."""
+    if activation not in ACTIVATIONS:
+        raise SoftqError(f"unknown activation '{activation}'.{suggest(activation, list(ACTIVATIONS))}")
+    if not hidden_sizes or min(hidden_sizes) < 1:
+        raise SoftqError(
+            f"hidden_sizes must be positive widths, got {hidden_sizes}; for example 256 256 256."
+        )
