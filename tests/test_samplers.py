@@ -346,7 +346,9 @@ def qglg_mutant():
 def exact_qglg(name, boundary="reflect", select="argmax"):
     _, temperature, q, score = problem(name)
     start = snis_law(q, temperature, CANDIDATES)
-    return selection_law(q, score, SCHEDULES, start, boundary=boundary, select=select)
+    return selection_law(
+        q, score, SCHEDULES, start, boundary=boundary, select=select, temperature=temperature
+    )
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
@@ -359,6 +361,51 @@ def test_qglg_with_a_random_schedule_has_its_exact_law(key):
     law = exact_qglg("skew1", select="random")
     assert not rejects(law, run_qglg(key, "skew1", select="random"))
     assert rejects(law, run_qglg(key, "skew1"))
+
+
+def test_qglg_with_a_weighted_schedule_has_its_exact_law(key):
+    law = exact_qglg("skew1", select="weight")
+    assert not rejects(law, run_qglg(key, "skew1", select="weight"))
+    assert rejects(law, run_qglg(key, "skew1", select="random")), "a random schedule"
+    assert rejects(law, run_qglg(key, "skew1")), "the best schedule"
+
+
+def test_schedules_in_multiples_of_the_stability_limit(key):
+    """The same actions, key by key, as with those steps spelt out; and the limit moves with the temperature."""
+    q = landscapes.get("skew1")
+    keys = jax.random.split(key, 50)
+    run = jax.jit(
+        lambda schedules, temperature, curvature: jax.vmap(
+            lambda k: qglg(k, q, 1, temperature, schedules, 8, select="random", curvature=curvature)
+        )(keys)
+    )
+    plain = jax.jit(
+        lambda schedules, temperature: jax.vmap(
+            lambda k: qglg(k, q, 1, temperature, schedules, 8, select="random")
+        )(keys)
+    )
+    share = jnp.array([[0.3, 0.1], [0.05, 0.01]])
+    for temperature in (0.1, 0.2):
+        spelt = plain(share * 4 * temperature / 5.0, temperature)
+        np.testing.assert_allclose(run(share, temperature, 5.0), spelt, atol=1e-5)
+    assert np.abs(run(share, 0.1, 5.0) - plain(share * 4 * 0.2 / 5.0, 0.1)).max() > 1e-3
+
+
+def test_stability_limit_and_curvature():
+    """On a parabola the chain diverges just beyond the limit; the steepest curvature is that of the bump's top."""
+    quad, limit = landscapes.get("quad1"), float(samplers.stability_limit(0.3, 2.0))
+    assert limit == pytest.approx(0.6)
+    for step, grows in ((0.99 * limit, False), (1.01 * limit, True)):
+        path = chain(
+            softmax_score(quad, 0.3), jnp.array([0.5]), jnp.full(60, step), jnp.zeros((60, 1)), lambda a: a
+        )
+        assert bool(jnp.abs(path[0]) > 0.5) == grows
+    actions = jnp.linspace(-1, 1, 2001)[:, None]
+    assert float(samplers.steepest_curvature(quad, actions)) == pytest.approx(2.0)
+    two = landscapes.get("twomode1")
+    assert float(samplers.steepest_curvature(two, actions)) == pytest.approx(1 / 0.15**2, rel=1e-3)
+    with pytest.raises(SoftqError, match="curvature must be positive"):
+        samplers.stability_limit(0.1, -1.0)
 
 
 @pytest.mark.parametrize("name", TEMPERATURES)

@@ -59,7 +59,7 @@ class DDSQ(Algorithm):
     activation: str = static(default="mish")
     normalise: bool = static(default=True)  # False: lambda(s) = lambda_0
     boundary: Literal["reflect", "project"] = static(default="reflect")
-    select: Literal["argmax", "random"] = static(default="argmax")  # Algorithm 1, line 7
+    select: Literal["argmax", "weight", "random"] = static(default="argmax")  # Algorithm 1, line 7
     temperature_learning_rate: float = static(default=0.0)  # 0 as in the paper: lambda_0 stays where it is
     temperature_space: Literal["log", "linear"] = static(default="log")
     temperature_cycle: int = static(

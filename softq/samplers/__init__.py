@@ -11,6 +11,7 @@ from softq.samplers.langevin import chain, langevin, softmax_score
 from softq.samplers.mala import mala
 from softq.samplers.qglg import linear_schedules, qglg, spread
 from softq.samplers.snis import candidates, snis, uniform
+from softq.samplers.stability import stability_limit, steepest_curvature
 from softq.samplers.svgd import median_bandwidth, svgd, svgd_direction
 from softq.samplers.tempering import ladder, tempering
 
@@ -33,6 +34,8 @@ __all__ = [
     "snis",
     "softmax_score",
     "spread",
+    "stability_limit",
+    "steepest_curvature",
     "svgd",
     "svgd_direction",
     "tempering",

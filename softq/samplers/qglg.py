@@ -2,7 +2,9 @@
 
 Every schedule starts from the same action and is driven by the same noise; the end point with the largest Q is
 returned. That choice is a maximisation, not a draw: on a parabola the output is about nine times colder than the
-temperature asked for. `select="random"` keeps one schedule at random instead.
+temperature asked for. `select="weight"` draws an end point with probability proportional to exp(Q / temperature), which
+counts Q twice, `select="random"` keeps one schedule at random; with steps below the stability limit the latter does
+sample about the softmax.
 """
 
 from collections.abc import Callable
@@ -17,8 +19,9 @@ from softq.samplers.boundary import reflect
 from softq.samplers.check import positive
 from softq.samplers.langevin import chain, softmax_score
 from softq.samplers.snis import candidates
+from softq.samplers.stability import stability_limit
 
-SELECT = ("argmax", "random")
+SELECT = ("argmax", "weight", "random")
 
 
 def linear_schedules(starts: Array, ends: Array, num_steps: int) -> Array:
@@ -43,13 +46,16 @@ def qglg(
     schedules: Array,
     num_candidates: int = 100,
     boundary: Callable[[Array], Array] = reflect,
-    select: Literal["argmax", "random"] = "argmax",
+    select: Literal["argmax", "weight", "random"] = "argmax",
     normalise: bool = False,
     greedy: bool | Array = False,
+    curvature: float | Array | None = None,
 ) -> Array:
     """One action `(dim,)` by DDSQ Algorithm 1; `schedules` is `(S, T)` step sizes in absolute units, as printed.
 
     `normalise` multiplies the temperature by the standard deviation of Q over the candidates (lambda(s), Section 5).
+    With a `curvature` L, `schedules` are multiples of the stability limit 4 * temperature / L instead, L being the
+    steepest curvature of Q (`softq.samplers.steepest_curvature`); multiples below 1 are stable.
     `greedy` is DDSQ's evaluation: start at the best candidate, no noise, best end point; the key then only draws the
     candidates. It may be traced, so one program serves a mixture of both.
     Raises `SoftqError` for a non-positive temperature, step or number of candidates, or an unknown `select`.
@@ -65,6 +71,8 @@ def qglg(
     values = jax.vmap(q)(actions)
     if normalise:
         temperature = temperature * spread(values)
+    if curvature is not None:
+        schedules = schedules * stability_limit(temperature, curvature)
     sampled = jax.random.categorical(pick, values / temperature)
     a0 = actions[jnp.where(greedy, jnp.argmax(values), sampled)]
 
@@ -75,7 +83,9 @@ def qglg(
     score = softmax_score(q, temperature)
     ends = jax.vmap(lambda steps: chain(score, a0, steps, noise, boundary))(schedules)
 
-    chosen = jnp.argmax(jax.vmap(q)(ends))  # line 7
+    best = chosen = jnp.argmax(jax.vmap(q)(ends))  # line 7
+    if select == "weight":
+        chosen = jax.random.categorical(choose, jax.vmap(q)(ends) / temperature)
     if select == "random":
-        chosen = jnp.where(greedy, chosen, jax.random.randint(choose, (), 0, len(schedules)))
-    return ends[chosen]
+        chosen = jax.random.randint(choose, (), 0, len(schedules))
+    return ends[jnp.where(greedy, best, chosen)]

@@ -101,9 +101,10 @@ def selection_law(
     start: Law,
     cells: int = 2000,
     boundary: Boundary = "reflect",
-    select: Literal["argmax", "argmin", "first", "random"] = "argmax",
+    select: Literal["argmax", "weight", "argmin", "first", "random"] = "argmax",
     shared_noise: bool = True,
     log2_points: int = 21,
+    temperature: float = 1.0,
 ) -> Law:
     """Law of the selection among schedules (DDSQ Algorithm 1) that share their start and their noises.
 
@@ -111,7 +112,8 @@ def selection_law(
     function. The unit cube of their quantiles is covered by 2^log2_points points of a scrambled Sobol
     sequence (fixed seed) and the images are counted. `schedules` is (S, T). With 50 bins and three noises
     a bin is off by about 5e-5 at 2^21 points: the chi-square statistic of 20,000 draws moves by less than
-    1. `select` and `shared_noise` also describe the wrong samplers that a test should reject.
+    1. `select` and `shared_noise` also describe the wrong samplers that a test should reject; `temperature` matters to
+    "weight" alone.
     """
     schedules = np.asarray(schedules, float)
     num_schedules, num_steps = schedules.shape
@@ -135,6 +137,8 @@ def selection_law(
             ends[i] = a
         if select == "random":
             chosen, weights = ends.ravel(), None
+        elif select == "weight":
+            chosen, weights = ends.ravel(), special.softmax(q(ends) / temperature, axis=0).ravel()
         else:
             values = q(ends)
             index = {"argmax": values.argmax(0), "argmin": values.argmin(0), "first": np.zeros(len(a0), int)}
