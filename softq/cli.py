@@ -21,7 +21,7 @@ Softmax policies on continuous actions: train, evaluate, measure.
   softq list                                        algorithms, landscapes, environments
   softq train ALGORITHM --env ID [options]          train; `softq train ALGORITHM --help` lists every knob
   softq train --resume DIR                          continue an interrupted run exactly
-  softq evaluate DIR [--temperature X]              play episodes with a trained run
+  softq evaluate DIR [--temperature X] [--sampler NAME]   play episodes with a trained run
   softq export DIR ... --out FILE.csv               learning curves as one tidy table
   softq bench sampler | update ALGORITHM | loop     measured time against bare matrix products
 
@@ -135,6 +135,7 @@ def report(run: "Run") -> int:
 
 def evaluate_command(argv: list[str]) -> int:
     """`softq evaluate`."""
+    from softq.policies import SAMPLERS
     from softq.training.results import evaluate_run
 
     parser = Parser(prog="softq evaluate", description="Play episodes with the newest checkpoint of a run.")
@@ -148,9 +149,25 @@ def evaluate_command(argv: list[str]) -> int:
         choices=("exploit", "policy"),
         help="reported action or a sample [exploit; policy with --temperature]",
     )
+    parser.add_argument(
+        "--sampler",
+        metavar="NAME",
+        help="let the critic act through this sampler: " + " ".join(SAMPLERS),
+    )
+    parser.add_argument(
+        "--budget",
+        type=int,
+        default=100,
+        metavar="N",
+        help="candidates or gradients per sampled action [100]",
+    )
     options = parser.parse(argv)
+    if options.sampler and options.policy:
+        raise SoftqError("--sampler replaces the policy; leave --policy out.")
     method = options.policy or ("exploit" if options.temperature is None else "policy")
-    table = evaluate_run(options.folder, options.episodes, method, options.temperature)
+    table = evaluate_run(
+        options.folder, options.episodes, method, options.temperature, options.sampler, options.budget
+    )
     print(table.to_string(index=False))
     return 0
 

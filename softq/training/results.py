@@ -10,6 +10,7 @@ import pandas as pd
 
 from softq.algorithms import Algorithm
 from softq.errors import SoftqError
+from softq.policies import Through
 from softq.pytree import replace
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
@@ -57,10 +58,17 @@ def curves(run_dirs: Path | str | Iterable[Path | str]) -> pd.DataFrame:
 
 
 def evaluate_run(
-    run_dir: Path | str, episodes: int = 20, method: str = "exploit", temperature: float | None = None
+    run_dir: Path | str,
+    episodes: int = 20,
+    method: str = "exploit",
+    temperature: float | None = None,
+    sampler: str | None = None,
+    budget: int = 100,
 ) -> pd.DataFrame:
     """Play `episodes` episodes for each seed with `exploit` or `policy`, perhaps at another temperature.
 
+    With a `sampler` of `softq.policies.SAMPLERS` the run's critic acts through it instead, with `budget` candidates or
+    gradients per action; the temperature is relative to the spread of Q if the algorithm's own is.
     Returns a row per seed and one for all: `seed, policy, temperature, return, std, episodes`.
     """
     algo, states, config = load_all(run_dir)
@@ -72,12 +80,17 @@ def evaluate_run(
         if not hasattr(algo, "temperature"):
             raise SoftqError(f"{config.algorithm} has no temperature; leave --temperature out.")
         algo = replace(algo, temperature=temperature)
+    if sampler is not None:
+        if not hasattr(algo, "temperature"):
+            raise SoftqError(f"{config.algorithm} has no temperature to sample at; leave --sampler out.")
+        algo = Through(sampler, algo.temperature, budget, getattr(algo, "normalise", False))
+        method = "policy"
     returns = Evaluator(config.env, config.seed_list, episodes, method)(algo, states)
     used = getattr(algo, "temperature", None)
     rows = [(seed, x.mean(), x.std(), x.size) for seed, x in zip(config.seed_list, returns, strict=True)]
     rows.append(("all", returns.mean(), returns.std(), returns.size))
     table = pd.DataFrame(rows, columns=["seed", "return", "std", "episodes"])
-    table.insert(1, "policy", method)
+    table.insert(1, "policy", sampler or method)
     table.insert(2, "temperature", used)
     return table
 

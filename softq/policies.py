@@ -1,0 +1,153 @@
+"""Any critic with any sampler: a trained critic acts through a sampler, and at a temperature, it was not trained with.
+
+`Through("mala", temperature=0.1)` is a policy for every state that has a `critic`, whichever algorithm learnt it. The
+command line says `softq evaluate DIR --sampler mala --temperature 0.1`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from softq import samplers
+from softq.errors import SoftqError, suggest
+from softq.pytree import pytree, static
+from softq.samplers.check import positive
+
+Landscape = Callable[[Array], Array]
+Sampler = Callable[[Array, Landscape, int, Array, int], Array]  # key, q, dim, temperature, budget -> action
+
+PROBES = 4  # uniform actions at which the curvature of Q is looked at
+SHARE = 0.25  # of the stability limit, for chains that refuse steps; on a parabola about 0.9 are accepted
+FINE = 0.05  # for chains that do not: at a share s of the limit a Langevin chain is 1 / (1 - s) too wide
+LONGEST = 0.1  # and no step beyond: a network without curvature, such as ReLU's, would allow any
+HOTTEST = 4.0  # the top of tempering's ladder, in standard deviations of Q
+
+
+def stable_step(key: Array, q: Landscape, dim: int, temperature: Array, share: float = SHARE) -> Array:
+    """A step for chains on `q`: a share of 4 * temperature / L, with L the steepest curvature at a few actions."""
+    curvature = samplers.steepest_curvature(q, samplers.candidates(key, dim, PROBES))
+    return jnp.minimum(share * samplers.stability_limit(temperature, curvature), LONGEST)
+
+
+def snis(key: Array, q: Landscape, dim: int, temperature: Array, budget: int) -> Array:
+    return samplers.snis(key, q, dim, temperature, budget)
+
+
+def isir(key: Array, q: Landscape, dim: int, temperature: Array, budget: int) -> Array:
+    sweeps = 4
+    return samplers.isir(key, q, dim, temperature, max(2, budget // (sweeps + 1)), sweeps)
+
+
+def start_and_steps(
+    key: Array, q: Landscape, dim: int, temperature: Array, budget: int, share: float
+) -> tuple[Array, Array]:
+    """What a chain needs: a start by `snis`, half of the budget, and stable steps, the other half."""
+    probe, draw = jax.random.split(key)
+    half = max(1, budget // 2)
+    start = samplers.snis(draw, q, dim, temperature, half)
+    return start, jnp.full(half, stable_step(probe, q, dim, temperature, share))
+
+
+def langevin(key: Array, q: Landscape, dim: int, temperature: Array, budget: int) -> Array:
+    first, chain = jax.random.split(key)
+    start, steps = start_and_steps(first, q, dim, temperature, budget, FINE)
+    return samplers.langevin(chain, samplers.softmax_score(q, temperature), start, steps)
+
+
+def mala(key: Array, q: Landscape, dim: int, temperature: Array, budget: int) -> Array:
+    first, chain = jax.random.split(key)
+    start, steps = start_and_steps(first, q, dim, temperature, budget, SHARE)
+    return samplers.mala(chain, q, temperature, start, steps)[0]
+
+
+def tempering(key: Array, q: Landscape, dim: int, temperature: Array, budget: int) -> Array:
+    rungs = 4
+    probe, scale, start, chain = jax.random.split(key, 4)
+    spread = samplers.spread(jax.vmap(q)(samplers.candidates(scale, dim, 32)))
+    hottest = jnp.maximum(HOTTEST * spread, 2 * temperature)
+    ladder = temperature * (hottest / temperature) ** jnp.linspace(0, 1, rungs)
+    steps = jax.vmap(lambda t: stable_step(probe, q, dim, t))(ladder)
+    starts = samplers.candidates(start, dim, rungs)
+    return samplers.tempering(chain, q, ladder, starts, steps, max(1, budget // rungs))[0][0]
+
+
+def annealed(key: Array, q: Landscape, dim: int, temperature: Array, budget: int) -> Array:
+    """NC-LQL's sampler with its printed levels, slope normalised and clipped, on the critic as it is."""
+    start, chain = jax.random.split(key)
+    levels = jnp.asarray(samplers.geometric_levels(0.1, 0.001, 10), jnp.float32)
+    steps, slope = samplers.level_steps(levels, 1e-4), jax.grad(q)
+    return samplers.annealed_langevin(
+        chain,
+        lambda action, sigma: slope(action),
+        samplers.uniform(start, dim),
+        levels,
+        steps,
+        temperature,
+        max(1, budget // 10),
+    )
+
+
+def qglg(key: Array, q: Landscape, dim: int, temperature: Array, budget: int) -> Array:
+    """DDSQ's generator: ten schedules as printed, a tenth of the budget for each, the best end point."""
+    plan = samplers.linear_schedules(jnp.logspace(0, -4, 10), jnp.full(10, 1e-4), max(1, budget // 10))
+    return samplers.qglg(key, q, dim, temperature, plan)
+
+
+def svgd(key: Array, q: Landscape, dim: int, temperature: Array, budget: int) -> Array:
+    """Ten particles, a tenth of the budget for each; the first of them acts."""
+    probe, start = jax.random.split(key)
+    step = stable_step(probe, q, dim, temperature) / 2
+    steps = jnp.full(max(1, budget // 10), step)
+    score = samplers.softmax_score(q, temperature)
+    return samplers.svgd(score, samplers.candidates(start, dim, 10), steps)[0]
+
+
+def greedy(key: Array, q: Landscape, dim: int, temperature: Array, budget: int) -> Array:
+    """The best of `budget` uniform actions: no softmax at all, to compare with."""
+    actions = samplers.candidates(key, dim, budget)
+    return actions[jnp.argmax(jax.vmap(q)(actions))]
+
+
+SAMPLERS: dict[str, Sampler] = {
+    f.__name__: f for f in (snis, isir, langevin, mala, tempering, annealed, qglg, svgd, greedy)
+}
+
+
+@pytree
+class Through:
+    """A policy that samples exp(Q / temperature) of whatever critic it is given, through a sampler by name.
+
+    `relative` multiplies the temperature by the standard deviation of Q over uniform actions (DDSQ's lambda(s)).
+    `budget` counts what the sampler may spend: candidates, or gradients. `policy(state, obs, key)` and `exploit` are
+    those of an algorithm, for any state with a `critic`. Raises `SoftqError` for an unknown sampler, a temperature or
+    budget that is not positive, or a state without a critic.
+    """
+
+    sampler: str = static()
+    temperature: float = 0.1
+    budget: int = static(default=100)
+    relative: bool = static(default=False)
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise SoftqError(f"unknown sampler '{self.sampler}'.{suggest(self.sampler, SAMPLERS)}")
+        if isinstance(self.temperature, int | float):
+            positive("temperature", self.temperature)
+        positive("budget", self.budget)
+
+    def policy(self, state: Any, obs: Array, key: Array) -> Array:
+        """One action `(action_dim,)`."""
+        if not hasattr(state, "critic"):
+            raise SoftqError(
+                f"{type(state).__name__} holds no critic; samplers need one, leave --sampler out."
+            )
+        draw, scale = jax.random.split(key)
+        q, dim, temperature = state.critic.at(obs), state.critic.action_dim, jnp.asarray(self.temperature)
+        if self.relative:
+            temperature = temperature * samplers.spread(jax.vmap(q)(samplers.candidates(scale, dim, 100)))
+        return SAMPLERS[self.sampler](draw, q, dim, temperature, self.budget)
+
+    exploit = policy

@@ -1,0 +1,120 @@
+"""A critic that acts through any sampler: the right landscape, the right temperature, and one line for bad input."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from softq import landscapes
+from softq.boltzmann import Boltzmann
+from softq.cli import main
+from softq.errors import SoftqError
+from softq.policies import SAMPLERS, Through, stable_step
+from softq.pytree import pytree, replace, static
+from softq.samplers import spread
+from softq.training import evaluate_run, train
+
+
+@pytree
+class Known:
+    """A critic whose landscape is known, in every state: six times a named one, and shifted by the observation."""
+
+    name: str = static()
+    action_dim: int = static(default=1)
+
+    def at(self, obs):
+        q = landscapes.get(self.name)
+        return lambda action: 6 * q(action) + obs[0]
+
+
+@pytree
+class State:
+    critic: Known
+
+
+def acts(through, name="twomode1", num=4000):
+    state, keys = State(Known(name)), jax.random.split(jax.random.key(1), num)
+    policy = jax.jit(lambda through: jax.vmap(partial(through.policy, state, jnp.array([7.0])))(keys))
+    return np.asarray(policy(through), float)
+
+
+EXACT = (
+    "isir",
+    "langevin",
+    "mala",
+    "tempering",
+)  # those that should come close to the softmax in one dimension
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_acts_in_the_box_and_the_good_ones_are_close(sampler):
+    actions = acts(Through(sampler, 1.2, 200))
+    assert actions.shape == (4000, 1) and np.abs(actions).max() <= 1
+    law = Boltzmann(landscapes.get("twomode1"), 0.2)
+    distance, floor = law.tv(actions, 30), law.tv_floor(4000, 30)
+    if sampler in EXACT:
+        assert distance < floor + 0.03, distance
+    if sampler in ("greedy", "annealed"):
+        assert distance > 0.3, "no softmax, and it shows"
+
+
+def test_a_relative_temperature_is_that_share_of_the_spread():
+    line = jnp.linspace(-1, 1, 4001)[:, None]
+    scale = float(spread(6 * jax.vmap(landscapes.get("twomode1"))(line)))
+    relative, absolute = (acts(Through("isir", t, 200, r)) for t, r in ((0.5, True), (0.5 * scale, False)))
+    law = Boltzmann(landscapes.get("twomode1"), 0.5 * scale / 6)
+    for actions in (relative, absolute):
+        assert law.tv(actions, 30) < law.tv_floor(4000, 30) + 0.03
+    assert law.tv(acts(Through("isir", 0.5, 200)), 30) > 0.1, "an absolute 0.5 is another temperature"
+
+
+def test_another_temperature_compiles_nothing():
+    state, key, traces = State(Known("quad1")), jax.random.key(0), []
+
+    @jax.jit
+    def act(through):
+        traces.append(1)
+        return through.policy(state, jnp.zeros(1), key)
+
+    act(Through("snis", 0.1)), act(replace(Through("snis", 0.1), temperature=0.7))
+    assert len(traces) == 1
+
+
+def test_the_step_follows_temperature_and_curvature():
+    q, key = landscapes.get("quad1"), jax.random.key(0)  # its curvature is 2 everywhere
+    assert float(stable_step(key, q, 1, jnp.float32(0.01))) == pytest.approx(0.25 * 4 * 0.01 / 2)
+    assert float(stable_step(key, q, 1, jnp.float32(10.0))) == pytest.approx(0.1), "never longer than that"
+
+
+def test_bad_input_is_one_line():
+    with pytest.raises(SoftqError, match="Did you mean 'mala'"):
+        Through("mal")
+    with pytest.raises(SoftqError, match="temperature must be positive"):
+        Through("mala", -1.0)
+    with pytest.raises(SoftqError, match="budget must be positive"):
+        Through("mala", 0.1, 0)
+    with pytest.raises(SoftqError, match="holds no critic"):
+        Through("mala").policy(Known("quad1"), jnp.zeros(1), jax.random.key(0))
+
+
+def test_evaluate_a_run_through_a_sampler(tmp_path, capsys):
+    from softq.algorithms import DDSQ
+
+    tiny = DDSQ(hidden_sizes=(8,), num_candidates=4, num_schedules=2, num_steps=2)
+    settings = {"num_envs": 2, "warmup": 20, "iterations": 4, "batch_size": 8, "eval_episodes": 2}
+    run = train(tiny, "MultiGoal", out=tmp_path / "run", progress=False, **settings)
+    table = evaluate_run(run.folder, 3, temperature=0.5, sampler="snis", budget=16)
+    assert list(table["policy"]) == ["snis"] * 2 and set(table["temperature"]) == {0.5}
+    again = evaluate_run(run.folder, 3, temperature=0.5, sampler="snis", budget=16)
+    assert table.equals(again)
+    folder = str(run.folder)
+    assert main(["evaluate", folder, "--sampler", "mala", "--episodes", "1", "--budget", "4"]) == 0
+    assert "mala" in capsys.readouterr().out
+    for extra, message in (
+        (["--sampler", "mall"], "Did you mean 'mala'"),
+        (["--sampler", "mala", "--policy", "exploit"], "leave --policy out"),
+    ):
+        assert main(["evaluate", folder, *extra]) == 2
+        assert message in capsys.readouterr().err
