@@ -22,16 +22,29 @@ SMALL = {
         "num_steps": 3,
         "num_entropy_samples": 16,
     },
+    "sac": {"hidden_sizes": (8, 8)},
+    "ddpg": {"hidden_sizes": (8, 8)},
 }
 # Off means that the code is left out of the program, so a new value may compile anew.
 STATIC_FLOATS = {"ddsq": ("temperature_learning_rate",)}
+SAMPLED_EXPLOIT: set[str] = set()  # what is reported is a sample
+DETERMINISTIC_POLICY = {"ddpg"}
 
 
 @pytest.fixture(scope="module", params=list(ALGORITHMS))
 def probe(request):
     """One probe for all checks of an algorithm: its methods are compiled once."""
-    algo = get(request.param)(**SMALL[request.param])
-    return Probe(algo, 3, 2, 8, True, STATIC_FLOATS[request.param], jax.random.key(0))
+    name = request.param
+    return Probe(
+        get(name)(**SMALL[name]),
+        3,
+        2,
+        8,
+        name not in SAMPLED_EXPLOIT,
+        STATIC_FLOATS.get(name, ()),
+        jax.random.key(0),
+        name in DETERMINISTIC_POLICY,
+    )
 
 
 @pytest.mark.parametrize("check", ALGORITHM_CHECKS)

@@ -1,10 +1,12 @@
 """Learning algorithms, one file each, under one interface."""
 
 from softq.algorithms.base import Algorithm, Transition
+from softq.algorithms.ddpg import DDPG
 from softq.algorithms.ddsq import DDSQ
+from softq.algorithms.sac import SAC
 from softq.errors import SoftqError, suggest
 
-ALGORITHMS: dict[str, type[Algorithm]] = {"ddsq": DDSQ}
+ALGORITHMS: dict[str, type[Algorithm]] = {"ddsq": DDSQ, "sac": SAC, "ddpg": DDPG}
 
 
 def get(name: str) -> type[Algorithm]:
@@ -14,4 +16,4 @@ def get(name: str) -> type[Algorithm]:
     return ALGORITHMS[name]
 
 
-__all__ = ["ALGORITHMS", "DDSQ", "Algorithm", "Transition", "get"]
+__all__ = ["ALGORITHMS", "DDPG", "DDSQ", "SAC", "Algorithm", "Transition", "get"]

@@ -60,7 +60,7 @@ def _key(probe: Probe) -> None:
         probe.require(same, "key", f"{method} gives two actions for one key.")
         different = len(np.unique(actions, axis=0))
         counted = f"{method} gives {different} actions for {len(obs)} keys"
-        if method == "policy":
+        if method == "policy" and not probe.deterministic_policy:
             probe.require(different > 1, "key", f"{counted}, expected more.")
         if method == "exploit" and probe.deterministic_exploit:
             probe.require(different == 1, "key", f"{counted}, expected one.")
@@ -153,20 +153,23 @@ def check_algorithm(
     static_floats: tuple[str, ...] = (),
     key: Array | None = None,
     only: str | None = None,
+    deterministic_policy: bool = False,
 ) -> None:
     """Run the contract on `algo`; give it small networks, for all its methods are compiled.
 
     Checks: the class works without arguments (`default`); actions are float32 `(action_dim,)`, `update`
     keeps the structure, shapes and dtypes of the state and returns scalar metrics (`shapes`); actions are
-    finite and in [-1, 1], also far from the data (`box`); `policy` depends on its key and `exploit`, if
-    `deterministic_exploit`, does not (`key`); two seeds share no entry of any weight matrix (`seeds`); a
-    new value of a float hyper-parameter compiles nothing, unless it is among `static_floats` (`leaves`);
-    seeds batched equal seeds alone (`vmap`); zero rewards leave everything finite (`finite`); `update`
-    moves the weights (`learns`). `only` runs a single one. Raises `AssertionError` that names the check
-    and the culprit.
+    finite and in [-1, 1], also far from the data (`box`); `policy` depends on its key, unless
+    `deterministic_policy`, and `exploit`, if `deterministic_exploit`, does not (`key`); two seeds share no
+    entry of any weight matrix (`seeds`); a new value of a float hyper-parameter compiles nothing, unless it
+    is among `static_floats` (`leaves`); seeds batched equal seeds alone (`vmap`); zero rewards leave
+    everything finite (`finite`); `update` moves the weights (`learns`). `only` runs a single one.
+    Raises `AssertionError` that names the check and the culprit.
     """
     key = jax.random.key(0) if key is None else key
-    probe = Probe(algo, obs_dim, action_dim, batch_size, deterministic_exploit, static_floats, key)
+    probe = Probe(
+        algo, obs_dim, action_dim, batch_size, deterministic_exploit, static_floats, key, deterministic_policy
+    )
     for name, check in ALGORITHM_CHECKS.items():
         if only in (None, name):
             check(probe)

@@ -40,6 +40,7 @@ class Probe:
     deterministic_exploit: bool
     static_floats: tuple[str, ...]
     key: Array
+    deterministic_policy: bool = False
     traces: int = 0
 
     @cached_property

@@ -1,0 +1,134 @@
+"""Actors: networks that map an observation to an action, or to a law over actions whose density is known.
+
+`DeterministicActor` is DDPG's, `GaussianActor` SAC's: a Gaussian pushed through tanh, one factor per coordinate. Both
+are made like the critics: the same layers and first weights, one observation at a time, `vmap` outside.
+"""
+
+from itertools import pairwise
+from typing import ClassVar, Self
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from softq.networks.layers import ACTIVATIONS, check_architecture, dense
+from softq.pytree import pytree, static
+
+LOG_STD_RANGE = (-20.0, 2.0)
+
+
+class ActorNetwork(nn.Module):
+    """An MLP from an observation `(obs_dim,)` to `outputs` numbers, with nothing after its last layer."""
+
+    obs_dim: int
+    hidden_sizes: tuple[int, ...]
+    outputs: int
+    activation: str
+
+    @nn.compact
+    def __call__(self, obs: Array) -> Array:
+        x = obs
+        for before, width in pairwise((self.obs_dim, *self.hidden_sizes)):
+            x = ACTIVATIONS[self.activation](dense(width, before)(x))
+        return dense(self.outputs, self.hidden_sizes[-1])(x)
+
+
+@pytree
+class Actor:
+    """What both actors are: parameters and the shape of their network."""
+
+    per_coordinate: ClassVar[int] = 1  # outputs of the network for each coordinate of the action
+
+    params: dict
+    obs_dim: int = static()
+    action_dim: int = static()
+    hidden_sizes: tuple[int, ...] = static(default=(256, 256))
+    activation: str = static(default="relu")
+
+    @classmethod
+    def create(
+        cls,
+        key: Array,
+        obs: Array,
+        action: Array,
+        hidden_sizes: tuple[int, ...] = (256, 256),
+        activation: str = "relu",
+    ) -> Self:
+        """A fresh network for observations `(obs_dim,)` and actions `(action_dim,)` of these shapes.
+
+        Raises `SoftqError` for an unknown activation or widths that are not positive.
+        """
+        check_architecture(hidden_sizes, activation)
+        (obs_dim,), (action_dim,) = obs.shape, action.shape
+        actor = cls({}, obs_dim, action_dim, tuple(hidden_sizes), activation)
+        params = actor.network.init(key, jnp.zeros(obs_dim))["params"]
+        return cls(params, obs_dim, action_dim, tuple(hidden_sizes), activation)
+
+    @property
+    def network(self) -> ActorNetwork:
+        """The Flax module whose parameters these are."""
+        outputs = self.per_coordinate * self.action_dim
+        return ActorNetwork(self.obs_dim, self.hidden_sizes, outputs, self.activation)
+
+    def outputs(self, obs: Array) -> Array:
+        """The network's outputs, `(per_coordinate * action_dim,)`."""
+        return self.network.apply({"params": self.params}, obs)
+
+
+@pytree
+class DeterministicActor(Actor):
+    """mu(s) = tanh(network(s)): `actor(obs)` is an action in [-1, 1]."""
+
+    def __call__(self, obs: Array) -> Array:
+        return jnp.tanh(self.outputs(obs))
+
+
+@pytree
+class GaussianActor(Actor):
+    """The law of tanh(mean(s) + std(s) * noise): `actor.at(obs)` is that law, a `TanhGaussian`.
+
+    The logarithm of std is clipped to [-20, 2], as in the official code of SAC; beyond it no gradient flows to std.
+    """
+
+    per_coordinate: ClassVar[int] = 2
+
+    def at(self, obs: Array) -> "TanhGaussian":
+        mean, log_std = jnp.split(self.outputs(obs), 2)
+        return TanhGaussian(mean, jnp.clip(log_std, *LOG_STD_RANGE))
+
+
+@pytree
+class TanhGaussian:
+    """a = tanh(u) with u ~ N(mean, std^2), coordinate by coordinate; `mean` and `log_std` are `(d,)`, before tanh."""
+
+    mean: Array
+    log_std: Array
+
+    @property
+    def mode(self) -> Array:
+        """tanh(mean), what SAC plays in evaluation. It is the median; the density may peak elsewhere, even twice."""
+        return jnp.tanh(self.mean)
+
+    def sample(self, key: Array, jacobian: bool = True) -> tuple[Array, Array]:
+        """An action `(d,)` in [-1, 1] and its log-density, nats."""
+        return self.push(jax.random.normal(key, self.mean.shape), jacobian)
+
+    def push(self, noise: Array, jacobian: bool = True) -> tuple[Array, Array]:
+        """The action that `noise` `(d,)` becomes, and its log-density (SAC Appendix C, Equation 21).
+
+        `jacobian=False` returns the density of u instead of that of a.
+        """
+        u = self.mean + jnp.exp(self.log_std) * noise
+        log_normal = -(noise**2) / 2 - self.log_std - jnp.log(2 * jnp.pi) / 2
+        return jnp.tanh(u), jnp.sum(log_normal - (log_slope(u) if jacobian else 0.0))
+
+    def log_prob(self, action: Array) -> Array:
+        """log of the density at an action `(d,)` strictly inside the box, nats; not finite on the walls."""
+        u = jnp.arctanh(action)
+        return self.push((u - self.mean) * jnp.exp(-self.log_std))[1]
+
+
+def log_slope(u: Array) -> Array:
+    """log(1 - tanh(u)^2), the log of tanh's derivative, exact in the tails where 1 - tanh^2 rounds to zero."""
+    return 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))
