@@ -35,7 +35,7 @@ class DDPGState:
 class DDPG(Algorithm):
     """Hyper-parameters with the values of `OurDDPG.py`."""
 
-    small: ClassVar[dict] = {}
+    small: ClassVar[dict] = {"actor_learning_rate": 2e-3}
 
     discount: float = 0.99  # gamma
     learning_rate: float = 3e-4  # of the critic, Adam; paper 1e-3
@@ -90,19 +90,22 @@ class DDPG(Algorithm):
     def update(self, state: DDPGState, batch: Transition, key: Array) -> tuple[DDPGState, dict[str, Array]]:
         """The critic towards its targets, the actor up the new critic, then the targets."""
         targets = self.targets(state, batch, key)
-        critic, critic_optimiser, metrics = regress(
+        critic, optimiser, metrics = regress(
             state.critic, self.critic_adam(), state.critic_optimiser, batch, targets
         )
+        state, more = self.improve(replace(state, critic=critic, critic_optimiser=optimiser), batch.obs)
+        online, slow = (state.critic, state.actor), (state.target, state.actor_target)
+        target, actor_target = polyak(self.polyak, online, slow)
+        return replace(state, target=target, actor_target=actor_target), metrics | more
+
+    def improve(self, state: DDPGState, obs: Array) -> tuple[DDPGState, dict[str, Array]]:
+        """One actor step up Q(s, mu(s)) over a batch of states `(B, obs_dim)`."""
 
         def loss(params: dict) -> Array:
-            value = lambda obs: critic.at(obs)(replace(state.actor, params=params)(obs))
-            return -jnp.mean(jax.vmap(value)(batch.obs))
+            actor = replace(state.actor, params=params)
+            return -jnp.mean(jax.vmap(lambda obs: state.critic.at(obs)(actor(obs)))(obs))
 
         error, gradient = jax.value_and_grad(loss)(state.actor.params)
-        params, actor_optimiser = descend(
-            self.actor_adam(), state.actor_optimiser, state.actor.params, gradient
-        )
+        params, optimiser = descend(self.actor_adam(), state.actor_optimiser, state.actor.params, gradient)
         actor = replace(state.actor, params=params)
-        target, actor_target = polyak(self.polyak, (critic, actor), (state.target, state.actor_target))
-        state = DDPGState(critic, target, actor, actor_target, critic_optimiser, actor_optimiser)
-        return state, metrics | {"actor_loss": error}
+        return replace(state, actor=actor, actor_optimiser=optimiser), {"actor_loss": error}

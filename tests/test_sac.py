@@ -1,0 +1,225 @@
+"""SAC: three updates against NumPy by hand, both densities, the temperature, defaults and switches."""
+
+import dataclasses
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from by_hand import (
+    Adam,
+    action_gradient,
+    backward,
+    float64,
+    forward,
+    layers_of_actor,
+    layers_of_critic,
+    moved,
+    regression,
+)
+
+from softq.algorithms import SAC
+from softq.networks import TanhGaussian
+from softq.pytree import replace
+from softq.testing.probe import random_batch
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+OBS, ACT, BATCH = 3, 2, 16
+SMALL = {"hidden_sizes": (6, 5), "learning_rate": 0.01, "polyak": 0.1, "discount": 0.9}
+
+
+def fresh(algo):
+    """A state whose targets and biases differ from the online networks and from zero."""
+    state = algo.init(jax.random.key(5), jnp.zeros(OBS), jnp.zeros(ACT))
+    rng = np.random.default_rng(0)
+    critic, target = moved(state.critic, rng), moved(state.target, rng)
+    return replace(state, critic=critic, target=target, actor=moved(state.actor, rng, 0.1))
+
+
+def noises(key):
+    """The normal numbers of one update `(B, ACT)`: for the targets, and for the actor."""
+    draw = jax.vmap(lambda k: jax.random.normal(k, (ACT,)))
+    return [np.asarray(draw(jax.random.split(k, BATCH)), np.float64) for k in jax.random.split(key)]
+
+
+class ByHand:
+    """Algorithm 1 in float64. `fault` makes one mistake on purpose."""
+
+    def __init__(self, algo, state, fault=""):
+        self.algo, self.fault = algo, fault
+        self.critic = [layers_of_critic(state.critic, i) for i in (0, 1)]
+        self.target = [layers_of_critic(state.target, i) for i in (0, 1)]
+        self.actor, self.log_alpha = layers_of_actor(state.actor), float(state.log_temperature)
+        adam = partial(Adam, rate=algo.learning_rate)
+        self.adams = adam(self.critic), adam(self.actor), adam(self.log_alpha)
+
+    def act(self, obs, noise):
+        """Actions, log-densities, and what the gradient needs."""
+        outputs, saved = forward(self.actor, obs)
+        mean, log_std = outputs[:, :ACT], outputs[:, ACT:]
+        action = np.tanh(mean + np.exp(log_std) * noise)
+        log_prob = -(noise**2) / 2 - log_std - np.log(2 * np.pi) / 2
+        if self.algo.jacobian and self.fault != "jacobian":
+            log_prob = log_prob - np.log(1 - action**2)
+        return action, log_prob.sum(1), (saved, log_std)
+
+    def targets(self, batch, noise):
+        action, log_prob, _ = self.act(batch.next_obs, noise)
+        twins = self.critic if self.fault == "online" else self.target
+        x = np.concatenate([batch.next_obs, action], 1)
+        value = np.min([forward(layers, x)[0][:, 0] for layers in twins], 0)
+        entropy = -log_prob if self.fault != "sign" else log_prob
+        soft = value + np.exp(self.log_alpha) * entropy
+        return self.algo.reward_scale * batch.reward + self.algo.discount * batch.discount * soft
+
+    def actor_step(self, obs, noise):
+        alpha = np.exp(self.log_alpha)
+        action, log_prob, (saved, log_std) = self.act(obs, noise)
+        pairs = [action_gradient(layers, obs, action) for layers in self.critic]
+        values, slopes = (np.stack(x) for x in zip(*pairs, strict=True))
+        if self.algo.actor_value == "mean":
+            value, slope = values.mean(0), slopes.mean(0)
+        else:
+            i = values.argmin(0), np.arange(len(obs))
+            value, slope = values[i], slopes[i]
+        from_density = 2 * alpha * action if self.algo.jacobian and self.fault != "jacobian" else 0.0
+        by_u = from_density - slope * (1 - action**2)
+        by_log_std = by_u * np.exp(log_std) * noise - alpha
+        gradients, _ = backward(self.actor, saved, np.concatenate([by_u, by_log_std], 1) / len(obs))
+        self.actor = self.adams[1].step(self.actor, gradients)
+        return np.mean(alpha * log_prob - value), log_prob
+
+    def update(self, batch, key):
+        for_target, for_actor = noises(key)
+        y = self.targets(batch, for_target)
+        loss, gradients, q_mean = regression(self.critic, batch.obs, batch.action, y)
+        self.critic = self.adams[0].step(self.critic, gradients)
+        actor_loss, log_prob = self.actor_step(batch.obs, for_actor)
+        if self.algo.tune:
+            excess = log_prob.mean() + ACT * self.algo.target_entropy
+            self.log_alpha = self.adams[2].step(self.log_alpha, -np.exp(self.log_alpha) * excess)
+        mix = lambda new, old: old + self.algo.polyak * (new - old)
+        self.target = jax.tree.map(mix, self.target if self.fault == "frozen" else self.critic, self.target)
+        return {
+            "critic_loss": loss,
+            "q_mean": q_mean,
+            "target_mean": y.mean(),
+            "actor_loss": actor_loss,
+            "entropy": -log_prob.mean(),
+            "temperature": np.exp(self.log_alpha),
+        }
+
+
+VARIANTS = {
+    "default": {},
+    "defect": {"jacobian": False, "actor_value": "mean", "reward_scale": 0.2, "temperature": float(np.e)},
+    "fixed": {"tune": False, "temperature": 0.3, "target_entropy": -0.5},
+}
+KEYS = [jax.random.fold_in(jax.random.key(20240501), i) for i in range(3)]
+
+
+@cache
+def trained(name):
+    """Three updates: after the first, Adam hardly sees the size of a gradient. Metrics, and parameters at the end."""
+    algo = SAC(**SMALL | VARIANTS[name])
+    state, update, metrics = fresh(algo), jax.jit(algo.update), []
+    for key in KEYS:
+        state, row = update(state, random_batch(key, BATCH, OBS, ACT), key)
+        metrics.append({name: float(value) for name, value in row.items()})
+    critics = [[layers_of_critic(critic, i) for i in (0, 1)] for critic in (state.critic, state.target)]
+    return metrics, [*critics, layers_of_actor(state.actor), float(state.log_temperature)]
+
+
+def distance(name, fault=""):
+    """The largest difference in a metric, and in a parameter, to the same updates by hand."""
+    algo = SAC(**SMALL | VARIANTS[name])
+    by_hand, off = ByHand(algo, fresh(algo), fault), []
+    metrics, parameters = trained(name)
+    for key, row in zip(KEYS, metrics, strict=True):
+        batch = float64(random_batch(key, BATCH, OBS, ACT))
+        assert 0 < batch.discount.sum() < BATCH
+        expected = by_hand.update(batch, key)
+        assert row.keys() == expected.keys()
+        off.append(max(abs(row[name] - value) for name, value in expected.items()))
+    hand = [by_hand.critic, by_hand.target, by_hand.actor, by_hand.log_alpha]
+    worst = jax.tree.map(lambda a, b: np.abs(a - b).max(), parameters, hand)
+    return max(off), max(jax.tree.leaves(worst))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_updates_equal_those_by_hand(name):
+    """By hand the targets are numbers, so this also shows that no gradient flows through them."""
+    metrics, parameters = distance(name)
+    assert metrics < 5e-5
+    assert parameters < 5e-6
+
+
+@pytest.mark.parametrize("fault", ["jacobian", "sign", "online", "frozen"])
+def test_a_mistake_in_the_update_shows(fault):
+    """No Jacobian, entropy of the wrong sign, bootstrap from the online critics, targets that stay behind."""
+    metrics, parameters = distance("default", fault)
+    assert metrics > 1e-2
+    assert parameters > 1e-3
+
+
+@pytest.mark.parametrize("excess", [0.5, -0.5])
+def test_the_temperature_rises_when_the_entropy_is_too_low(excess):
+    """The entropy is minus the mean of log pi, its target -1 an action coordinate."""
+    algo = SAC(**SMALL)
+    state = fresh(algo)
+    log_prob = jnp.full(4, ACT + excess)
+    after = algo.adjust(state, log_prob)
+    assert float(after.log_temperature - state.log_temperature) == pytest.approx(
+        0.01 * np.sign(excess), rel=1e-3
+    )
+
+
+def test_without_the_jacobian_the_target_entropy_is_a_standard_deviation_of_0_089(key):
+    """At std = exp(-1) / sqrt(2 pi e) before tanh the temperature rests, wherever the mean is."""
+    std = np.exp(-1) / np.sqrt(2 * np.pi * np.e)
+    assert std == pytest.approx(0.0890, abs=5e-5)
+    noise = np.random.default_rng(0).normal(size=(4000, 1))
+    noise = jnp.asarray(noise / np.sqrt(np.mean(noise**2)), jnp.float32)
+    for mean in (0.0, 2.0):
+        law = TanhGaussian(jnp.full(1, mean), jnp.full(1, jnp.log(std)))
+        _, before_tanh = jax.vmap(partial(law.push, jacobian=False))(noise)
+        assert float(before_tanh.mean()) == pytest.approx(1.0, abs=1e-4)
+        _, of_the_action = jax.vmap(law.push)(noise)
+        slope = np.log(1 - np.tanh(mean + std * np.asarray(noise, float)) ** 2).mean()
+        assert float(of_the_action.mean()) == pytest.approx(1.0 - slope, abs=1e-3)
+
+
+def test_exploit_is_the_mean_and_policy_a_draw(key):
+    algo = SAC(**SMALL)
+    state, obs = fresh(algo), jax.random.normal(key, (OBS,))
+    mean = state.actor.outputs(obs)[:ACT]
+    np.testing.assert_allclose(algo.exploit(state, obs, key), jnp.tanh(mean), rtol=1e-6)
+    drawn = algo.policy(state, obs, key)
+    np.testing.assert_array_equal(drawn, state.actor.at(obs).sample(key)[0])
+    np.testing.assert_array_equal(drawn, algo.explore(state, obs, key))
+
+
+def test_fresh_targets_equal_the_online_networks_without_sharing_them():
+    state = SAC(**SMALL).init(jax.random.key(0), jnp.zeros(OBS), jnp.zeros(ACT))
+    for x, y in zip(jax.tree.leaves(state.critic), jax.tree.leaves(state.target), strict=True):
+        np.testing.assert_array_equal(x, y)
+        assert x.unsafe_buffer_pointer() != y.unsafe_buffer_pointer()
+
+
+def test_defaults_are_those_of_the_paper():
+    algo = SAC()
+    expected = {
+        "temperature": 1.0,
+        "target_entropy": -1.0,
+        "discount": 0.99,
+        "learning_rate": 3e-4,
+        "polyak": 0.005,
+        "reward_scale": 1.0,
+        "hidden_sizes": (256, 256),
+        "activation": "relu",
+        "tune": True,
+        "actor_value": "min",
+        "jacobian": True,
+    }
+    assert {field.name: getattr(algo, field.name) for field in dataclasses.fields(algo)} == expected
