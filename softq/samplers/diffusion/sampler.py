@@ -1,0 +1,67 @@
+"""Diffusion with no network: the score estimated on the fly, from Q alone."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+from jax import Array
+
+from softq.errors import SoftqError, suggest
+from softq.samplers.check import positive
+from softq.samplers.diffusion.estimators import ESTIMATORS
+from softq.samplers.diffusion.reverse import (
+    ancestral,
+    noise_from_score,
+    probability_flow,
+    reverse_sde,
+)
+from softq.samplers.diffusion.schedules import CosineVP, Schedule
+
+PROCESSES = ("ancestral", "sde", "flow")
+
+
+def diffusion_sampler(
+    key: Array,
+    q: Callable[[Array], Array],
+    dim: int,
+    temperature: Array | float,
+    num_steps: int = 20,
+    num: int = 100,
+    estimator: Literal["qsm", "idem", "qne", "combined"] = "qne",
+    process: Literal["ancestral", "sde", "flow"] = "ancestral",
+    schedule: Schedule = CosineVP(),  # noqa: B008, frozen
+    estimate: dict[str, Any] | None = None,
+    trajectory: bool = False,
+    **options: Any,
+) -> Array:
+    """One action `(dim,)` from about exp(Q / temperature) on the box, by `num_steps` denoising steps.
+
+    At each step the score is estimated anew from `num` actions around the noisy one: `num_steps * num` values of Q in
+    all (and slopes, but for "qne"). `estimate` holds further arguments of the estimator, `options` of the process; an
+    action that would end outside is put back. Raises `SoftqError` for a number that is not positive, or an unknown
+    name.
+    """
+    positive("temperature", temperature)
+    positive("num", num)
+    if estimator not in ESTIMATORS:
+        raise SoftqError(f"unknown estimator '{estimator}'.{suggest(estimator, ESTIMATORS)}")
+    first, fresh = jax.random.split(key)
+    extra = {} if estimate is None else estimate
+
+    def score(a: Array, t: Array) -> Array:
+        at = jax.random.fold_in(
+            fresh, jax.lax.bitcast_convert_type(t, "uint32")
+        )  # its own noise at every time
+        return ESTIMATORS[estimator](
+            at, q, temperature, a, schedule.signal(t), schedule.noise(t), num, **extra
+        )
+
+    if process == "ancestral":
+        noise_of = noise_from_score(score, schedule)
+        return ancestral(first, noise_of, dim, schedule, num_steps, trajectory=trajectory, **options)
+    options = {"final": "reflect"} | options
+    if process == "sde":
+        return reverse_sde(first, score, dim, schedule, num_steps, trajectory=trajectory, **options)
+    if process == "flow":
+        return probability_flow(first, score, dim, schedule, num_steps, trajectory=trajectory, **options)
+    raise SoftqError(f"unknown process '{process}'.{suggest(process, PROCESSES)}")

@@ -1,0 +1,48 @@
+"""Standard normal variables kept between two bounds, also far out in a tail."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.scipy.special import log_ndtr, ndtri
+
+FAR = -60.0  # exp(-60) is still an ordinary single-precision number
+
+
+def log_mass(low: Array, high: Array) -> Array:
+    """log of the standard normal probability of (low, high), coordinate by coordinate, with no cancellation."""
+    left, right = _to_the_left(low, high)
+    above = log_ndtr(right)
+    return above + jnp.log(-jnp.expm1(log_ndtr(left) - above))
+
+
+def truncated_normal(key: Array, low: Array, high: Array, num: int) -> Array:
+    """`num` draws `(num, d)` of a standard normal given low < z < high, `(d,)` each: the inverse distribution function.
+
+    In logarithms: an interval twenty standard deviations away is no different from one around zero. (MaxEntDP's
+    released code gets not-a-number there and replaces it.)
+    """
+    flip = low + high > 0
+    left, right = _to_the_left(low, high)
+    u = jax.random.uniform(key, (num, *low.shape), low.dtype, minval=jnp.finfo(low.dtype).tiny)
+    above = log_ndtr(right)
+    share = jnp.exp(log_ndtr(left) - above)[None]
+    z = _inverse_log_ndtr(above[None] + jnp.log(u + (1 - u) * share))
+    z = jnp.clip(z, left[None], right[None])
+    return jnp.where(flip[None], -z, z)
+
+
+def _to_the_left(low: Array, high: Array) -> tuple[Array, Array]:
+    """The interval or its mirror image, whichever has its middle at or below zero: there logarithms are exact."""
+    flip = low + high > 0
+    return jnp.where(flip, -high, low), jnp.where(flip, -low, high)
+
+
+def _inverse_log_ndtr(log_p: Array) -> Array:
+    """z with log_ndtr(z) = log_p < 0; in the far tail by Newton's method, from the leading term of its expansion."""
+    near = ndtri(jnp.exp(jnp.maximum(log_p, FAR)))
+    tail = jnp.minimum(log_p, FAR)
+    z = -jnp.sqrt(-2 * tail - jnp.log(2 * jnp.pi) - jnp.log(-2 * tail))
+    for _ in range(3):
+        value = log_ndtr(z)
+        z = z - (value - tail) * jnp.exp(value + z**2 / 2 + 0.5 * jnp.log(2 * jnp.pi))
+    return jnp.where(log_p > FAR, near, z)
