@@ -115,7 +115,11 @@ def test_trajectory_compiles_and_batches():
         (lambda: svgd(jnp.sin, jnp.full((2, 1), 1.5), jnp.ones(1)), "particles must lie in the box"),
         (lambda: svgd(jnp.sin, jnp.zeros((2, 1)), jnp.zeros(1)), "step_sizes must be positive"),
         (lambda: svgd(jnp.sin, jnp.zeros((2, 1)), jnp.ones(1), bandwidth=0.0), "bandwidth must be positive"),
-        (lambda: svgd(jnp.sin, jnp.zeros((2, 1)), jnp.ones(1), bandwidth="median"), "'squared' or 'printed'"),
+        (
+            lambda: svgd(jnp.sin, jnp.zeros((2, 1)), jnp.ones(1), bandwidth="median"),
+            "number or a rule, got 'median'",
+        ),
+        (lambda: median_bandwidth(jnp.zeros((2, 1)), "offical"), "Did you mean 'official'"),
         (lambda: median_bandwidth(jnp.zeros((1, 2))), "at least 2 particles"),
     ],
 )

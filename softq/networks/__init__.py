@@ -3,6 +3,7 @@
 from softq.networks.actors import DeterministicActor, GaussianActor, TanhGaussian
 from softq.networks.critic import Critic, QNetwork, StateLandscape
 from softq.networks.layers import ACTIVATIONS, mish
+from softq.networks.sampling import SamplingNetwork
 
 __all__ = [
     "ACTIVATIONS",
@@ -10,6 +11,7 @@ __all__ = [
     "DeterministicActor",
     "GaussianActor",
     "QNetwork",
+    "SamplingNetwork",
     "StateLandscape",
     "TanhGaussian",
     "mish",

@@ -17,27 +17,35 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.errors import SoftqError
+from softq.errors import SoftqError, suggest
 from softq.samplers.boundary import reflect
 from softq.samplers.check import inside_box, positive
 
-Bandwidth = Literal["squared", "printed"]
+Bandwidth = Literal["squared", "printed", "official"]
+RULES = ("squared", "printed", "official")
 
 
-def median_bandwidth(particles: Array, rule: Bandwidth = "squared") -> Array:
-    """Kernel width h from particles `(M, d)`, M >= 2: a median over the pairs of different particles.
+def median_bandwidth(particles: Array, rule: Bandwidth = "squared", at: Array | None = None) -> Array:
+    """Kernel width h from particles `(K, d)`, K >= 2, by one of three rules.
 
-    "squared": the median squared distance over log(M + 1), which scales with the square of the action's unit, as the
-    exponent asks. Deviation: "printed" is SQL's D.1, the median *distance* over 2 log(M + 1), which does not; the
-    official code takes squared distances and log M.
+    "squared": the median squared distance of different particles over log(K + 1), which scales with the square of the
+    action's unit, as the exponent asks. Deviation: "printed" is SQL's D.1, the median *distance* over 2 log(K + 1),
+    which does not. "official" is the released code: the lower median of all squared distances from `particles` to
+    `at` `(M, d)` (by default themselves, zeros included) over log K, at least 1e-3.
     """
     count = len(particles)
     if count < 2:
         raise SoftqError(
             f"a median distance needs at least 2 particles, got {count}; pass bandwidth= instead."
         )
-    offsets = particles[:, None] - particles[None]
-    squared = jnp.sum(offsets**2, -1)[jnp.triu_indices(count, 1)]
+    if rule not in RULES:
+        raise SoftqError(f"bandwidth must be a number or a rule, got {rule!r}.{suggest(rule, RULES)}")
+    others = particles if at is None or rule != "official" else at
+    squared = jnp.sum((particles[:, None] - others[None]) ** 2, -1)
+    if rule == "official":
+        middle = jnp.sort(squared.ravel())[(squared.size - 1) // 2]
+        return jnp.maximum(middle / jnp.log(count), 1e-3)
+    squared = squared[jnp.triu_indices(count, 1)]
     if rule == "squared":
         return jnp.maximum(jnp.median(squared), 1e-6) / jnp.log(count + 1)
     return jnp.maximum(jnp.median(jnp.sqrt(squared)), 1e-3) / (2 * jnp.log(count + 1))
@@ -48,17 +56,20 @@ def svgd_direction(
     particles: Array,
     bandwidth: Array | float,
     repulsion: Array | float = 1.0,
+    at: Array | None = None,
 ) -> Array:
-    """Delta f at each of `particles` `(M, d)` (SQL Equation 13, divided by the temperature), `(M, d)`.
+    """Delta f (SQL Equation 13, divided by the temperature) at the actions `at` `(M, d)`, `(M, d)`.
 
-    `score` is that of the target, grad Q / temperature; `repulsion` 1 makes the softmax the target. Deviation: SQL's
-    C.1 drops the temperature in front of the kernel's gradient, which is `repulsion` = 1 / temperature: then the
-    particles ignore the temperature altogether.
+    The mean runs over `particles` `(K, d)`; by default the direction is wanted at these themselves. `score` is that of
+    the target, grad Q / temperature; `repulsion` 1 makes the softmax the target. Deviation: SQL's C.1 drops the
+    temperature in front of the kernel's gradient, which is `repulsion` = 1 / temperature: then the particles ignore
+    the temperature altogether.
     """
-    offsets = particles[:, None] - particles[None]  # [i, j] = a_i - a_j
+    at = particles if at is None else at
+    offsets = at[:, None] - particles[None]  # [j, i] = a_j - a_i
     kernel = jnp.exp(-jnp.sum(offsets**2, -1) / bandwidth)
     drive = kernel @ jax.vmap(score)(particles)
-    apart = 2 / bandwidth * jnp.sum(kernel[..., None] * offsets, 1)  # sum_j of the gradient by a_j
+    apart = 2 / bandwidth * jnp.sum(kernel[..., None] * offsets, 1)  # sum_i of the gradient by a_i
     return (drive + repulsion * apart) / len(particles)
 
 
@@ -84,8 +95,10 @@ def svgd(
     positive("step_sizes", step_sizes)
     inside_box("particles", particles)
     if isinstance(bandwidth, str):
-        if bandwidth not in ("squared", "printed"):
-            raise SoftqError(f"bandwidth must be a number, 'squared' or 'printed', got {bandwidth!r}.")
+        if bandwidth not in RULES:
+            raise SoftqError(
+                f"bandwidth must be a number or a rule, got {bandwidth!r}.{suggest(bandwidth, RULES)}"
+            )
         alone = len(particles) == 1  # no pair to take a median of, and no width matters
         width = (lambda a: jnp.ones(())) if alone else lambda a: median_bandwidth(a, bandwidth)
     else:
