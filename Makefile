@@ -15,7 +15,12 @@ CACHE := _build/.jupyter_cache
 LOGS := _build/logs
 # make test BROWSER=0 leaves the browser tests out (they need Debian's chromium)
 BROWSER ?= 1
+# Unit tests run in this many processes, a file in one of them; its fixtures are compiled once.
+WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --color=no
+# what needs the built book is not a unit test
+BROWSER_TESTS := tests/test_book.py
+UNIT := $(foreach file,$(BROWSER_TESTS),--ignore=$(file))
 
 # XLA reports a slow compilation on stderr, and stderr in a cell fails the build; a busy machine is no error.
 export TF_CPP_MIN_LOG_LEVEL := 3
@@ -72,11 +77,11 @@ complete:
 
 unit: env
 	@mkdir -p $(LOGS)
-	$(PYTEST) tests --ignore=tests/test_book.py --durations=15 | tee $(LOGS)/unit.log
+	$(PYTEST) tests $(UNIT) --numprocesses=$(WORKERS) --dist=loadfile --durations=15 | tee $(LOGS)/unit.log
 
 browser: env
 	@mkdir -p $(LOGS)
-	$(PYTEST) tests/test_book.py | tee $(LOGS)/browser.log
+	$(PYTEST) $(BROWSER_TESTS) | tee $(LOGS)/browser.log
 
 test: complete lint unit notebooks html
 	@if [ "$(BROWSER)" = 0 ]; then echo "browser tests left out (BROWSER=0)"; rm -f $(LOGS)/browser.log; \
