@@ -38,7 +38,7 @@ class SamplingNetwork:
         activation: str = "relu",
         noise_dim: int | None = None,
     ) -> Self:
-        """A fresh network for observations `(obs_dim,)` and actions `(action_dim,)`; by default as much noise as action.
+        """A fresh network for observations `(obs_dim,)` and actions `(action_dim,)`; by default as long a noise.
 
         Raises `SoftqError` for an unknown activation, or widths or a noise_dim that are not positive.
         """
