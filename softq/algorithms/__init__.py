@@ -4,9 +4,10 @@ from softq.algorithms.base import Algorithm, Transition
 from softq.algorithms.ddpg import DDPG
 from softq.algorithms.ddsq import DDSQ
 from softq.algorithms.sac import SAC
+from softq.algorithms.sql import SQL
 from softq.errors import SoftqError, suggest
 
-ALGORITHMS: dict[str, type[Algorithm]] = {"ddsq": DDSQ, "sac": SAC, "ddpg": DDPG}
+ALGORITHMS: dict[str, type[Algorithm]] = {"ddsq": DDSQ, "sql": SQL, "sac": SAC, "ddpg": DDPG}
 
 
 def get(name: str) -> type[Algorithm]:
@@ -16,4 +17,4 @@ def get(name: str) -> type[Algorithm]:
     return ALGORITHMS[name]
 
 
-__all__ = ["ALGORITHMS", "DDPG", "DDSQ", "SAC", "Algorithm", "Transition", "get"]
+__all__ = ["ALGORITHMS", "DDPG", "DDSQ", "SAC", "SQL", "Algorithm", "Transition", "get"]
