@@ -1,0 +1,300 @@
+"""SQL: three updates against NumPy by hand, the soft value against its exact mean, acting, defaults and switches."""
+
+import dataclasses
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from by_hand import (
+    Adam,
+    action_gradient,
+    backward,
+    float64,
+    forward,
+    layers_of_actor,
+    layers_of_critic,
+    moved,
+    regression,
+)
+from exact import REFERENCE
+from scipy.special import logsumexp
+
+from softq import landscapes
+from softq.algorithms import SQL
+from softq.boltzmann import Boltzmann
+from softq.importance import Importance
+from softq.pytree import pytree, replace
+from softq.testing import THRESHOLD, mean_test
+from softq.testing.probe import random_batch
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+OBS, ACT, BATCH = 3, 2, 16
+SMALL = {
+    "hidden_sizes": (8, 7),
+    "learning_rate": 0.02,
+    "actor_learning_rate": 0.01,
+    "discount": 0.9,
+    "temperature": 0.5,
+    "target_cycle": 2,
+    "num_particles": 5,
+    "num_updated": 4,
+    "num_value_samples": 6,
+}
+VARIANTS = {
+    "default": {},
+    "official": {
+        "temperature": 1.0,
+        "reward_scale": 5.0,
+        "shared_samples": True,
+        "bandwidth": "official",
+        "squash": True,
+    },
+    "printed": {
+        "target_cycle": 1,
+        "polyak": 0.1,
+        "bandwidth": "printed",
+        "repulsion": "printed",
+        "same_particles": True,
+        "proposal": "actor",
+    },
+}
+KEYS = [jax.random.fold_in(jax.random.key(20240501), i) for i in range(3)]
+
+
+@cache
+def fresh():
+    """A state whose target and biases differ from the online network and from zero."""
+    state = jax.jit(SQL(**SMALL).init)(jax.random.key(5), jnp.zeros(OBS), jnp.zeros(ACT))
+    rng = np.random.default_rng(0)
+    parts = {name: moved(getattr(state, name), rng) for name in ("critic", "target")}
+    awake = jax.tree_util.tree_map_with_path(
+        lambda path, x: x + 0.5 if "bias" in str(path) else x, state.actor.params
+    )  # else so small a network is flat for many noises, and Equation 33 divides by zero
+    return replace(state, **parts, actor=moved(replace(state.actor, params=awake), rng, 0.1))
+
+
+@cache
+def trained(name):
+    """Three updates: metrics, and parameters at the end."""
+    algo = SQL(**SMALL | VARIANTS[name])
+    state, update, metrics = fresh(), jax.jit(algo.update), []
+    for key in KEYS:
+        state, row = update(state, random_batch(key, BATCH, OBS, ACT), key)
+        metrics.append({name: float(value) for name, value in row.items()})
+    critics = layers_of_critic(state.critic), layers_of_critic(state.target)
+    return metrics, [*critics, layers_of_actor(state.actor)]
+
+
+class ByHand:
+    """Algorithm 1 in float64. `fault` makes one mistake on purpose."""
+
+    def __init__(self, algo, state, fault=""):
+        self.algo, self.fault, self.count = algo, fault, 0
+        self.critic, self.target = layers_of_critic(state.critic), layers_of_critic(state.target)
+        self.actor = layers_of_actor(state.actor)
+        self.critic_adam = Adam([self.critic], algo.learning_rate)
+        self.actor_adam = Adam(self.actor, algo.actor_learning_rate)
+
+    def push(self, obs, xi):
+        """Actions `(n, d)` of one state, what their gradient needs, and log-densities by Equation 33."""
+        x = np.concatenate([np.broadcast_to(obs, (len(xi), OBS)), xi], 1)
+        outputs, saved = forward(self.actor, x)
+        action, log_q = np.tanh(outputs), []
+        for n in range(len(xi)):
+            jacobian = np.eye(OBS + ACT)[OBS:]
+            for i, (weights, _) in enumerate(self.actor):
+                below = 1.0 if i == 0 else saved[i][n] > 0
+                jacobian = (jacobian * below) @ weights
+            jacobian = jacobian * (1 - action[n] ** 2)
+            normal = -(xi[n] ** 2).sum() / 2 - ACT / 2 * np.log(2 * np.pi)
+            log_q.append(normal - np.log(abs(np.linalg.det(jacobian))))
+        return action, saved, np.array(log_q)
+
+    def value(self, obs, key):
+        a, shape = self.algo, (self.algo.num_value_samples, ACT)
+        if a.proposal == "actor":
+            actions, _, log_q = self.push(obs, np.asarray(jax.random.normal(key, shape), float))
+        else:
+            actions = np.asarray(jax.random.uniform(key, shape, minval=-1.0), float)
+            log_q = 0.0 if self.fault == "volume" else -ACT * np.log(2)
+        critic = self.critic if self.fault == "online" else self.target
+        q = forward(critic, np.concatenate([np.broadcast_to(obs, (len(actions), OBS)), actions], 1))[0][:, 0]
+        return a.temperature * (logsumexp(q / a.temperature - log_q) - np.log(len(q)))
+
+    def targets(self, batch, key):
+        keys = [key] * BATCH if self.algo.shared_samples else jax.random.split(key, BATCH)
+        values = np.array([self.value(obs, k) for obs, k in zip(batch.next_obs, keys, strict=True)])
+        return self.algo.reward_scale * batch.reward + self.algo.discount * batch.discount * values
+
+    def bandwidth(self, fixed, updated):
+        squared = ((fixed[:, None] - fixed[None]) ** 2).sum(-1)[np.triu_indices(len(fixed), 1)]
+        if self.algo.bandwidth == "squared":
+            return np.median(squared) / np.log(len(fixed) + 1)
+        if self.algo.bandwidth == "printed":
+            return np.median(np.sqrt(squared)) / (2 * np.log(len(fixed) + 1))
+        across = np.sort(((fixed[:, None] - updated[None]) ** 2).sum(-1).ravel())
+        return max(across[(len(across) - 1) // 2] / np.log(len(fixed)), 1e-3)
+
+    def direction(self, obs, fixed, updated):
+        """Equation 13 over the temperature, one pair of particles at a time."""
+        a, h = self.algo, self.bandwidth(fixed, updated)
+        repeated = np.broadcast_to(obs, (len(fixed), OBS))
+        score = action_gradient(self.critic, repeated, fixed)[1] / a.temperature
+        if a.squash:
+            score = score - 2 * fixed / (1 - fixed**2 + 1e-6)
+        repulsion = 1 / a.temperature if a.repulsion == "printed" or self.fault == "repulsion" else 1.0
+        total = np.zeros_like(updated)
+        for i, x in enumerate(fixed):
+            for j, y in enumerate(updated):
+                kernel = np.exp(-((x - y) ** 2).sum() / h)
+                total[j] += kernel * score[i] - repulsion * kernel * 2 * (x - y) / h
+        return total / len(fixed)
+
+    def actor_step(self, observations, key):
+        a, sums = self.algo, None
+        shape = a.num_particles + a.num_updated, ACT
+        for obs, k in zip(observations, jax.random.split(key, BATCH), strict=True):
+            xi = np.asarray(jax.random.normal(k, shape), float)
+            fixed, _, _ = self.push(obs, xi[: a.num_particles])
+            steered = xi[: a.num_particles] if a.same_particles else xi[a.num_particles :]
+            updated, saved, _ = self.push(obs, steered)
+            error = -self.direction(obs, fixed, updated) * (1 - updated**2) / (len(updated) * BATCH)
+            gradients, _ = backward(self.actor, saved, error if self.fault != "sign" else -error)
+            sums = gradients if sums is None else jax.tree.map(np.add, sums, gradients)
+        self.actor = self.actor_adam.step(self.actor, sums)
+
+    def update(self, batch, key):
+        for_value, for_actor = jax.random.split(key)
+        y = self.targets(batch, for_value)
+        loss, gradients, q_mean = regression([self.critic], batch.obs, batch.action, y)
+        (self.critic,) = self.critic_adam.step([self.critic], gradients)
+        self.actor_step(batch.obs, for_actor)
+        self.count += 1
+        if self.count % self.algo.target_cycle == 0 and self.fault != "frozen":
+            mix = lambda new, old: old + self.algo.polyak * (new - old)
+            self.target = jax.tree.map(mix, self.critic, self.target)
+        return {"critic_loss": loss, "q_mean": q_mean, "target_mean": y.mean()}
+
+
+def distance(name, fault=""):
+    """The largest difference in a metric, and in a parameter, to the same updates by hand."""
+    by_hand, off = ByHand(SQL(**SMALL | VARIANTS[name]), fresh(), fault), []
+    metrics, parameters = trained(name)
+    for key, row in zip(KEYS, metrics, strict=True):
+        batch = float64(random_batch(key, BATCH, OBS, ACT))
+        assert 0 < batch.discount.sum() < BATCH
+        expected = by_hand.update(batch, key)
+        assert row.keys() == expected.keys()
+        off.append(np.max([abs(row[name] / value - 1) for name, value in expected.items()]))
+    worst = jax.tree.map(
+        lambda a, b: np.abs(a - b).max(), parameters, [by_hand.critic, by_hand.target, by_hand.actor]
+    )
+    return np.max(off), np.max(jax.tree.leaves(worst))  # a NaN stays one
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_updates_equal_those_by_hand(name):
+    """By hand the targets and Stein's directions are numbers, so no gradient flows through them either."""
+    metrics, parameters = distance(name)
+    assert metrics < 1e-4
+    assert parameters < 1e-5
+
+
+@pytest.mark.parametrize("fault", ["volume", "online", "frozen", "sign", "repulsion"])
+def test_a_mistake_in_the_update_shows(fault):
+    """No log 2^d, values of the online critic, no copy, Equation 14 as printed, Equation 13 without its temperature."""
+    metrics, parameters = distance("default", fault)
+    assert parameters > 1e-3
+    assert fault in ("sign", "repulsion") or metrics > 1e-2
+
+
+# The soft value (Equation 10)
+
+
+@pytree
+class Fixed:
+    """A critic that is a landscape, whatever the state."""
+
+    landscape: landscapes.Landscape
+    action_dim: int
+
+    def at(self, obs):
+        return self.landscape
+
+
+@pytest.mark.parametrize("name", ["spike1", "quad1"])
+def test_soft_value_has_its_exact_bias(name, key):
+    """50 uniform actions, temperature 0.1: on average the exact soft value plus the reference's bias, and not less."""
+    landscape = landscapes.get(name)
+    law = Boltzmann(landscape, 0.1, landscape.dim)
+    algo = SQL(temperature=0.1)
+    state = replace(fresh(), critic=Fixed(landscape, landscape.dim), target=Fixed(landscape, landscape.dim))
+    value = jax.jit(jax.vmap(lambda k: algo.value(state, jnp.zeros(OBS), k)))
+    values = np.asarray(value(jax.random.split(key, 100_000)), float)
+    exact = 0.1 * law.log_partition
+    bias = 0.1 * Importance.of(law).log_mean_bias(50)
+    reference = REFERENCE[f"entropy_est.{name}.lam0.1"]["value"]["by_m"]["50"]["sql_value_bias"]
+    assert bias == pytest.approx(reference, rel=1e-6)
+    assert mean_test(values, exact + bias) > THRESHOLD
+    assert mean_test(values, exact) < THRESHOLD, "unbiased"
+    assert mean_test(values, exact + 1.2 * bias) < THRESHOLD, "a larger bias"
+
+
+# Acting
+
+
+def test_who_acts_when(key):
+    """Draws of the network, in evaluation too; exploration adds normal noise and clips."""
+    algo, state = SQL(**SMALL), fresh()
+    obs = jax.random.normal(key, (OBS,))
+    drawn = algo.policy(state, obs, key)
+    np.testing.assert_array_equal(drawn, state.actor.sample(obs, key))
+    np.testing.assert_array_equal(drawn, algo.exploit(state, obs, key))
+    keys = jax.random.split(key, 4000)
+    explore = jax.jit(lambda algo: jax.vmap(lambda k: algo.explore(state, obs, k))(keys))
+    draws = np.asarray(jax.vmap(lambda k: algo.policy(state, obs, jax.random.split(k)[0]))(keys), float)
+    quiet = np.asarray(explore(replace(algo, exploration_noise=0.0)))
+    np.testing.assert_allclose(quiet, draws, rtol=1e-5, atol=1e-6)
+    little = (np.asarray(explore(replace(algo, exploration_noise=0.01)), float) - draws) / 0.01
+    inside = np.abs(draws) < 0.9
+    assert inside.sum() > 1000
+    assert mean_test(little[inside] ** 2, 1.0) > THRESHOLD
+    assert mean_test(little[inside] ** 2, 1.3) < THRESHOLD, "another spread"
+    assert np.abs(explore(replace(algo, exploration_noise=5.0))).max() == 1.0
+
+
+def test_fresh_targets_equal_the_online_network_without_sharing_it():
+    state = SQL(**SMALL).init(jax.random.key(0), jnp.zeros(OBS), jnp.zeros(ACT))
+    for x, y in zip(jax.tree.leaves(state.critic), jax.tree.leaves(state.target), strict=True):
+        np.testing.assert_array_equal(x, y)
+        assert x.unsafe_buffer_pointer() != y.unsafe_buffer_pointer()
+
+
+def test_defaults_are_those_of_the_paper():
+    """Appendix D.1, where it is right: a bandwidth that is a squared distance, a repulsion with its temperature."""
+    algo = SQL()
+    expected = {
+        "temperature": 0.1,
+        "reward_scale": 1.0,
+        "discount": 0.99,
+        "learning_rate": 1e-3,
+        "actor_learning_rate": 1e-4,
+        "polyak": 1.0,
+        "exploration_noise": 0.57,
+        "target_cycle": 1000,
+        "num_particles": 32,
+        "num_updated": 32,
+        "same_particles": False,
+        "num_value_samples": 50,
+        "proposal": "uniform",
+        "shared_samples": False,
+        "bandwidth": "squared",
+        "repulsion": "temperature",
+        "squash": False,
+        "hidden_sizes": (200, 200),
+        "activation": "relu",
+    }
+    assert {field.name: getattr(algo, field.name) for field in dataclasses.fields(algo)} == expected
+    assert expected["exploration_noise"] == pytest.approx(0.3 / np.sqrt(2 * 0.15 - 0.15**2), abs=5e-3)
