@@ -22,13 +22,15 @@ SMALL = {
         "num_steps": 3,
         "num_entropy_samples": 16,
     },
+    "lql": {"hidden_sizes": (8, 8), "num_steps": 3},
+    "nclql": {"hidden_sizes": (8, 8), "num_levels": 3},
     "sql": {"hidden_sizes": (8, 8), "num_particles": 4, "num_updated": 4, "num_value_samples": 4},
     "sac": {"hidden_sizes": (8, 8)},
     "ddpg": {"hidden_sizes": (8, 8)},
 }
 # Off means that the code is left out of the program, so a new value may compile anew.
 STATIC_FLOATS = {"ddsq": ("temperature_learning_rate",)}
-SAMPLED_EXPLOIT = {"sql"}  # what is reported is a sample
+SAMPLED_EXPLOIT = {"lql", "nclql", "sql"}  # what is reported is a sample
 DETERMINISTIC_POLICY = {"ddpg"}
 
 

@@ -3,11 +3,20 @@
 from softq.algorithms.base import Algorithm, Transition
 from softq.algorithms.ddpg import DDPG
 from softq.algorithms.ddsq import DDSQ
+from softq.algorithms.lql import LQL
+from softq.algorithms.nclql import NCLQL
 from softq.algorithms.sac import SAC
 from softq.algorithms.sql import SQL
 from softq.errors import SoftqError, suggest
 
-ALGORITHMS: dict[str, type[Algorithm]] = {"ddsq": DDSQ, "sql": SQL, "sac": SAC, "ddpg": DDPG}
+ALGORITHMS: dict[str, type[Algorithm]] = {
+    "ddsq": DDSQ,
+    "lql": LQL,
+    "nclql": NCLQL,
+    "sql": SQL,
+    "sac": SAC,
+    "ddpg": DDPG,
+}
 
 
 def get(name: str) -> type[Algorithm]:
@@ -17,4 +26,4 @@ def get(name: str) -> type[Algorithm]:
     return ALGORITHMS[name]
 
 
-__all__ = ["ALGORITHMS", "DDPG", "DDSQ", "SAC", "SQL", "Algorithm", "Transition", "get"]
+__all__ = ["ALGORITHMS", "DDPG", "DDSQ", "LQL", "NCLQL", "SAC", "SQL", "Algorithm", "Transition", "get"]

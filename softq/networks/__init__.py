@@ -3,6 +3,7 @@
 from softq.networks.actors import DeterministicActor, GaussianActor, TanhGaussian
 from softq.networks.critic import Critic, QNetwork, StateLandscape
 from softq.networks.layers import ACTIVATIONS, mish
+from softq.networks.noise import NoiseCritic, NoiseLandscape
 from softq.networks.sampling import SamplingNetwork
 
 __all__ = [
@@ -10,6 +11,8 @@ __all__ = [
     "Critic",
     "DeterministicActor",
     "GaussianActor",
+    "NoiseCritic",
+    "NoiseLandscape",
     "QNetwork",
     "SamplingNetwork",
     "StateLandscape",

@@ -15,3 +15,11 @@ def reflect(action: Array) -> Array:
 def project(action: Array) -> Array:
     """Clip to [-1, 1]: the projected chain, which leaves atoms of probability on the walls (DDSQ Figure 2)."""
     return jnp.clip(action, -1.0, 1.0)
+
+
+def unbounded(action: Array) -> Array:
+    """Let it go where it goes, as LQL and NC-LQL are printed: a chain on R^d, where exp(Q) may have no integral."""
+    return action
+
+
+BOUNDARIES = {"reflect": reflect, "project": project, "none": unbounded}

@@ -1,0 +1,175 @@
+"""NC-LQL, noise-conditioned Langevin Q-learning: twin critics that know a noise level, and annealed Langevin; no actor.
+
+"Direct soft-policy sampling via Langevin dynamics" (Ki et al. 2026), Definition 2, Equations 8 and 9, Algorithms 2 and
+6, Appendix E.2. The released code departs from the paper; each departure is a field, with the paper's choice as its
+default where the paper makes one. 20 environments of the training loop are 5 there, and the warm-up 30,000.
+"""
+
+from typing import ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from softq.algorithms.backup import Backup, bootstrap
+from softq.algorithms.base import Algorithm, Transition
+from softq.algorithms.learning import copy, descend, polyak, td_target
+from softq.networks.noise import NoiseCritic, NoiseLandscape, Twins
+from softq.pytree import pytree, replace, static
+from softq.samplers import annealed_langevin, initial_action, level_steps, project
+from softq.samplers.boundary import BOUNDARIES
+
+
+@pytree
+class NCLQLState:
+    """All that learning changes."""
+
+    critic: NoiseCritic  # theta_1, theta_2
+    target: NoiseCritic  # their Polyak averages
+    optimiser: optax.OptState
+
+
+@pytree
+class NCLQL(Algorithm):
+    """Hyper-parameters of Tables 5 and 6, with their values; the temperature is the paper's 1 / w."""
+
+    small: ClassVar[dict] = {"num_levels": 5}
+
+    temperature: float = 1 / 500  # 1 / w; with normalise it has the unit of an action, else that of Q
+    step_size: float = 1e-4  # epsilon, the step at the last level
+    sigma_max: float = 0.1  # sigma_1
+    sigma_min: float = 0.001  # sigma_L
+    discount: float = 0.99  # gamma
+    learning_rate: float = 1e-4  # Adam
+    polyak: float = 0.005  # tau, after every update
+    reward_scale: float = 0.2
+    num_levels: int = static(default=10)  # L
+    num_steps: int = static(default=2)  # T, at each level
+    loss: Literal["joint", "sequential"] = static(default="joint")  # code "sequential", see `update`
+    smooth_last: bool = static(default=True)  # levels of Equation 9: U[1, L]; code False, without L
+    smooth_to: Literal["own", "mean"] = static(default="own")  # each twin's own Q; code "mean" of both
+    clip_noisy: bool = static(default=False)  # keep a + sigma z in the box, unlike paper and code
+    embed: Literal["index", "sigma"] = static(
+        default="index"
+    )  # what the network reads; the paper writes sigma
+    normalise: bool = static(default=True)  # divide each slope by its length (E.2)
+    boundary: Literal["project", "reflect", "none"] = static(
+        default="project"
+    )  # not in the paper; see `draw`
+    start: Literal["uniform", "normal"] = static(default="uniform")  # a_0; the bandit of C.2 has "normal"
+    twins: Twins = static(default="mean")  # whose slope the chain follows; not in the paper, code "sum"
+    num_actions: int = static(default=1)  # N of best-of-N, which the paper does without
+    backup: Backup = static(default="boltzmann")  # what the target adds, see `softq.algorithms.backup`
+    num_value_samples: int = static(default=100)  # uniform actions of the other backups
+    hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))
+    activation: str = static(default="mish")
+
+    def init(self, key: Array, obs: Array, action: Array) -> NCLQLState:
+        """Fresh twins, and targets equal to them."""
+        codes = self.levels() if self.embed == "sigma" else jnp.arange(self.num_levels)
+        critic = NoiseCritic.create(key, obs, action, codes, self.hidden_sizes, self.activation)
+        return NCLQLState(critic, copy(critic), self.adam().init(critic.params))
+
+    def adam(self) -> optax.GradientTransformation:
+        return optax.adam(self.learning_rate)
+
+    def levels(self) -> Array:
+        """sigma_1 > ... > sigma_L in geometric progression, `(L,)`."""
+        return jnp.geomspace(self.sigma_max, self.sigma_min, self.num_levels)
+
+    # Acting (Definition 2). The same action gathers data and is scored; the code keys the latter by the observation.
+
+    def policy(self, state: NCLQLState, obs: Array, key: Array) -> Array:
+        """The noise-conditioned Langevin soft policy, also the target's action."""
+        return self.policy_at(state, obs, key, self.temperature)
+
+    def policy_at(self, state: NCLQLState, obs: Array, key: Array, temperature: float | Array) -> Array:
+        """The same critic at another temperature."""
+        q = state.critic.at(obs)
+        actions = jax.vmap(lambda k: self.draw(q, k, temperature))(jax.random.split(key, self.num_actions))
+        return actions[jnp.argmax(jax.vmap(q)(actions))] if self.num_actions > 1 else actions[0]
+
+    def draw(self, q: NoiseLandscape, key: Array, temperature: float | Array) -> Array:
+        """Algorithm 6 on the landscape `q`.
+
+        Deviation: the paper has no boundary; its code clips after every step ("project"). With "none" the chain runs
+        free and its last action is clipped, as the environment would.
+        """
+        first, drive = jax.random.split(key)
+        levels = self.levels()
+        return project(
+            annealed_langevin(
+                drive,
+                lambda action, sigma: q.slope(action, jnp.sum(levels > sigma), self.twins),
+                initial_action(first, q.critic.action_dim, self.start),
+                levels,
+                level_steps(levels, self.step_size),
+                temperature,
+                self.num_steps,
+                self.normalise,
+                BOUNDARIES[self.boundary],
+            )
+        )
+
+    # Learning (Algorithm 2)
+
+    def targets(self, state: NCLQLState, batch: Transition, key: Array) -> Array:
+        """r + gamma * min_j Q_target_j(s', a', L), a' from the online critics, `(B,)` (Equation 8).
+
+        Deviation: Equation 8 draws s' from the buffer; it is the successor of s. The minimum is the code's.
+        """
+
+        def one(obs: Array, key: Array) -> Array:
+            q, draw = state.target.at(obs), lambda key: self.policy(state, obs, key)
+            return bootstrap(
+                self.backup, key, q, state.critic.action_dim, self.temperature, self.num_value_samples, draw
+            )
+
+        values = jax.vmap(one)(batch.next_obs, jax.random.split(key, len(batch.reward)))
+        return td_target(batch, values, self.discount, self.reward_scale)
+
+    def blurred(self, batch: Transition, key: Array) -> tuple[Array, Array]:
+        """Levels `(B,)` and actions `(B, d)` of Equation 9, a + sigma_i z."""
+        pick, noise = jax.random.split(key)
+        last = self.num_levels if self.smooth_last else self.num_levels - 1
+        levels = jax.random.randint(pick, batch.reward.shape, 0, last)
+        sigma = self.levels()[levels][:, None]
+        noisy = batch.action + sigma * jax.random.normal(noise, batch.action.shape)
+        return levels, project(noisy) if self.clip_noisy else noisy
+
+    def update(self, state: NCLQLState, batch: Transition, key: Array) -> tuple[NCLQLState, dict[str, Array]]:
+        """One step on the sum of Equations 8 and 9, then the averages.
+
+        Deviation: the code takes two steps ("sequential"), the second on Equation 9 towards values from before the
+        first, with one Adam state for both.
+        """
+        for_target, for_noise = jax.random.split(key)
+        targets = self.targets(state, batch, for_target)
+        levels, noisy = self.blurred(batch, for_noise)
+        clean = jax.vmap(state.critic)(batch.obs, batch.action)
+        smooth = clean if self.smooth_to == "own" else jnp.mean(clean, axis=1, keepdims=True)
+
+        def td(params: dict) -> Array:  # Equation 8
+            values = jax.vmap(replace(state.critic, params=params))(batch.obs, batch.action)
+            return jnp.sum(jnp.mean((values - targets[:, None]) ** 2, axis=0))
+
+        def smoothing(params: dict) -> Array:  # Equation 9
+            values = jax.vmap(replace(state.critic, params=params))(batch.obs, noisy, levels)
+            return jnp.sum(jnp.mean((values - smooth) ** 2, axis=0))
+
+        params, optimiser, losses = state.critic.params, state.optimiser, []
+        for parts in ((td, smoothing),) if self.loss == "joint" else ((td,), (smoothing,)):
+
+            def together(params: dict, parts: tuple = parts) -> tuple[Array, list[Array]]:
+                terms = [part(params) for part in parts]
+                return sum(terms), terms
+
+            gradient, terms = jax.grad(together, has_aux=True)(params)
+            params, optimiser = descend(self.adam(), optimiser, params, gradient)
+            losses += terms
+
+        critic = replace(state.critic, params=params)
+        metrics = {"critic_loss": losses[0], "smoothing_loss": losses[1]}
+        metrics |= {"q_mean": jnp.mean(clean), "target_mean": jnp.mean(targets)}
+        return NCLQLState(critic, polyak(self.polyak, critic, state.target), optimiser), metrics
