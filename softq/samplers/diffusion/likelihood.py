@@ -4,8 +4,8 @@ MaxEntDP Theorem 3.5: with u = signal^2 in a variance-preserving schedule and ms
 
     log pi(a) = -(d / 2) log(2 pi e) + (1 / 2) int_0^1 (d u - mse(u)) / (u (1 - u)) du       (Equation 65)
 
-if the network is the noise of one and the same density at every level. The sum that replaces the integral matters: the
-printed one takes the noisier end of each cell, where the integrand is the tamer, and flattens the density.
+if the network is the noise of one and the same density at every level. du / (u (1 - u)) is the element of the log
+signal-to-noise ratio. The sum that replaces the integral matters, and so does the noise of mse(u).
 """
 
 from collections.abc import Callable
@@ -17,9 +17,11 @@ from jax import Array
 
 from softq.errors import SoftqError, suggest
 from softq.samplers.check import positive
+from softq.samplers.diffusion.reverse import times
 from softq.samplers.diffusion.schedules import Schedule
 
-Rule = Literal["left", "trapezoid"]
+Rule = Literal["left", "trapezoid", "log_snr"]
+RULES = ("left", "trapezoid", "log_snr")
 
 
 def log_likelihood(
@@ -35,29 +37,22 @@ def log_likelihood(
 ) -> Array:
     """log pi(a0) in nats, a scalar, for one action `(d,)` and a noise network `noise_of(a_t, t)` `(d,)`.
 
-    `rule` "left" is Equation 66 as printed: num_steps cells even in t, each by its noisier end. "trapezoid" takes both
-    ends, one more level of calls. The error of mse(u) is amplified by 1 / (1 - u) at the cleanest level, which the left
-    rule never visits; `paired` tames it: noises in pairs +eps, -eps, and |eps|^2 replaced by its mean d.
+    `rule` says how `num_steps` cells make an integral: see `cells`. "left" is Equation 66 as printed, and flattens the
+    density. `paired` draws noises in pairs +eps, -eps and subtracts u^2 (|eps|^2 - d), whose mean is 0: no bias, and
+    without it "trapezoid" is useless, since it multiplies the error of mse(u) by 1 / (1 - u) at the cleanest level.
     Deviation: the released code clips the clean action that a prediction implies to the box and recomputes the noise
-    (`clip_x0`); that is the noise of no density. Raises `SoftqError` for no steps, no noises, an odd number of paired
-    noises, or an unknown rule.
+    (`clip_x0`); what results is the noise of no density.
+    Raises `SoftqError` for no steps, no noises, an odd number of paired noises, or an unknown rule.
     """
-    positive("num_steps", num_steps)
     positive("num_noises", num_noises)
     if paired and num_noises % 2:
         raise SoftqError(f"num_noises must be even when paired, got {num_noises}; add one.")
+    t, u, weights = cells(schedule, num_steps, rule)
     dim = a0.size
-    t = jnp.linspace(schedule.t_min, schedule.t_max, num_steps + 1)
-    u, one_minus_u = jax.nn.sigmoid(schedule.log_snr(t)), jax.nn.sigmoid(-schedule.log_snr(t))
-    weights = _weights(u, one_minus_u, rule)
-    first = 0 if rule == "trapezoid" else 1  # the left rule has no use for the cleanest node
-    shape = (num_steps + 1 - first, num_noises // (2 if paired else 1), dim)
-    eps = jax.random.normal(key, shape, a0.dtype)
-    if paired:
-        eps = jnp.concatenate([eps, -eps], axis=1)
+    eps = jax.random.normal(key, (len(t), num_noises // (2 if paired else 1), dim), a0.dtype)
 
-    def excess(t: Array, eps: Array) -> Array:
-        """mse(u) - d at one level."""
+    def mean_square(t: Array, u: Array, eps: Array) -> Array:
+        """mse(u) at one level."""
         signal, noise = schedule.signal(t), schedule.noise(t)
 
         def error(e: Array) -> Array:
@@ -66,22 +61,34 @@ def log_likelihood(
             if clip_x0:
                 clean = jnp.clip((a_t - noise * predicted) / signal, -1.0, 1.0)
                 predicted = (a_t - signal * clean) / noise
-            if paired:
-                return jnp.sum(predicted**2) - 2 * jnp.dot(e, predicted)
-            return jnp.sum((e - predicted) ** 2) - dim
+            control = u**2 * (jnp.sum(e**2) - dim) if paired else 0.0
+            return jnp.sum((e - predicted) ** 2) - control
 
-        return jnp.mean(jax.vmap(error)(eps))
+        return jnp.mean(jax.vmap(error)(jnp.concatenate([eps, -eps]) if paired else eps))
 
-    # d u - mse = -d (1 - u) - (mse - d)
-    integrand = -dim * one_minus_u[first:] - jax.vmap(excess)(t[first:], eps)
-    return -dim / 2 * jnp.log(2 * jnp.pi * jnp.e) + 0.5 * jnp.dot(weights[first:], integrand)
+    difference = dim * u - jax.vmap(mean_square)(t, u, eps)
+    return -dim / 2 * jnp.log(2 * jnp.pi * jnp.e) + 0.5 * jnp.dot(weights, difference)
 
 
-def _weights(u: Array, one_minus_u: Array, rule: Rule) -> Array:
-    """What multiplies d u - mse(u) at each node: a share of the cells beside it, over u (1 - u). `(T + 1,)`."""
-    if rule not in ("left", "trapezoid"):
-        raise SoftqError(f"unknown rule '{rule}'.{suggest(rule, ('left', 'trapezoid'))}")
-    cells = one_minus_u[1:] - one_minus_u[:-1]
-    cleaner, noisier = jnp.append(cells, 0.0), jnp.append(0.0, cells)  # the cell of which a node is that end
-    share = noisier if rule == "left" else (cleaner + noisier) / 2
-    return share / (u * one_minus_u)
+def cells(schedule: Schedule, num_steps: int, rule: Rule) -> tuple[Array, Array, Array]:
+    """Times, u, and the weight of d u - mse(u) at each node: the integral as a sum over `num_steps` cells.
+
+    "left": nodes even in t, each cell by its noisier end (the left one in u), so the cleanest node has no weight and is
+    left out, `(num_steps,)` (Equation 66). "trapezoid": both ends, `(num_steps + 1,)`. "log_snr": nodes even in the
+    log signal-to-noise ratio and the trapezoid in it; for a smooth function that dies out at both ends this rule
+    converges faster than any power of the number of cells. Raises `SoftqError` for no steps or an unknown rule.
+    """
+    if rule not in RULES:
+        raise SoftqError(f"unknown rule '{rule}'.{suggest(rule, RULES)}")
+    t = times(schedule, num_steps, "log_sigma" if rule == "log_snr" else "time")[::-1]  # cleanest first
+    log_snr = schedule.log_snr(t)
+    u, rest = jax.nn.sigmoid(log_snr), jax.nn.sigmoid(-log_snr)
+    widths = log_snr[:-1] - log_snr[1:] if rule == "log_snr" else rest[1:] - rest[:-1]
+    element = 1.0 if rule == "log_snr" else u * rest
+    cleaner, noisier = (
+        jnp.append(widths, 0.0),
+        jnp.append(0.0, widths),
+    )  # the cell of which a node is that end
+    if rule == "left":
+        return t[1:], u[1:], (noisier / element)[1:]
+    return t, u, (cleaner + noisier) / (2 * element)
