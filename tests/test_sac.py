@@ -168,8 +168,7 @@ def test_the_temperature_rises_when_the_entropy_is_too_low(excess):
     """The entropy is minus the mean of log pi, its target -1 an action coordinate."""
     algo = SAC(**SMALL)
     state = fresh(algo)
-    log_prob = jnp.full(4, ACT + excess)
-    after = algo.adjust(state, log_prob)
+    after = algo.adjust(state, jnp.asarray(-ACT - excess))
     assert float(after.log_temperature - state.log_temperature) == pytest.approx(
         0.01 * np.sign(excess), rel=1e-3
     )

@@ -93,13 +93,14 @@ class DDPG(Algorithm):
         critic, optimiser, metrics = regress(
             state.critic, self.critic_adam(), state.critic_optimiser, batch, targets
         )
-        state, more = self.improve(replace(state, critic=critic, critic_optimiser=optimiser), batch.obs)
+        state = replace(state, critic=critic, critic_optimiser=optimiser)
+        state, more = self.improve(state, batch.obs, key)
         online, slow = (state.critic, state.actor), (state.target, state.actor_target)
         target, actor_target = polyak(self.polyak, online, slow)
         return replace(state, target=target, actor_target=actor_target), metrics | more
 
-    def improve(self, state: DDPGState, obs: Array) -> tuple[DDPGState, dict[str, Array]]:
-        """One actor step up Q(s, mu(s)) over a batch of states `(B, obs_dim)`."""
+    def improve(self, state: DDPGState, obs: Array, key: Array) -> tuple[DDPGState, dict[str, Array]]:
+        """One actor step up Q(s, mu(s)) over states `(B, obs_dim)`; `key` is ignored."""
 
         def loss(params: dict) -> Array:
             actor = replace(state.actor, params=params)

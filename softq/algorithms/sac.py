@@ -89,11 +89,8 @@ class SAC(Algorithm):
             state.critic, self.adam(), state.critic_optimiser, batch, targets
         )
         state = replace(state, critic=critic, critic_optimiser=critic_optimiser)
-        state, log_prob, more = self.improve(state, batch.obs, for_actor)
-        if self.tune:
-            state = self.adjust(state, log_prob)
-        state = replace(state, target=polyak(self.polyak, critic, state.target))
-        return state, metrics | more | {"temperature": jnp.exp(state.log_temperature)}
+        state, more = self.improve(state, batch.obs, for_actor)
+        return replace(state, target=polyak(self.polyak, critic, state.target)), metrics | more
 
     def targets(self, state: SACState, batch: Transition, key: Array) -> Array:
         """r + gamma * (min_j Q_target_j(s', a') - alpha log pi(a'|s')), a' from the actor, `(B,)` (Equation 5)."""
@@ -106,8 +103,8 @@ class SAC(Algorithm):
         values = jax.vmap(bootstrap)(batch.next_obs, jax.random.split(key, len(batch.reward)))
         return td_target(batch, values, self.discount, self.reward_scale)
 
-    def improve(self, state: SACState, obs: Array, key: Array) -> tuple[SACState, Array, dict[str, Array]]:
-        """One actor step on E[alpha log pi - Q]; also the log-densities `(B,)` of its actions."""
+    def improve(self, state: SACState, obs: Array, key: Array) -> tuple[SACState, dict[str, Array]]:
+        """One actor step on E[alpha log pi - Q] over states `(B, obs_dim)`, then the temperature's."""
         temperature = jnp.exp(state.log_temperature)
         value = {"min": jnp.min, "mean": jnp.mean}[self.actor_value]
 
@@ -119,17 +116,19 @@ class SAC(Algorithm):
                 return temperature * log_prob - value(state.critic(obs, action)), log_prob
 
             losses, log_prob = jax.vmap(one)(obs, jax.random.split(key, len(obs)))
-            return jnp.mean(losses), log_prob
+            return jnp.mean(losses), -jnp.mean(log_prob)
 
-        (error, log_prob), gradient = jax.value_and_grad(loss, has_aux=True)(state.actor.params)
+        (error, entropy), gradient = jax.value_and_grad(loss, has_aux=True)(state.actor.params)
         params, optimiser = descend(self.adam(), state.actor_optimiser, state.actor.params, gradient)
         state = replace(state, actor=replace(state.actor, params=params), actor_optimiser=optimiser)
-        return state, log_prob, {"actor_loss": error, "entropy": -jnp.mean(log_prob)}
+        state = self.adjust(state, entropy) if self.tune else state
+        temperature = jnp.exp(state.log_temperature)
+        return state, {"actor_loss": error, "entropy": entropy, "temperature": temperature}
 
-    def adjust(self, state: SACState, log_prob: Array) -> SACState:
-        """One step of log alpha on E[-alpha (log pi + target entropy)]: up when the entropy is too low."""
-        excess = jnp.mean(log_prob) + self.target_entropy * state.actor.action_dim
-        gradient = -jnp.exp(state.log_temperature) * excess
+    def adjust(self, state: SACState, entropy: Array) -> SACState:
+        """One step of log alpha on alpha * (entropy - target entropy): up when the entropy is too low."""
+        excess = entropy - self.target_entropy * state.actor.action_dim
+        gradient = jnp.exp(state.log_temperature) * excess
         log_temperature, optimiser = descend(
             self.adam(), state.temperature_optimiser, state.log_temperature, gradient
         )

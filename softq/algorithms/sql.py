@@ -103,7 +103,8 @@ class SQL(Algorithm):
         critic, optimiser, metrics = regress(
             state.critic, self.critic_adam(), state.critic_optimiser, batch, targets
         )
-        state = self.improve(replace(state, critic=critic, critic_optimiser=optimiser), batch.obs, for_actor)
+        state = replace(state, critic=critic, critic_optimiser=optimiser)
+        state, _ = self.improve(state, batch.obs, for_actor)
         due = optax.tree_utils.tree_get(optimiser, "count") % self.target_cycle == 0
         return replace(state, target=polyak(due * self.polyak, critic, state.target)), metrics
 
@@ -133,7 +134,7 @@ class SQL(Algorithm):
         log_sum = jax.nn.logsumexp(q / self.temperature - log_q)
         return self.temperature * (log_sum - jnp.log(self.num_value_samples))
 
-    def improve(self, state: SQLState, obs: Array, key: Array) -> SQLState:
+    def improve(self, state: SQLState, obs: Array, key: Array) -> tuple[SQLState, dict[str, Array]]:
         """One step of the sampling network along Stein's direction, averaged over states `(B, obs_dim)`."""
         repulsion = 1.0 if self.repulsion == "temperature" else 1 / self.temperature
 
@@ -157,4 +158,4 @@ class SQL(Algorithm):
 
         gradient = jax.grad(loss)(state.actor.params)
         params, optimiser = descend(self.actor_adam(), state.actor_optimiser, state.actor.params, gradient)
-        return replace(state, actor=replace(state.actor, params=params), actor_optimiser=optimiser)
+        return replace(state, actor=replace(state.actor, params=params), actor_optimiser=optimiser), {}
