@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from exact import numpy_of
+from scipy.special import logsumexp
 
 from softq import landscapes
 from softq.boltzmann import Boltzmann
@@ -52,6 +53,46 @@ def test_density_of_a_folded_step(mean, step):
     np.testing.assert_allclose(np.exp(log_density) * 1e-3, law.probabilities, atol=4e-4 * (off / step + 0.02))
 
 
+@pytest.mark.parametrize("step", [1.0, 0.3, 0.1, 0.01])
+def test_a_few_images_are_all_that_single_precision_can_tell(step):
+    """Against 41 images in float64, corner to corner; one image will do up to a step of 0.1, and not beyond."""
+    line = np.concatenate([np.linspace(-1, 1, 41), [-0.999, 0.999, -1, 1]])
+    x, c = (a.ravel() for a in np.meshgrid(line, line))
+    shifts = 4 * np.arange(-10, 11)[:, None]
+    distances = np.concatenate([x - c + shifts, 2 - x - c + shifts])
+    exact = logsumexp(-(distances**2) / (2 * step), axis=0) - np.log(2 * np.pi * step) / 2
+    density = lambda every: jax.vmap(
+        lambda x, c: modules["mala"].log_folded_normal(x[None], c[None], step, every)
+    )
+    given = jnp.asarray(x, jnp.float32), jnp.asarray(c, jnp.float32)
+    np.testing.assert_allclose(density(True)(*given), exact, atol=2e-6 + 4e-7 / step, rtol=2e-6)
+    missing = np.max(np.abs(np.exp(density(False)(*given)) - np.exp(density(True)(*given))))
+    assert missing < 1e-7 if step <= modules["mala"].ONE_IMAGE_STEP else missing > 5e-4
+
+
+def exact_share(step, cells=400):
+    """The mean acceptance of one step from the softmax of SKEW, in float64 on a grid of cells, by many images."""
+    value, slope = numpy_of(SKEW)
+    x = (np.arange(cells) + 0.5) / cells * 2 - 1
+    mean = (x + step / 2 * slope(x) / TEMPERATURE)[:, None]
+    gauss = lambda y: np.exp(-((y - mean) ** 2) / (2 * step))
+    kernel = sum(gauss(x + 4 * k) + gauss(2 - x + 4 * k) for k in range(-6, 7))
+    weight = np.exp(value(x) / TEMPERATURE)
+    flow = weight[:, None] / weight.sum() * kernel / kernel.sum(1, keepdims=True)
+    return float(np.minimum(flow, flow.T).sum())
+
+
+@pytest.mark.parametrize("step", [0.09, 0.4])
+def test_share_of_accepted_steps_is_the_exact_one(step, monkeypatch):
+    """At a step that counts one image and at one that counts all; without any image it is noticed."""
+    starts, expected = from_the_softmax(0)[:200_000], exact_share(step)
+    shares = lambda: after(lambda key, a: mala(key, SKEW, TEMPERATURE, a, np.array([step]))[1], starts)
+    assert mean_test(shares(), expected) > THRESHOLD
+    plain = lambda action, mean, step, all_images: -jnp.sum((action - reflect(mean)) ** 2) / (2 * step)
+    monkeypatch.setattr(modules["mala"], "log_folded_normal", plain)
+    assert mean_test(shares(), expected) < THRESHOLD
+
+
 def test_mala_leaves_the_softmax_invariant():
     """Three large steps from exact samples, 400,000 of them; acceptance is well below one, so the rule matters."""
     starts = from_the_softmax(0)
@@ -71,7 +112,7 @@ def test_without_the_rule_or_the_fold_it_does_not(monkeypatch):
 
     assert chi_square(after(unadjusted, starts), *law) < THRESHOLD
     run = partial(mala, q=SKEW, temperature=TEMPERATURE, step_sizes=STEPS)
-    unfolded = lambda action, mean, step: -jnp.sum((action - mean) ** 2) / (2 * step)
+    unfolded = lambda action, mean, step, _: -jnp.sum((action - mean) ** 2) / (2 * step)
     monkeypatch.setattr(modules["mala"], "log_folded_normal", unfolded)
     assert chi_square(after(lambda key, a: run(key, a0=a)[0], starts), *law) < THRESHOLD
     monkeypatch.undo()
@@ -168,6 +209,14 @@ def test_swaps_that_ignore_the_values_are_noticed():
         (
             lambda: tempering(jax.random.key(0), SKEW, RUNGS, jnp.zeros((4, 1)), jnp.ones(5), 1),
             "4 temperatures",
+        ),
+        (
+            lambda: tempering(jax.random.key(0), SKEW, RUNGS, jnp.full((4, 1), 2.0), jnp.ones(4), 1),
+            "a0 must lie in the box",
+        ),
+        (
+            lambda: tempering(jax.random.key(0), SKEW, RUNGS, jnp.zeros((4, 1)), jnp.full(4, 1.5), 1),
+            "at most 1, got 1.5",
         ),
         (lambda: tempering(jax.random.key(0), SKEW, RUNGS, jnp.zeros((4, 1)), jnp.ones(4), 0), "rounds"),
     ],

@@ -13,8 +13,8 @@ import numpy as np
 from jax import Array
 
 from softq.errors import SoftqError
-from softq.samplers.check import positive
-from softq.samplers.mala import mala
+from softq.samplers.check import inside_box, positive
+from softq.samplers.mala import State, check_steps, metropolis, needs_all_images
 
 
 def ladder(coldest: float, hottest: float, num: int) -> np.ndarray:
@@ -42,13 +42,15 @@ def tempering(
     """`rounds` rounds of `steps_per_round` MALA steps at each temperature and one attempt to swap neighbours.
 
     `temperatures` `(K,)` rise, the first is the one asked for; `a0` `(K, d)` are the starts and `step_sizes` `(K,)`
-    the steps, in (0, 1], one for each temperature. Returns all actions `(K, d)`, the wanted one first, and the
-    share of accepted swaps. Raises `SoftqError` for a ladder that does not rise, shapes that do not fit, or counts
-    below one.
+    the steps, one for each temperature. Returns all actions `(K, d)`, the wanted one first, and the
+    share of accepted swaps. Raises `SoftqError` for a ladder that does not rise, shapes that do not fit, starts outside
+    the box, steps that `mala` refuses, or counts below one.
     """
     positive("temperatures", temperatures)
     positive("rounds", rounds)
     positive("steps_per_round", steps_per_round)
+    check_steps(step_sizes)
+    inside_box("a0", a0)
     count = len(temperatures)
     if a0.ndim != 2 or len(a0) != count or np.shape(step_sizes) != (count,):
         raise SoftqError(
@@ -57,28 +59,34 @@ def tempering(
         )
     if not isinstance(temperatures, jax.core.Tracer) and not np.all(np.diff(temperatures) > 0):
         raise SoftqError(f"temperatures must rise, got {np.round(temperatures, 6).tolist()}; sort them.")
-    temperatures = jnp.asarray(temperatures, a0.dtype)
-    steps = jnp.broadcast_to(jnp.asarray(step_sizes, a0.dtype)[:, None], (count, steps_per_round))
-    walk = jax.vmap(lambda key, t, a, s: mala(key, q, t, a, s)[0])
+    temperatures, steps = jnp.asarray(temperatures, a0.dtype), jnp.asarray(step_sizes, a0.dtype)
+    q_and_slope, all_images = jax.value_and_grad(q), needs_all_images(step_sizes)
+    propose = jax.vmap(
+        lambda state, t, step, xi, coin: metropolis(q_and_slope, state, t, step, xi, coin, all_images)
+    )
 
-    def swap(key: Array, actions: Array, first: Array) -> tuple[Array, Array]:
-        """Offer each pair (i, i + 1), i = first, first + 2, ..., to change places."""
-        values, index = jax.vmap(q)(actions), jnp.arange(count)
+    def swap(coins: Array, states: State, first: Array) -> tuple[State, Array]:
+        """Offer each pair (i, i + 1), i = first, first + 2, ..., to change places, with value and slope."""
+        values, index = states[1], jnp.arange(count)
         partner = jnp.where((index - first) % 2 == 0, index + 1, index - 1)
         partner = jnp.where((partner < 0) | (partner >= count), index, partner)
         gain = (1 / temperatures - 1 / temperatures[partner]) * (values[partner] - values)
-        coins = jnp.log(jax.random.uniform(key, (count,)))[jnp.minimum(index, partner)]  # one coin for a pair
-        accept = (coins < gain) & (partner != index)
-        return jnp.where(accept[:, None], actions[partner], actions), accept
+        accept = (coins[jnp.minimum(index, partner)] < gain) & (partner != index)  # one coin for a pair
+        source = jnp.where(accept, partner, index)
+        return jax.tree.map(lambda x: x[source], states), accept
 
-    def one_round(actions: Array, number_and_key: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
-        number, key = number_and_key
-        move, coins = jax.random.split(key)
-        actions = walk(jax.random.split(move, count), temperatures, actions, steps)
-        actions, accept = swap(coins, actions, number % 2)
+    def one_round(states: State, given: tuple[Array, Array]) -> tuple[State, tuple[Array, Array]]:
+        number, key = given
+        for_noise, for_coins = jax.random.split(key)
+        noise = jax.random.normal(for_noise, (steps_per_round, *a0.shape), a0.dtype)
+        coins = jnp.log(jax.random.uniform(for_coins, (steps_per_round + 1, count), a0.dtype))
+        walk = lambda states, given: (propose(states, temperatures, steps, *given)[0], None)
+        states, _ = jax.lax.scan(walk, states, (noise, coins[:-1]))
+        states, accept = swap(coins[-1], states, number % 2)
         offered = (count - number % 2) // 2 * 2
-        return actions, (jnp.sum(accept), offered)
+        return states, (jnp.sum(accept), offered)
 
     keys = jax.random.split(key, rounds)
-    actions, (accepted, offered) = jax.lax.scan(one_round, a0, (jnp.arange(rounds), keys))
-    return actions, jnp.sum(accepted) / jnp.maximum(jnp.sum(offered), 1)
+    start = (a0, *jax.vmap(q_and_slope)(a0))
+    states, (accepted, offered) = jax.lax.scan(one_round, start, (jnp.arange(rounds), keys))
+    return states[0], jnp.sum(accepted) / jnp.maximum(jnp.sum(offered), 1)
