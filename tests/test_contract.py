@@ -24,13 +24,29 @@ SMALL = {
     },
     "lql": {"hidden_sizes": (8, 8), "num_steps": 3},
     "nclql": {"hidden_sizes": (8, 8), "num_levels": 3},
+    "dqs": {"hidden_sizes": (8, 8), "num_steps": 3, "num_proposals": 4, "sigma_min": 0.01},
+    "maxentdp": {
+        "hidden_sizes": (8, 8),
+        "num_steps": 3,
+        "num_proposals": 4,
+        "num_noises": 2,
+        "num_best": 2,
+    },
+    "dqs": {"hidden_sizes": (8, 8), "num_steps": 3, "num_samples": 4},
+    "maxentdp": {
+        "hidden_sizes": (8, 8),
+        "num_steps": 3,
+        "num_samples": 4,
+        "num_noises": 2,
+        "num_actions": 2,
+    },
     "sql": {"hidden_sizes": (8, 8), "num_particles": 4, "num_updated": 4, "num_value_samples": 4},
     "sac": {"hidden_sizes": (8, 8)},
     "ddpg": {"hidden_sizes": (8, 8)},
 }
 # Off means that the code is left out of the program, so a new value may compile anew.
-STATIC_FLOATS = {"ddsq": ("temperature_learning_rate",)}
-SAMPLED_EXPLOIT = {"lql", "nclql", "sql"}  # what is reported is a sample
+STATIC_FLOATS = dict.fromkeys(("ddsq", "dqs", "maxentdp"), ("temperature_learning_rate",))
+SAMPLED_EXPLOIT = {"lql", "nclql", "dqs", "maxentdp", "sql"}  # what is reported is a sample
 DETERMINISTIC_POLICY = {"ddpg"}
 
 

@@ -3,7 +3,11 @@
 from softq.algorithms.base import Algorithm, Transition
 from softq.algorithms.ddpg import DDPG
 from softq.algorithms.ddsq import DDSQ
+from softq.algorithms.dqs import DQS
+from softq.algorithms.dqs import DQS
 from softq.algorithms.lql import LQL
+from softq.algorithms.maxentdp import MaxEntDP
+from softq.algorithms.maxentdp import MaxEntDP
 from softq.algorithms.nclql import NCLQL
 from softq.algorithms.sac import SAC
 from softq.algorithms.sql import SQL
@@ -13,6 +17,10 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "ddsq": DDSQ,
     "lql": LQL,
     "nclql": NCLQL,
+    "dqs": DQS,
+    "maxentdp": MaxEntDP,
+    "dqs": DQS,
+    "maxentdp": MaxEntDP,
     "sql": SQL,
     "sac": SAC,
     "ddpg": DDPG,
@@ -26,4 +34,17 @@ def get(name: str) -> type[Algorithm]:
     return ALGORITHMS[name]
 
 
-__all__ = ["ALGORITHMS", "DDPG", "DDSQ", "LQL", "NCLQL", "SAC", "SQL", "Algorithm", "Transition", "get"]
+__all__ = [
+    "ALGORITHMS",
+    "DDPG",
+    "DDSQ",
+    "DQS",
+    "LQL",
+    "NCLQL",
+    "SAC",
+    "SQL",
+    "Algorithm",
+    "MaxEntDP",
+    "Transition",
+    "get",
+]

@@ -5,6 +5,7 @@ from softq.networks.critic import Critic, QNetwork, StateLandscape
 from softq.networks.layers import ACTIVATIONS, mish
 from softq.networks.noise import NoiseCritic, NoiseLandscape
 from softq.networks.sampling import SamplingNetwork
+from softq.networks.score import ScoreNetwork, StateScore
 
 __all__ = [
     "ACTIVATIONS",
@@ -15,7 +16,9 @@ __all__ = [
     "NoiseLandscape",
     "QNetwork",
     "SamplingNetwork",
+    "ScoreNetwork",
     "StateLandscape",
+    "StateScore",
     "TanhGaussian",
     "mish",
 ]

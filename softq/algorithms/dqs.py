@@ -1,0 +1,283 @@
+"""DQS, diffusion Q-sampling: twin critics, and a diffusion actor whose score network learns from their slopes (iDEM).
+
+"Sampling from energy-based policies using diffusion" (anonymous, under review), Algorithm 1, Equations 3, 5, 8, 9,
+Table 1. There is no public code, and the text can be read in more than one way; each open choice is a field.
+"""
+
+from typing import ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from softq.algorithms.backup import Backup, bootstrap
+from softq.algorithms.base import Algorithm, Transition
+from softq.algorithms.learning import copy, descend, polyak, regress, td_target
+from softq.errors import SoftqError
+from softq.networks import Critic, ScoreNetwork
+from softq.networks.actors import log_slope
+from softq.networks.critic import StateLandscape
+from softq.pytree import pytree, replace, static
+from softq.samplers.diffusion import VarianceExploding, log_likelihood, reverse_sde
+from softq.samplers.diffusion.estimators import ESTIMATORS, Landscape
+from softq.samplers.diffusion.reverse import Field
+
+MARGIN = 1e-3  # replayed actions are kept this far from the walls before arctanh
+OPTIONS = {
+    "qsm": (),
+    "qne": ("truncate",),
+    "idem": ("truncate", "boundary"),
+    "combined": ("truncate", "boundary"),
+}
+
+
+@pytree
+class DQSState:
+    """All that learning changes."""
+
+    critic: Critic  # theta_1, theta_2
+    target: Critic  # their Polyak averages
+    actor: ScoreNetwork  # phi
+    critic_optimiser: optax.OptState
+    actor_optimiser: optax.OptState
+    log_scale: Array  # logarithm of what tuning has made of the temperature; 0 unless it is tuned
+    temperature_optimiser: optax.OptState
+
+
+@pytree
+class DQS(Algorithm):
+    """Hyper-parameters of Table 1, with their values; the temperature is the paper's T."""
+
+    small: ClassVar[dict] = {
+        "actor_learning_rate": 2e-3,
+        "num_steps": 15,
+        "num_samples": 16,
+        "sigma_min": 1e-2,
+    }
+
+    temperature: float = 0.05  # T; maze 10 at the start ...
+    temperature_decay: float = 1.0  # ... and times this in the end, exponentially; maze 0.1
+    decay_updates: float = 250_000.0  # updates until then
+    temperature_spread: float = (
+        1.0  # the actor learns at T * spread^U[-1, 1]; 1 as in the paper, see `policy_at`
+    )
+    target_entropy: float = -1.0  # nats per action dimension; matters only with tune
+    sigma_min: float = 1e-5  # noise at tau = 0
+    sigma_max: float = 1.0  # noise at tau = 1
+    stop: float = (
+        0.0  # tau at which the reverse process ends; below 0.5 sigma is under 0.003 and little moves
+    )
+    discount: float = 0.99  # gamma
+    learning_rate: float = 3e-4  # of the critics, Adam
+    actor_learning_rate: float = 3e-4  # of the score network, Adam
+    polyak: float = 0.005  # 1 - eta, after every update
+    reward_scale: float = 1.0
+    num_steps: int = static(default=1000)  # of the reverse process, even in tau and so in log sigma
+    num_samples: int = static(default=1000)  # K
+    space: Literal["tanh", "reflect", "project", "printed"] = static(default="tanh")  # see `landscape`
+    jacobian: bool = static(default=False)  # of tanh, without which the law has no density to aim at
+    estimator: Literal["idem", "qne", "qsm", "combined"] = static(default="idem")  # of the score
+    truncate: bool = static(default=False)  # keep the K actions in the box; not in the space "tanh"
+    boundary: bool = static(default=False)  # add the faces, which a truncated "idem" or "combined" lacks
+    condition: bool = static(default=True)  # the score network also reads the temperature
+    backup: Backup = static(default="boltzmann")  # what the target adds, see `softq.algorithms.backup`
+    num_value_samples: int = static(default=100)  # uniform actions of the other backups
+    tune: bool = static(default=False)  # learn the temperature, which the paper does not, see `adjust`
+    num_levels: int = static(default=20)  # of the likelihood that the entropy is estimated by
+    num_noises: int = static(default=2)  # at each of them
+    hidden_sizes: tuple[int, ...] = static(default=(256, 256))
+    activation: str = static(default="relu")
+
+    def __post_init__(self) -> None:
+        if self.space == "tanh" and (self.truncate or self.boundary):
+            raise SoftqError("truncate and boundary need walls; choose a space other than 'tanh'.")
+
+    def init(self, key: Array, obs: Array, action: Array) -> DQSState:
+        """Fresh networks, and targets equal to the critics."""
+        for_critic, for_actor = jax.random.split(key)
+        critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.activation)
+        numbers = 2 if self.condition else 1
+        actor = ScoreNetwork.create(
+            for_actor, obs, action, self.hidden_sizes, self.activation, "sinusoid", numbers
+        )
+        optimisers = self.adam().init(critic.params), self.actor_adam().init(actor.params)
+        log_scale = jnp.zeros(())
+        return DQSState(critic, copy(critic), actor, *optimisers, log_scale, self.adam().init(log_scale))
+
+    def adam(self) -> optax.GradientTransformation:
+        """Of the critics, and of the temperature."""
+        return optax.adam(self.learning_rate)
+
+    def actor_adam(self) -> optax.GradientTransformation:
+        return optax.adam(self.actor_learning_rate)
+
+    def schedule(self) -> VarianceExploding:
+        return VarianceExploding(self.sigma_min, self.sigma_max)
+
+    def temperature_now(self, state: DQSState) -> Array:
+        """T after as many updates as the actor has made."""
+        count = optax.tree_utils.tree_get(state.actor_optimiser, "count")
+        done = jnp.minimum(count / self.decay_updates, 1.0)
+        return self.temperature * self.temperature_decay**done * jnp.exp(state.log_scale)
+
+    # Spaces
+
+    def landscape(self, q: StateLandscape, temperature: float | Array) -> Landscape:
+        """What plays the part of Q where the diffusion runs.
+
+        Deviation: the paper noises replayed actions, evaluates Q around them, walls or not, and applies tanh to the
+        sample: "printed". What is executed then is not the action that was scored. Readings in which it is:
+        "tanh": x with a = tanh(x) is diffused, and Q(tanh x) scored. That is flat far out, so its softmax has no
+        density and sigma_max decides where x ends, near a wall more often than not; with `jacobian` the softmax of Q
+        over actions results, exactly. "reflect" and "project": actions are diffused, and put back in the end. Q is
+        then asked far outside the box, unless `truncate`, whose "idem" needs `boundary` to be right.
+        """
+        if self.space != "tanh":
+            return q
+        if not self.jacobian:
+            return lambda x: q(jnp.tanh(x))
+        return lambda x: q(jnp.tanh(x)) + temperature * jnp.sum(log_slope(x))
+
+    def inward(self, action: Array) -> Array:
+        """Where an action lies in the space of the diffusion."""
+        if self.space == "tanh":
+            return jnp.arctanh(jnp.clip(action, MARGIN - 1, 1 - MARGIN))
+        return action
+
+    # Acting. The same action gathers data and is scored; the paper mentions no other.
+
+    def score(self, state: DQSState, obs: Array, temperature: float | Array) -> Field:
+        """The learned score of a noisy action `(d,)` at time tau."""
+        actor = state.actor.at(obs)
+        return lambda x, tau: actor(x, *self.numbers(tau, temperature))
+
+    def numbers(self, tau: Array, temperature: float | Array) -> tuple[Array, ...]:
+        """What the sinusoids of the network are of; not in the paper. Positions count the 1000 steps, as usual."""
+        tenths = 10 * jnp.log(jnp.asarray(temperature))
+        return (1000 * tau, tenths) if self.condition else (1000 * tau,)
+
+    def policy(self, state: DQSState, obs: Array, key: Array) -> Array:
+        """A draw from the diffusion, also the target's action."""
+        return self.sample(state, obs, key, self.temperature_now(state))
+
+    def policy_at(self, state: DQSState, obs: Array, key: Array, temperature: float | Array) -> Array:
+        """The same actor at another temperature, of those that it has seen: see `temperature_spread`.
+
+        Raises `SoftqError` for an actor that does not read it.
+        """
+        if not self.condition:
+            raise SoftqError(
+                "policy_at needs an actor that reads the temperature; train with condition=True."
+            )
+        return self.sample(state, obs, key, temperature)
+
+    def sample(self, state: DQSState, obs: Array, key: Array, temperature: float | Array) -> Array:
+        """The reverse equation from N(0, sigma_max^2) (Equation 3), and back into the box."""
+        final = "tanh" if self.space in ("tanh", "printed") else self.space
+        score, dim = self.score(state, obs, temperature), state.actor.action_dim
+        return reverse_sde(key, score, dim, self.schedule(), self.num_steps, t_end=self.stop, final=final)
+
+    def log_prob(
+        self, state: DQSState, obs: Array, action: Array, key: Array, temperature: float | Array
+    ) -> Array:
+        """Estimated log pi(a|s), nats; not in the paper, which finds it too expensive.
+
+        The formula of MaxEntDP's Theorem 3.5 for this schedule, and for the noise beyond sigma_max, where the sampler
+        starts from N(0, sigma_max^2), that law's closed form: for a normal law of variance v that part is too low by
+        (v - log(1 + v)) / 2 nats a coordinate. A network that is not the best for its own law makes log pi too low,
+        and the entropy too high.
+        """
+        x = self.inward(action)
+        schedule, score = self.schedule(), self.score(state, obs, temperature)
+        noise_of = lambda x, tau: -schedule.noise(tau) * score(x, tau)
+        levels, noises = self.num_levels, self.num_noises
+        inner = log_likelihood(key, noise_of, x, schedule, levels, noises, rule="log_snr", paired=True)
+        snr = self.sigma_max**-2
+        outer = (x.size * jnp.log1p(snr) - snr * jnp.sum(x**2)) / 2
+        return inner + outer - (jnp.sum(log_slope(x)) if self.space == "tanh" else 0.0)
+
+    # Learning (Algorithm 1)
+
+    def update(self, state: DQSState, batch: Transition, key: Array) -> tuple[DQSState, dict[str, Array]]:
+        """Critics (Equation 8), score network (Equation 9), the temperature if tuned, target critics."""
+        for_target, for_actor, for_entropy = jax.random.split(key, 3)
+        targets = self.targets(state, batch, for_target)
+        critic, optimiser, metrics = regress(
+            state.critic, self.adam(), state.critic_optimiser, batch, targets
+        )
+        metrics |= {"temperature": self.temperature_now(state)}
+        state = replace(state, critic=critic, critic_optimiser=optimiser)
+        state, more = self.improve(state, batch.obs, for_actor, batch.action)
+        if self.tune:
+            entropy = self.entropy(state, batch.obs, for_entropy)
+            state, more = self.adjust(state, entropy), more | {"entropy": entropy}
+        return replace(state, target=polyak(self.polyak, critic, state.target)), metrics | more
+
+    def targets(self, state: DQSState, batch: Transition, key: Array) -> Array:
+        """r + gamma * min_j Q_target_j(s', a'), a' from the actor, `(B,)`; no entropy term in the paper's backup."""
+        temperature, dim = self.temperature_now(state), state.actor.action_dim
+
+        def one(obs: Array, key: Array) -> Array:
+            draw = lambda key: self.policy(state, obs, key)
+            return bootstrap(
+                self.backup, key, state.target.at(obs), dim, temperature, self.num_value_samples, draw
+            )
+
+        values = jax.vmap(one)(batch.next_obs, jax.random.split(key, len(batch.reward)))
+        return td_target(batch, values, self.discount, self.reward_scale)
+
+    def improve(
+        self, state: DQSState, obs: Array, key: Array, action: Array | None = None
+    ) -> tuple[DQSState, dict[str, Array]]:
+        """One step of the score network on Equation 9 over states `(B, obs_dim)` and noised actions.
+
+        The actions `(B, d)` come from the replay; without them they are uniform, which has the same minimiser.
+        The critic's smaller twin is scored; line 13 prints one, and no temperature.
+        """
+        for_start, for_target = jax.random.split(key)
+        if action is None:
+            shape = len(obs), state.actor.action_dim
+            action = jax.random.uniform(for_start, shape, minval=-1.0, maxval=1.0)
+        options = {name: getattr(self, name) for name in OPTIONS[self.estimator]}
+        estimate, now = ESTIMATORS[self.estimator], self.temperature_now(state)
+
+        def example(obs: Array, action: Array, key: Array) -> tuple[Array, ...]:
+            """A noisy action, what the network reads beside it, and the estimate of Equation 5."""
+            for_time, for_noise, for_estimate, for_spread = jax.random.split(key, 4)
+            tau = jax.random.uniform(for_time)
+            sigma = self.schedule().noise(tau)
+            x = self.inward(action) + sigma * jax.random.normal(for_noise, action.shape)
+            temperature = now * self.temperature_spread ** jax.random.uniform(for_spread, minval=-1.0)
+            q = self.landscape(state.critic.at(obs), temperature)
+            target = estimate(for_estimate, q, temperature, x, 1.0, sigma, self.num_samples, **options)
+            return x, self.numbers(tau, temperature), target
+
+        x, numbers, target = jax.vmap(example)(obs, action, jax.random.split(for_target, len(obs)))
+
+        def loss(params: dict) -> Array:
+            scores = jax.vmap(replace(state.actor, params=params))(obs, x, *numbers)
+            return jnp.mean(jnp.sum((scores - target) ** 2, axis=-1))
+
+        error, gradient = jax.value_and_grad(loss)(state.actor.params)
+        params, optimiser = descend(self.actor_adam(), state.actor_optimiser, state.actor.params, gradient)
+        actor = replace(state.actor, params=params)
+        return replace(state, actor=actor, actor_optimiser=optimiser), {"actor_loss": error}
+
+    def entropy(self, state: DQSState, obs: Array, key: Array) -> Array:
+        """The mean of -log pi over states `(B, obs_dim)`, one draw in each."""
+        temperature = self.temperature_now(state)
+
+        def one(obs: Array, key: Array) -> Array:
+            draw, estimate = jax.random.split(key)
+            action = self.sample(state, obs, draw, temperature)
+            return -self.log_prob(state, obs, action, estimate, temperature)
+
+        return jnp.mean(jax.vmap(one)(obs, jax.random.split(key, len(obs))))
+
+    def adjust(self, state: DQSState, entropy: Array) -> DQSState:
+        """One step of log T on T * (entropy - target entropy), as in SAC: up when the entropy is too low."""
+        excess = entropy - self.target_entropy * state.actor.action_dim
+        gradient = self.temperature_now(state) * excess
+        log_scale, optimiser = descend(self.adam(), state.temperature_optimiser, state.log_scale, gradient)
+        return replace(state, log_scale=log_scale, temperature_optimiser=optimiser)

@@ -1,0 +1,171 @@
+"""Score and noise networks of diffusion policies: f(s, a_t, how noisy), with the state's share computed once a chain.
+
+Two published architectures, one class. MaxEntDP's is told the log signal-to-noise ratio through learnable Fourier
+features and an MLP of its own (its released code); DQS's the diffusion time and the temperature through sinusoids
+(Appendix B), with a skip connection around its second layer.
+"""
+
+from itertools import pairwise
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from softq.errors import SoftqError, suggest
+from softq.networks.layers import ACTIVATIONS, check_architecture, dense
+from softq.pytree import pytree, static
+
+Style = Literal["fourier", "sinusoidal"]
+STYLES = ("fourier", "sinusoidal")
+FOURIER, FOURIER_STD, CONDITION = (
+    64,
+    0.2,
+    128,
+)  # features, spread of their frequencies, width of what they become
+SINUSOIDS, FASTEST = 256, 1000.0  # features per condition; the largest frequency, in radians per unit
+
+
+def xavier(width: int, fan_in: int, bias: bool = True) -> nn.Dense:
+    """A layer with weights uniform on +-sqrt(6 / (fan_in + width)), biases zero, as in MaxEntDP's released code.
+
+    `fan_in` is given, since a first layer that is kept in parts counts all of them.
+    """
+    limit = (6 / (fan_in + width)) ** 0.5
+
+    def init(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+        return jax.random.uniform(key, shape, dtype, -limit, limit)
+
+    return nn.Dense(width, use_bias=bias, kernel_init=init)
+
+
+def sinusoids(x: Array) -> Array:
+    """sin and cos of x at frequencies from FASTEST down to FASTEST / 10,000 in geometric progression, `(SINUSOIDS,)`.
+
+    Deviation: the paper says "256-dimensional sinusoidal embedding" and no unit; diffusion times lie in [0, 1], where
+    frequencies of 1 and below would hardly tell them apart.
+    """
+    half = SINUSOIDS // 2
+    angles = x * FASTEST * 10_000.0 ** (-jnp.arange(half) / half)
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)])
+
+
+class ScoreModule(nn.Module):
+    """The Flax module. Its first layer is W_s s + W_a a_t + W_c condition + b, kept in three parts."""
+
+    hidden_sizes: tuple[int, ...]
+    activation: str
+    style: Style
+    obs_dim: int
+    action_dim: int
+    num_conditions: int
+
+    def setup(self) -> None:
+        layer = xavier if self.style == "fourier" else dense
+        told = CONDITION if self.style == "fourier" else SINUSOIDS * self.num_conditions
+        fan_in, widths = self.obs_dim + self.action_dim + told, self.hidden_sizes
+        if self.style == "fourier":
+            frequencies = nn.initializers.normal(FOURIER_STD)
+            self.frequencies = self.param("frequencies", frequencies, (FOURIER // 2, self.num_conditions))
+            self.condition_hidden, self.condition_out = layer(CONDITION, FOURIER), layer(CONDITION, CONDITION)
+        self.state_part = layer(widths[0], fan_in)
+        self.action_part = layer(widths[0], fan_in, bias=False)
+        self.condition_part = layer(widths[0], fan_in, bias=False)
+        self.hidden = [layer(width, before) for before, width in pairwise(widths)]
+        self.out = layer(self.action_dim, widths[-1])
+
+    def encode(self, obs: Array) -> Array:
+        """What the first layer makes of the state, `(width,)`."""
+        return self.state_part(obs)
+
+    def tell(self, condition: Array) -> Array:
+        """What the first layer makes of the noise level (and temperature) `(num_conditions,)`, `(width,)`."""
+        if self.style == "sinusoidal":
+            return self.condition_part(jax.vmap(sinusoids)(condition).ravel())
+        angles = 2 * jnp.pi * (self.frequencies @ condition)
+        features = jnp.concatenate([jnp.cos(angles), jnp.sin(angles)])
+        hidden = ACTIVATIONS[self.activation](self.condition_hidden(features))
+        return self.condition_part(self.condition_out(hidden))
+
+    def value(self, state: Array, action: Array, condition: Array) -> Array:
+        """The score or noise `(d,)`, given the state's share of the first layer."""
+        activation = ACTIVATIONS[self.activation]
+        x = activation(state + self.action_part(action) + self.tell(condition))
+        for i, layer in enumerate(self.hidden):
+            new = activation(layer(x))
+            # Deviation: the paper says "with skip connections" and not where; here around the second layer
+            skip = self.style == "sinusoidal" and i == 0 and new.shape == x.shape
+            x = new + x if skip else new
+        return self.out(x)
+
+    def __call__(self, obs: Array, action: Array, condition: Array) -> Array:
+        return self.value(self.encode(obs), action, condition)
+
+
+@pytree
+class ScoreNetwork:
+    """`network.at(obs)` is a field: a function of a noisy action `(d,)` and a condition `(num_conditions,)`."""
+
+    params: dict
+    obs_dim: int = static()
+    action_dim: int = static()
+    hidden_sizes: tuple[int, ...] = static(default=(256, 256))
+    activation: str = static(default="mish")
+    style: Style = static(default="fourier")
+    num_conditions: int = static(default=1)
+
+    @classmethod
+    def create(
+        cls,
+        key: Array,
+        obs: Array,
+        action: Array,
+        hidden_sizes: tuple[int, ...] = (256, 256),
+        activation: str = "mish",
+        style: Style = "fourier",
+        num_conditions: int = 1,
+    ) -> "ScoreNetwork":
+        """A fresh network for observations and actions of these shapes.
+
+        Raises `SoftqError` for an unknown activation or style, or widths that are not positive.
+        """
+        check_architecture(hidden_sizes, activation)
+        if style not in STYLES:
+            raise SoftqError(f"unknown style '{style}'.{suggest(style, STYLES)}")
+        (obs_dim,), (action_dim,) = obs.shape, action.shape
+        network = cls({}, obs_dim, action_dim, tuple(hidden_sizes), activation, style, num_conditions)
+        zeros = jnp.zeros(obs_dim), jnp.zeros(action_dim), jnp.zeros(num_conditions)
+        params = network.module.init(key, *zeros)["params"]
+        return cls(params, obs_dim, action_dim, tuple(hidden_sizes), activation, style, num_conditions)
+
+    @property
+    def module(self) -> ScoreModule:
+        """The Flax module whose parameters these are."""
+        return ScoreModule(
+            self.hidden_sizes,
+            self.activation,
+            self.style,
+            self.obs_dim,
+            self.action_dim,
+            self.num_conditions,
+        )
+
+    def at(self, obs: Array) -> "StateScore":
+        return StateScore(self, self.module.apply({"params": self.params}, obs, method="encode"))
+
+    def __call__(self, obs: Array, action: Array, condition: Array) -> Array:
+        return self.at(obs)(action, condition)
+
+
+@pytree
+class StateScore:
+    """A score network in one state."""
+
+    network: ScoreNetwork
+    state: Array  # (width,)
+
+    def __call__(self, action: Array, condition: Array) -> Array:
+        network = self.network
+        given = {"params": network.params}, self.state, action, condition
+        return network.module.apply(*given, method="value")
