@@ -24,14 +24,6 @@ SMALL = {
     },
     "lql": {"hidden_sizes": (8, 8), "num_steps": 3},
     "nclql": {"hidden_sizes": (8, 8), "num_levels": 3},
-    "dqs": {"hidden_sizes": (8, 8), "num_steps": 3, "num_proposals": 4, "sigma_min": 0.01},
-    "maxentdp": {
-        "hidden_sizes": (8, 8),
-        "num_steps": 3,
-        "num_proposals": 4,
-        "num_noises": 2,
-        "num_best": 2,
-    },
     "dqs": {"hidden_sizes": (8, 8), "num_steps": 3, "num_samples": 4},
     "maxentdp": {
         "hidden_sizes": (8, 8),

@@ -4,9 +4,7 @@ from softq.algorithms.base import Algorithm, Transition
 from softq.algorithms.ddpg import DDPG
 from softq.algorithms.ddsq import DDSQ
 from softq.algorithms.dqs import DQS
-from softq.algorithms.dqs import DQS
 from softq.algorithms.lql import LQL
-from softq.algorithms.maxentdp import MaxEntDP
 from softq.algorithms.maxentdp import MaxEntDP
 from softq.algorithms.nclql import NCLQL
 from softq.algorithms.sac import SAC
@@ -17,8 +15,6 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "ddsq": DDSQ,
     "lql": LQL,
     "nclql": NCLQL,
-    "dqs": DQS,
-    "maxentdp": MaxEntDP,
     "dqs": DQS,
     "maxentdp": MaxEntDP,
     "sql": SQL,

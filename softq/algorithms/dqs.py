@@ -97,9 +97,9 @@ class DQS(Algorithm):
         """Fresh networks, and targets equal to the critics."""
         for_critic, for_actor = jax.random.split(key)
         critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.activation)
-        numbers = 2 if self.condition else 1
+        told = 2 if self.condition else 1
         actor = ScoreNetwork.create(
-            for_actor, obs, action, self.hidden_sizes, self.activation, "sinusoid", numbers
+            for_actor, obs, action, self.hidden_sizes, self.activation, "sinusoidal", told
         )
         optimisers = self.adam().init(critic.params), self.actor_adam().init(actor.params)
         log_scale = jnp.zeros(())
@@ -150,12 +150,11 @@ class DQS(Algorithm):
     def score(self, state: DQSState, obs: Array, temperature: float | Array) -> Field:
         """The learned score of a noisy action `(d,)` at time tau."""
         actor = state.actor.at(obs)
-        return lambda x, tau: actor(x, *self.numbers(tau, temperature))
+        return lambda x, tau: actor(x, self.told(tau, temperature))
 
-    def numbers(self, tau: Array, temperature: float | Array) -> tuple[Array, ...]:
-        """What the sinusoids of the network are of; not in the paper. Positions count the 1000 steps, as usual."""
-        tenths = 10 * jnp.log(jnp.asarray(temperature))
-        return (1000 * tau, tenths) if self.condition else (1000 * tau,)
+    def told(self, tau: Array, temperature: float | Array) -> Array:
+        """What the network reads beside state and action: the time and the temperature, `(2,)`, or the time alone."""
+        return jnp.stack([tau, jnp.asarray(temperature)] if self.condition else [tau])
 
     def policy(self, state: DQSState, obs: Array, key: Array) -> Array:
         """A draw from the diffusion, also the target's action."""
@@ -251,12 +250,12 @@ class DQS(Algorithm):
             temperature = now * self.temperature_spread ** jax.random.uniform(for_spread, minval=-1.0)
             q = self.landscape(state.critic.at(obs), temperature)
             target = estimate(for_estimate, q, temperature, x, 1.0, sigma, self.num_samples, **options)
-            return x, self.numbers(tau, temperature), target
+            return x, self.told(tau, temperature), target
 
-        x, numbers, target = jax.vmap(example)(obs, action, jax.random.split(for_target, len(obs)))
+        x, told, target = jax.vmap(example)(obs, action, jax.random.split(for_target, len(obs)))
 
         def loss(params: dict) -> Array:
-            scores = jax.vmap(replace(state.actor, params=params))(obs, x, *numbers)
+            scores = jax.vmap(replace(state.actor, params=params))(obs, x, told)
             return jnp.mean(jnp.sum((scores - target) ** 2, axis=-1))
 
         error, gradient = jax.value_and_grad(loss)(state.actor.params)

@@ -113,7 +113,7 @@ class MaxEntDP(Algorithm):
     def noise_of(self, state: MaxEntDPState, obs: Array) -> Field:
         """The predicted noise in an action `(d,)` at time t, as the samplers expect it."""
         actor = state.actor.at(obs)
-        return lambda action, t: actor(action, SCHEDULE.log_snr(t))
+        return lambda action, t: actor(action, SCHEDULE.log_snr(t)[None])
 
     def policy(self, state: MaxEntDPState, obs: Array, key: Array) -> Array:
         """A draw from the diffusion, also the target's action.
@@ -211,7 +211,7 @@ class MaxEntDP(Algorithm):
 
         def loss(params: dict) -> Array:
             actor = replace(state.actor, params=params)
-            predicted = jax.vmap(actor)(obs, noisy, SCHEDULE.log_snr(t))
+            predicted = jax.vmap(actor)(obs, noisy, SCHEDULE.log_snr(t)[:, None])
             return jnp.mean(jnp.sum((predicted - target) ** 2, axis=-1))
 
         error, gradient = jax.value_and_grad(loss)(state.actor.params)
