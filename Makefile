@@ -19,7 +19,7 @@ BROWSER ?= 1
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --color=no
 # what needs the built book is not a unit test
-BROWSER_TESTS := tests/test_book.py
+BROWSER_TESTS := tests/test_book.py tests/test_book_gallery.py
 UNIT := $(foreach file,$(BROWSER_TESTS),--ignore=$(file))
 
 # XLA reports a slow compilation on stderr, and stderr in a cell fails the build; a busy machine is no error.

@@ -1,4 +1,4 @@
-"""Debian's chromium on the built book, for tests/test_book.py and tests/screenshots.py."""
+"""Debian's chromium on the built book, for the browser tests and tests/screenshots.py."""
 
 import os
 import shutil
@@ -22,9 +22,9 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """The built book over HTTP; gives its address."""
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(HTML)))
+def server(folder: Path = HTML) -> Iterator[str]:
+    """The built book, or another folder, over HTTP; gives its address."""
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     threading.Thread(target=httpd.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{httpd.server_port}"
     httpd.shutdown()
@@ -54,13 +54,12 @@ def pages() -> list[str]:
 
 
 def watch(page: Page, base: str) -> list[str]:
-    """Complaints of a page, filled while it loads: errors, and requests that fail or leave the book."""
+    """Complaints of a page, filled while it loads: errors, and requests that fail or leave `base`."""
     complaints: list[str] = []
-    home = base if base.startswith("http") else HTML.as_uri()
 
     def guard(route: Route) -> None:
         url = route.request.url
-        if url.startswith((home, "data:", "blob:")):
+        if url.startswith((base, "data:", "blob:")):
             route.continue_()
         else:
             complaints.append(f"asks for {url}")

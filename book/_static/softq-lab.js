@@ -204,6 +204,8 @@
   }
 
   const BOUNDARIES = { reflect: reflect, project: project };
+  const WALLS = [["reflect", "reflect"], ["project", "project (clip)"]];
+  const COLOURS = [["density", "exact density"], ["value", "value Q"]];
 
   // -------------------------------------------------------------------------------------------------- the lab
 
@@ -337,26 +339,29 @@
     return { mean: mean / s.particles, walls: walls / s.particles, tv: tv, floor: floor, counts: counts };
   };
 
-  Lab.prototype.run = function () {
-    this.target = this.taken + this.settings.steps;
+  /** Go on to step `target`: drawn frame by frame, or, when `still`, at once and drawn at the end. */
+  Lab.prototype.run = function (target, still) {
+    const loop = (this.loop = {}); // a frame of an earlier run finds that it is no longer its turn
+    this.target = target;
     this.running = true;
     this.buttons.run.textContent = "Pause";
     this.status.textContent = "";
     const perFrame = Math.max(1, Math.round(this.settings.steps / 240));
     const frame = () => {
-      if (!this.running) return;
+      if (!this.running || this.loop !== loop) return;
       const until = performance.now() + 14;
       let done = 0;
-      while (this.taken < this.target && (this.still ? performance.now() < until + 60 : done < perFrame)) {
+      while (this.taken < this.target && (still ? performance.now() < until + 60 : done < perFrame)) {
         this.move();
         done += 1;
-        if (!this.still && performance.now() > until) break;
+        if (!still && performance.now() > until) break;
       }
       if (this.taken >= this.target) this.pause();
-      else if (!this.still) this.refresh();
+      else if (!still) this.refresh();
       if (this.running) window.requestAnimationFrame(frame);
     };
-    window.requestAnimationFrame(frame);
+    if (still) frame();
+    else window.requestAnimationFrame(frame);
   };
 
   Lab.prototype.pause = function () {
@@ -387,51 +392,51 @@
     return text.replace("-", "\u2212");
   }
 
-  Lab.prototype.build = function () {
-    const s = this.settings, id = this.data.id;
-    this.controls = {};
+  /** A new panel; its controls join `controls`. */
+  Lab.prototype.openPanel = function (controls, label) {
+    this.controls = controls;
     this.outputs = {};
-    const panel = make("div", { class: "softq-lab-controls", role: "group", "aria-label": "Controls of the figure" });
+    this.panel = make("div", { class: "softq-lab-controls", role: "group", "aria-label": label });
+  };
 
-    const slider = (name, label, range) => {
-      const [low, high] = range.map(Math.log10);
-      const input = make("input", { type: "range", id: id + "-" + name, min: low, max: high, step: "any" });
-      input.step = (high - low) / 120;
-      const output = make("output", { for: id + "-" + name });
-      panel.append(make("div", { class: "softq-lab-control softq-lab-wide" }, [
-        make("label", { for: id + "-" + name, text: label }), input, output,
-      ]));
-      input.addEventListener("input", () => {
-        this.set(name, Math.pow(10, parseFloat(input.value)));
-      });
-      this.controls[name] = input;
-      this.outputs[name] = output;
-    };
-    const choice = (name, label, options) => {
-      const select = make("select", { id: id + "-" + name });
-      for (const [value, text] of options) select.append(make("option", { value: value, text: text }));
-      panel.append(make("div", { class: "softq-lab-control" }, [
-        make("label", { for: id + "-" + name, text: label }), select,
-      ]));
-      select.addEventListener("change", () => {
-        const value = select.value;
-        this.set(name, typeof s[name] === "number" ? parseFloat(value) : value);
-      });
-      this.controls[name] = select;
-    };
+  /** A labelled control in the panel; `extra` follows it. */
+  Lab.prototype.addControl = function (name, label, control, extra) {
+    const id = this.data.id + "-" + name;
+    control.id = id;
+    this.controls[name] = control;
+    const wide = control.type === "range" ? " softq-lab-wide" : "";
+    this.panel.append(make("div", { class: "softq-lab-control" + wide }, [
+      make("label", { for: id, text: label }), control, ...(extra || []),
+    ]));
+  };
 
-    if (this.qs.length > 1) choice("state", "State", this.data.states.map((state, i) => [i, state.name]));
-    slider("temperature", "Temperature \u03bb", this.data.range);
-    slider("step", "Step size \u03b4", [1e-4, 1]);
-    choice("boundary", "At the walls", [["reflect", "reflect"], ["project", "project (clip)"]]);
-    choice("steps", "Steps in a run", options([20, 100, 500, 2000], s.steps));
-    choice("particles", "Particles", options([100, 400, 1600], s.particles));
-    if (this.dim === 2) choice("show", "Colour shows", [["density", "exact density"], ["value", "value Q"]]);
-    const seed = make("input", { type: "number", id: id + "-seed", min: 0, step: 1 });
-    panel.append(make("div", { class: "softq-lab-control" }, [make("label", { for: id + "-seed", text: "Seed" }), seed]));
+  /** A slider over the decades of `range`. */
+  Lab.prototype.addSlider = function (name, label, range) {
+    const [low, high] = range.map(Math.log10);
+    const input = make("input", { type: "range", min: low, max: high, step: (high - low) / 120 });
+    this.outputs[name] = make("output", { for: this.data.id + "-" + name });
+    input.addEventListener("input", () => this.set(name, Math.pow(10, parseFloat(input.value))));
+    this.addControl(name, label, input, [this.outputs[name]]);
+  };
+
+  Lab.prototype.addChoice = function (name, label, options) {
+    const select = make("select");
+    for (const [value, text] of options) select.append(make("option", { value: value, text: text }));
+    select.addEventListener("change", () => {
+      const value = select.value;
+      this.set(name, typeof this.settings[name] === "number" ? parseFloat(value) : value);
+    });
+    this.addControl(name, label, select);
+  };
+
+  Lab.prototype.addSeed = function () {
+    const seed = make("input", { type: "number", min: 0, step: 1 });
     seed.addEventListener("change", () => this.set("seed", Math.max(0, Math.floor(Number(seed.value) || 0))));
-    this.controls.seed = seed;
+    this.addControl("seed", "Seed", seed);
+  };
 
+  /** Run, Step, Reset and a line that says what happened. */
+  Lab.prototype.buttonRow = function () {
     this.buttons = {};
     const row = make("div", { class: "softq-lab-buttons" });
     const button = (name, text, action) => {
@@ -439,7 +444,7 @@
       this.buttons[name].addEventListener("click", action);
       row.append(this.buttons[name]);
     };
-    button("run", "Run", () => (this.running ? this.pause() : this.run()));
+    button("run", "Run", () => (this.running ? this.pause() : this.run(this.taken + this.settings.steps, this.still)));
     button("step", "Step", () => {
       if (this.running) this.pause();
       this.move();
@@ -451,8 +456,21 @@
     });
     this.status = make("span", { class: "softq-lab-status", role: "status" });
     row.append(this.status);
+    return row;
+  };
 
-    install(this, [row, panel]);
+  Lab.prototype.build = function () {
+    const s = this.settings;
+    this.openPanel({}, "Controls of the figure");
+    if (this.qs.length > 1) this.addChoice("state", "State", this.data.states.map((state, i) => [i, state.name]));
+    this.addSlider("temperature", "Temperature \u03bb", this.data.range);
+    this.addSlider("step", "Step size \u03b4", [1e-4, 1]);
+    this.addChoice("boundary", "At the walls", WALLS);
+    this.addChoice("steps", "Steps in a run", options([20, 100, 500, 2000], s.steps));
+    this.addChoice("particles", "Particles", options([100, 400, 1600], s.particles));
+    if (this.dim === 2) this.addChoice("show", "Colour shows", COLOURS);
+    this.addSeed();
+    install(this, [this.buttonRow(), this.panel]);
   };
 
   /** Put a canvas, a readout and `parts` in the place of a lab's picture; draw anew when width or theme change. */
@@ -498,32 +516,50 @@
   };
 
   Lab.prototype.refresh = function () {
-    const s = this.settings, law = this.law, seen = (this.seen = this.measure());
-    for (const name of ["temperature", "step"]) {
-      const text = tidy(s[name]);
-      this.controls[name].value = Math.log10(s[name]);
-      this.controls[name].setAttribute("aria-valuetext", text);
-      this.outputs[name].textContent = text;
-    }
-    for (const name of ["state", "boundary", "steps", "particles", "seed", "show"]) {
-      if (this.controls[name]) this.controls[name].value = s[name];
-    }
-    const rows = [
+    const law = this.law, seen = (this.seen = this.measure());
+    this.showControls();
+    this.showRows([
       ["Step", String(this.taken)],
       ["Mean value E[Q]", fixed(seen.mean, 3) + " (exact " + fixed(law.mean, 3) + ")"],
       ["Total variation", fixed(seen.tv, 2) + " (chance alone " + fixed(seen.floor, 2) + ")"],
       ["On a wall", (100 * seen.walls).toFixed(1) + " % (exact 0)"],
       ["Exact entropy", fixed(law.entropy, 2) + " nats"],
-    ];
+    ]);
+    if (!this.running) {
+      this.status.textContent = this.taken === 0 ? "Particles start uniform. Press Run." : "";
+      this.describe("");
+    }
+    this.draw();
+  };
+
+  /** What the output beside a slider says. */
+  Lab.prototype.spoken = function (name) {
+    return tidy(this.settings[name]);
+  };
+
+  Lab.prototype.showControls = function () {
+    for (const [name, control] of Object.entries(this.controls)) {
+      const value = this.settings[name];
+      if (!this.outputs[name]) control.value = value;
+      else {
+        control.value = Math.log10(value);
+        control.setAttribute("aria-valuetext", this.spoken(name));
+        this.outputs[name].textContent = this.spoken(name);
+      }
+    }
+  };
+
+  Lab.prototype.showRows = function (rows) {
     this.readout.replaceChildren(
       ...rows.map(([term, value]) => make("div", {}, [make("dt", { text: term }), make("dd", { text: value })])),
     );
-    if (!this.running) {
-      this.status.textContent = this.taken === 0 ? "Particles start uniform. Press Run." : "";
-      this.canvas.setAttribute("aria-label", this.data.alt + " Now: temperature " + tidy(s.temperature) +
-        ", step " + this.taken + ", mean value " + seen.mean.toFixed(3) + ", exact " + law.mean.toFixed(3) + ".");
-    }
-    this.draw();
+  };
+
+  /** The canvas in words; `first` comes before the temperature. */
+  Lab.prototype.describe = function (first) {
+    this.canvas.setAttribute("aria-label", this.data.alt + " Now: " + first + "temperature " +
+      tidy(this.settings.temperature) + ", step " + this.taken + ", mean value " + this.seen.mean.toFixed(3) +
+      ", exact " + this.law.mean.toFixed(3) + ".");
   };
 
   // -------------------------------------------------------------------------------------------------- drawing
@@ -638,11 +674,17 @@
     this.ticks(c, x, bottom, colours);
   };
 
-  Lab.prototype.marginal = function (c, axis, at, colours) {
-    const n = this.cells, bins = 24, exact = new Float64Array(n), counts = new Float64Array(bins);
+  /** The density of one coordinate at the midpoints of a square grid. */
+  function marginalLaw(law, n, axis) {
+    const density = new Float64Array(n);
     for (let i = 0; i < n; i++) {
-      for (let j = 0; j < n; j++) exact[axis === 0 ? i : j] += (this.law.p[i * n + j] * n) / 2;
+      for (let j = 0; j < n; j++) density[axis === 0 ? i : j] += (law.p[i * n + j] * n) / 2;
     }
+    return density;
+  }
+
+  Lab.prototype.marginal = function (c, axis, at, colours) {
+    const n = this.cells, bins = 24, exact = marginalLaw(this.law, n, axis), counts = new Float64Array(bins);
     const m = this.settings.particles;
     for (let k = 0; k < m; k++) {
       const cell = Math.floor(((this.particles[2 * k + axis] + 1) / 2) * bins);
@@ -692,7 +734,7 @@
 
   // -------------------------------------------------------------------------------------- mounting and testing
 
-  const kinds = { temperature: Lab }; // softq-curves.js adds its own
+  const kinds = { temperature: Lab }; // softq-curves.js and softq-gallery.js add their own
 
   function mount(element) {
     const data = JSON.parse(element.querySelector("script[type='application/json']").textContent);
@@ -714,7 +756,10 @@
 
   window.softqLab = {
     kinds: kinds,
-    kit: { landscape, grid, softmax, make, tidy, palette, install, surface },
+    kit: {
+      landscape, grid, softmax, marginalLaw, generator, BOUNDARIES, WALLS, COLOURS,
+      make, tidy, fixed, options, palette, install, surface,
+    },
     ids: () => Object.keys(labs),
     reflect: reflect,
     /** Q, its gradient and the exact density at `actions` (a list of points), in the lab's current state. */

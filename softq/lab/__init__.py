@@ -5,13 +5,15 @@
   the same numbers in the page, also from `file://`.
 - Anywhere else it is a picture with a description.
 
-`TemperatureLab` shows the exact softmax of a 1-D or 2-D landscape and Langevin particles. The others draw curves:
+`TemperatureLab` shows the exact softmax of a 1-D or 2-D landscape and Langevin particles, `GalleryLab` the particles of
+any sampler on any landscape. The others draw curves:
 `VolumeLab` the price of softness, `ImportanceLab` what resampling returns, `BackupLab` three Bellman backups.
 """
 
 from softq.lab.backup import BackupLab
+from softq.lab.gallery import GalleryLab
 from softq.lab.importance import ImportanceLab
 from softq.lab.lab import TemperatureLab
 from softq.lab.volume import VolumeLab
 
-__all__ = ["BackupLab", "ImportanceLab", "TemperatureLab", "VolumeLab"]
+__all__ = ["BackupLab", "GalleryLab", "ImportanceLab", "TemperatureLab", "VolumeLab"]

@@ -65,10 +65,14 @@ def curvature(values: np.ndarray, dim: int) -> float:
     return _rounded(max(1.0, float(np.quantile(np.concatenate(second), 0.95)) / (2 / CELLS[dim]) ** 2))
 
 
+def spread(values: np.ndarray) -> float:
+    """How far the median of Q lies below its maximum: the scale of its temperatures."""
+    return _rounded(max(float(values.max() - np.median(values)), 1e-6))
+
+
 def temperatures(values: np.ndarray) -> tuple[float, float]:
-    """From almost greedy to almost uniform, by how far the median of Q lies below its maximum."""
-    spread = max(float(values.max() - np.median(values)), 1e-6)
-    return _rounded(spread / 100), _rounded(spread * 10)
+    """From almost greedy to almost uniform, by the spread of Q."""
+    return _rounded(spread(values) / 100), _rounded(spread(values) * 10)
 
 
 def _rounded(value: float) -> float:

@@ -1,0 +1,609 @@
+/* softq's gallery: every landscape, every sampler, computed in the page.
+ *
+ * `samplers` below has one object for each sampler, `{start, step}`, with the name of its Python twin. They work on an
+ * ensemble `e` of n particles and know nothing of the page; the browser tests compare their numbers with softq's. Texts
+ * and constants come from softq/lab/gallery_samplers.py. Every change of a control starts the sampler anew and takes as
+ * many steps as before, so a picture depends on the settings alone. Needs softq-lab.js before it.
+ */
+(function () {
+  "use strict";
+
+  const { kinds, kit } = window.softqLab;
+  const { landscape, generator, marginalLaw, BOUNDARIES, WALLS, COLOURS, tidy, fixed, options, make, install } = kit;
+  const Lab = kinds.temperature;
+
+  // ------------------------------------------------------------------------------------------ small mathematics
+
+  /** What the samplers are made of; the tests look at each part, and break one to see that they notice. */
+  const maths = {};
+
+  /** The error function by the series whose terms are all positive. */
+  maths.erf = function (x) {
+    const z = Math.abs(x);
+    if (z > 6) return Math.sign(x);
+    let term = z, sum = z;
+    for (let n = 1; term > 1e-17 * sum; n++) sum += term *= (2 * z * z) / (2 * n + 1);
+    return (Math.sign(x) * 2 * Math.exp(-z * z) * sum) / Math.sqrt(Math.PI);
+  };
+
+  // Five Gauss-Hermite nodes: exact for polynomials of degree nine under a standard normal law.
+  const HERMITE = [
+    [0, 8 / 15],
+    ...[-1, 1].map((s) => [s * Math.sqrt(5 - Math.sqrt(10)), (7 + 2 * Math.sqrt(10)) / 60]),
+    ...[-1, 1].map((s) => [s * Math.sqrt(5 + Math.sqrt(10)), (7 - 2 * Math.sqrt(10)) / 60]),
+  ];
+
+  /** The slope of E[Q(a + sigma * xi)], xi standard normal: a function of (a, sigma, grad) that fills `grad`. */
+  maths.blurredSlope = function (spec) {
+    const dim = spec.dim, tent = spec.power && spec.power[1] === 1 ? spec.power[0] : 0;
+    const power = tent ? null : spec.power, polynomial = power || spec.cassini;
+    const q = landscape({ dim: dim, bumps: [], power: power, cassini: spec.cassini });
+    const moved = new Float64Array(dim), slope = new Float64Array(dim);
+    const nodes = dim === 1 ? HERMITE.map(([x, w]) => [[x], w])
+      : HERMITE.flatMap(([x, w]) => HERMITE.map(([y, v]) => [[x, y], w * v]));
+    return function (a, sigma, grad) {
+      for (let i = 0; i < dim; i++) {
+        grad[i] = (spec.slope ? spec.slope[i] : 0) - tent * maths.erf(a[i] / (sigma * Math.SQRT2));
+      }
+      for (const [height, centre, width] of spec.bumps) {
+        const wider = width * width + sigma * sigma;
+        let squared = 0;
+        for (let i = 0; i < dim; i++) squared += (a[i] - centre[i]) ** 2;
+        const bump = height * Math.pow((width * width) / wider, dim / 2) * Math.exp(-squared / (2 * wider));
+        for (let i = 0; i < dim; i++) grad[i] -= (bump * (a[i] - centre[i])) / wider;
+      }
+      for (const [x, weight] of polynomial ? nodes : []) {
+        for (let i = 0; i < dim; i++) moved[i] = a[i] + sigma * x[i];
+        q(moved, slope);
+        for (let i = 0; i < dim; i++) grad[i] += weight * slope[i];
+      }
+    };
+  };
+
+  const IMAGES = 10, gaps = new Float64Array(IMAGES); // both sheets of the fold, up to two periods away
+
+  /** log density at `a` of a Gaussian step from `mean`, variance `step`, folded into the box (softq.samplers.mala). */
+  maths.logFoldedNormal = function (a, mean, step) {
+    let total = 0;
+    for (let i = 0; i < a.length; i++) {
+      const centre = BOUNDARIES.reflect(mean[i]);
+      let sum = 0, nearest = Infinity;
+      for (let m = 0; m < IMAGES; m++) {
+        const image = (m % 2 ? 2 - a[i] : a[i]) + 4 * (m >> 1) - 8;
+        gaps[m] = (image - centre) ** 2;
+        nearest = Math.min(nearest, gaps[m]);
+      }
+      for (let m = 0; m < IMAGES; m++) sum += Math.exp((nearest - gaps[m]) / (2 * step));
+      total += Math.log(sum) - nearest / (2 * step) - Math.log(2 * Math.PI * step) / 2;
+    }
+    return total;
+  };
+
+  /** log of the Metropolis-Hastings ratio of a step; values and slopes are those of Q, here and there. */
+  maths.logAcceptance = function (here, there, temperature, step) {
+    const ahead = (from) => from.a.map((x, i) => x + (step / 2) * (from.slope[i] / temperature));
+    const back = maths.logFoldedNormal(here.a, ahead(there), step);
+    const forth = maths.logFoldedNormal(there.a, ahead(here), step);
+    return (there.value - here.value) / temperature + back - forth;
+  };
+
+  /** log of the probability with which a cold and a hot chain change places, before it is cut at 0. */
+  maths.logSwap = function (coldValue, hotValue, cold, hot) {
+    return (1 / cold - 1 / hot) * (hotValue - coldValue);
+  };
+
+  /** The k-th smallest entry, from 0, by Hoare's partitions; `array` is reordered. */
+  function smallest(array, k) {
+    let low = 0, high = array.length - 1;
+    while (low < high) {
+      const pivot = array[(low + high) >> 1];
+      let i = low, j = high;
+      while (i <= j) {
+        while (array[i] < pivot) i++;
+        while (array[j] > pivot) j--;
+        if (i > j) break;
+        const kept = array[i];
+        array[i++] = array[j];
+        array[j--] = kept;
+      }
+      if (k <= j) high = j;
+      else if (k >= i) low = i;
+      else break;
+    }
+    return array[k];
+  }
+
+  /** Kernel width of SVGD: the median squared distance of different particles over log(n + 1). */
+  maths.medianBandwidth = function (particles, dim) {
+    const n = particles.length / dim, squared = new Float64Array((n * (n - 1)) / 2);
+    for (let j = 0, at = 0; j < n; j++) {
+      for (let k = j + 1; k < n; k++, at++) {
+        for (let i = 0; i < dim; i++) squared[at] += (particles[j * dim + i] - particles[k * dim + i]) ** 2;
+      }
+    }
+    const last = squared.length - 1;
+    const median = (smallest(squared, last >> 1) + smallest(squared, (last + 1) >> 1)) / 2;
+    return Math.max(median, 1e-6) / Math.log(n + 1);
+  };
+
+  /** mean_j [k(a_j, a) score(a_j) + grad_{a_j} k(a_j, a)] at every particle (softq.samplers.svgd_direction). */
+  maths.svgdDirection = function (particles, scores, dim, bandwidth) {
+    const n = particles.length / dim, out = new Float64Array(particles.length), offset = new Float64Array(dim);
+    for (let j = 0; j < n; j++) {
+      for (let k = j; k < n; k++) {
+        let squared = 0;
+        for (let i = 0; i < dim; i++) {
+          offset[i] = particles[j * dim + i] - particles[k * dim + i];
+          squared += offset[i] * offset[i];
+        }
+        const kernel = Math.exp(-squared / bandwidth) / n;
+        for (let i = 0; i < dim; i++) {
+          const apart = (2 * offset[i]) / bandwidth;
+          out[j * dim + i] += kernel * (scores[k * dim + i] + apart);
+          if (k > j) out[k * dim + i] += kernel * (scores[j * dim + i] - apart);
+        }
+      }
+    }
+    return out;
+  };
+
+  // --------------------------------------------------------------------------------------------------- ensembles
+
+  /** n particles on a landscape, with what a sampler may ask for. `calls` counts values and gradients of Q. */
+  function ensemble(spec, given, rng) {
+    const dim = spec.dim, q = landscape(spec), blurred = maths.blurredSlope(spec);
+    const calls = { values: 0, gradients: 0 };
+    const e = Object.assign({ dim: dim, rng: rng, calls: calls, taken: 0 }, given);
+    e.particles = new Float64Array(e.n * dim);
+    e.at = (array, index) => array.subarray(index * dim, (index + 1) * dim);
+    e.peek = (a) => q(a, null); // not counted
+    e.value = (a) => (calls.values++, q(a, null));
+    e.gradient = (a, grad) => (calls.gradients++, q(a, grad)); // the value comes with it
+    e.blurredSlope = (a, sigma, grad) => (calls.gradients++, blurred(a, sigma, grad));
+    e.uniform = (a) => {
+      for (let i = 0; i < dim; i++) a[i] = 2 * rng.uniform() - 1;
+      return a;
+    };
+    e.scatter = () => {
+      for (let k = 0; k < e.n; k++) e.uniform(e.at(e.particles, k));
+    };
+    /** Q / temperature with Gumbel noise: the largest of several is drawn in proportion to exp(Q / temperature). */
+    e.perturbed = (value) => value / e.temperature - Math.log(-Math.log(rng.uniform()));
+    /** boundary(a + step / 2 * slope + sqrt(step) * noise), in place. */
+    e.langevin = (a, slope, step, noise, boundary) => {
+      for (let i = 0; i < dim; i++) {
+        const xi = noise ? noise[i] : rng.normal();
+        a[i] = boundary(a[i] + (step / 2) * slope[i] + Math.sqrt(step) * xi);
+      }
+    };
+    return e;
+  }
+
+  /** `count` chains for Metropolis steps, each with the value and slope of Q where it stands. */
+  function walkers(e, count) {
+    const w = {
+      a: new Float64Array(count * e.dim), value: new Float64Array(count), slope: new Float64Array(count * e.dim),
+    };
+    for (let c = 0; c < count; c++) w.value[c] = e.gradient(e.uniform(e.at(w.a, c)), e.at(w.slope, c));
+    return w;
+  }
+
+  /** One MALA step of chain c. */
+  function metropolis(e, w, c, temperature, step) {
+    const here = { a: e.at(w.a, c), value: w.value[c], slope: e.at(w.slope, c) };
+    const there = { a: here.a.slice(), slope: new Float64Array(e.dim) };
+    e.langevin(there.a, here.slope.map((g) => g / temperature), step, null, BOUNDARIES.reflect);
+    there.value = e.gradient(there.a, there.slope);
+    if (Math.log(e.rng.uniform()) >= maths.logAcceptance(here, there, temperature, step)) return;
+    here.a.set(there.a);
+    here.slope.set(there.slope);
+    w.value[c] = there.value;
+  }
+
+  // ---------------------------------------------------------------------------------------------------- samplers
+
+  const samplers = {};
+
+  /** softq.samplers.snis: after step t, the winner among t + 1 uniform candidates. */
+  samplers.snis = {
+    start: function (e) {
+      e.best = new Float64Array(e.n).fill(-Infinity);
+      this.step(e);
+    },
+    step: function (e) {
+      const a = new Float64Array(e.dim);
+      for (let k = 0; k < e.n; k++) {
+        const score = e.perturbed(e.value(e.uniform(a)));
+        if (score <= e.best[k]) continue;
+        e.best[k] = score;
+        e.at(e.particles, k).set(a);
+      }
+    },
+  };
+
+  /** softq.samplers.isir: the current action against m - 1 fresh candidates. */
+  samplers.isir = {
+    start: function (e) {
+      e.scatter();
+      e.values = Float64Array.from({ length: e.n }, (_, k) => e.value(e.at(e.particles, k)));
+    },
+    step: function (e) {
+      const a = new Float64Array(e.dim);
+      for (let k = 0; k < e.n; k++) {
+        const current = e.at(e.particles, k);
+        let best = e.perturbed(e.values[k]);
+        for (let c = 1; c < e.candidates; c++) {
+          const value = e.value(e.uniform(a)), score = e.perturbed(value);
+          if (score <= best) continue;
+          best = score;
+          e.values[k] = value;
+          current.set(a);
+        }
+      }
+    },
+  };
+
+  /** softq.samplers.langevin: a <- boundary(a + step / 2 * grad Q / temperature + sqrt(step) * noise). */
+  samplers.langevin = {
+    start: (e) => e.scatter(),
+    step: function (e) {
+      const grad = new Float64Array(e.dim);
+      for (let k = 0; k < e.n; k++) {
+        const a = e.at(e.particles, k);
+        e.gradient(a, grad);
+        e.langevin(a, grad.map((g) => g / e.temperature), e.step, null, BOUNDARIES[e.boundary]);
+      }
+    },
+  };
+
+  /** softq.samplers.mala: a reflected Langevin step, accepted or refused. */
+  samplers.mala = {
+    start: function (e) {
+      e.walkers = walkers(e, e.n);
+      e.particles = e.walkers.a;
+    },
+    step: function (e) {
+      for (let k = 0; k < e.n; k++) metropolis(e, e.walkers, k, e.temperature, e.step);
+    },
+  };
+
+  /** softq.samplers.tempering: MALA at each rung of a ladder, then even and odd pairs in turn offer to swap. */
+  samplers.tempering = {
+    start: function (e) {
+      const rungs = e.constants.rungs, ratio = e.hottest / e.temperature;
+      e.ladder = Array.from({ length: rungs }, (_, r) => e.temperature * Math.pow(ratio, r / (rungs - 1)));
+      e.walkers = walkers(e, e.n * rungs);
+      this.show(e);
+    },
+    step: function (e) {
+      const w = e.walkers, rungs = e.ladder.length;
+      for (let k = 0; k < e.n; k++) {
+        e.ladder.forEach((t, r) => metropolis(e, w, k * rungs + r, t, Math.min(1, (e.step * t) / e.temperature)));
+        for (let r = e.taken % 2; r + 1 < rungs; r += 2) {
+          const c = k * rungs + r, gain = maths.logSwap(w.value[c], w.value[c + 1], e.ladder[r], e.ladder[r + 1]);
+          if (Math.log(e.rng.uniform()) < gain) this.swap(e, c);
+        }
+      }
+      this.show(e);
+    },
+    swap: function (e, c) {
+      for (const array of [e.walkers.a, e.walkers.value, e.walkers.slope]) {
+        const size = array === e.walkers.value ? 1 : e.dim, kept = array.slice(c * size, (c + 1) * size);
+        array.copyWithin(c * size, (c + 1) * size, (c + 2) * size);
+        array.set(kept, (c + 1) * size);
+      }
+    },
+    show: function (e) {
+      for (let k = 0; k < e.n; k++) e.at(e.particles, k).set(e.at(e.walkers.a, k * e.ladder.length));
+    },
+  };
+
+  /** softq.samplers.annealed_langevin as NC-LQL prints it: blurred slope of length one, clipped, step after level. */
+  samplers.annealed = {
+    start: (e) => e.scatter(),
+    step: function (e) {
+      const levels = e.constants.levels, sigma = levels[Math.floor(e.taken / e.constants.steps_per_level)];
+      const step = e.step * (sigma / levels[levels.length - 1]) ** 2, grad = new Float64Array(e.dim);
+      for (let k = 0; k < e.n; k++) {
+        const a = e.at(e.particles, k);
+        e.blurredSlope(a, sigma, grad);
+        const length = Math.hypot(...grad) + 1e-8;
+        e.langevin(a, grad.map((g) => g / length / e.temperature), step, null, BOUNDARIES.project);
+      }
+    },
+  };
+
+  /** softq.samplers.qglg: an SNIS start, several schedules with the same noise, one end point. */
+  const qglg = (argmax) => ({
+    start: function (e) {
+      const { schedules, shrink } = e.constants, a = new Float64Array(e.dim);
+      e.first = Array.from({ length: schedules }, (_, s) => e.step * Math.pow(shrink, s / (schedules - 1)));
+      e.ends = new Float64Array(e.n * schedules * e.dim);
+      e.pick = new Int32Array(e.n);
+      for (let k = 0; k < e.n; k++) {
+        let best = -Infinity;
+        for (let c = 0; c < e.candidates; c++) {
+          const score = e.perturbed(e.value(e.uniform(a)));
+          if (score <= best) continue;
+          best = score;
+          for (let s = 0; s < schedules; s++) e.at(e.ends, k * schedules + s).set(a);
+        }
+        if (!argmax) e.pick[k] = Math.floor(schedules * e.rng.uniform());
+      }
+      e.calls.values += e.n * schedules; // of the choice that ends it
+      this.show(e);
+    },
+    step: function (e) {
+      const { schedules, schedule_steps, shrink } = e.constants, share = e.taken / (schedule_steps - 1);
+      const grad = new Float64Array(e.dim);
+      for (let k = 0; k < e.n; k++) {
+        const noise = Array.from({ length: e.dim }, () => e.rng.normal());
+        e.first.forEach((first, s) => {
+          const a = e.at(e.ends, k * schedules + s), step = first + share * (shrink * e.step - first);
+          e.gradient(a, grad);
+          e.langevin(a, grad.map((g) => g / e.temperature), step, noise, BOUNDARIES[e.boundary]);
+        });
+      }
+      this.show(e);
+    },
+    show: function (e) {
+      const count = e.first.length;
+      for (let k = 0; k < e.n; k++) {
+        if (argmax) {
+          let top = -Infinity;
+          for (let s = 0; s < count; s++) {
+            const value = e.peek(e.at(e.ends, k * count + s));
+            if (value > top) [top, e.pick[k]] = [value, s];
+          }
+        }
+        e.at(e.particles, k).set(e.at(e.ends, k * count + e.pick[k]));
+      }
+    },
+  });
+  samplers["qglg-argmax"] = qglg(true);
+  samplers["qglg-random"] = qglg(false);
+
+  /** softq.samplers.svgd with the median rule "squared". */
+  samplers.svgd = {
+    start: (e) => e.scatter(),
+    step: function (e) {
+      const scores = new Float64Array(e.particles.length), grad = new Float64Array(e.dim);
+      for (let k = 0; k < e.n; k++) {
+        e.gradient(e.at(e.particles, k), grad);
+        for (let i = 0; i < e.dim; i++) scores[k * e.dim + i] = grad[i] / e.temperature;
+      }
+      const width = e.n === 1 ? 1 : maths.medianBandwidth(e.particles, e.dim);
+      const direction = maths.svgdDirection(e.particles, scores, e.dim, width), boundary = BOUNDARIES[e.boundary];
+      for (let i = 0; i < direction.length; i++) e.particles[i] = boundary(e.particles[i] + e.step * direction[i]);
+    },
+  };
+
+  // ----------------------------------------------------------------------------------------------------- the lab
+
+  function Gallery(element, data) {
+    this.element = element;
+    this.data = data;
+    this.qs = data.states.map((state) => landscape(state.landscape));
+    this.tables = this.qs.map(() => null);
+    this.settings = Object.assign({ show: "density" }, data.settings);
+    this.running = false;
+    this.still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.choices = {
+      landscape: data.states.map((state) => [state.name, state.name]),
+      sampler: Object.entries(data.samplers).map(([name, sampler]) => [name, sampler.text]),
+      boundary: WALLS,
+      candidates: options(data.candidates, data.settings.candidates),
+      show: COLOURS,
+    };
+    const at = this.fromQuery();
+    this.build();
+    this.reset();
+    if (at > 0) this.run(at, true);
+  }
+
+  Gallery.prototype = Object.create(Lab.prototype);
+
+  /** The nearest value that the setting can take, or the one it has. */
+  Gallery.prototype.fit = function (name, value) {
+    const own = this.settings[name], choices = this.choices[name];
+    if (choices) return choices.some((choice) => choice[0] === value) ? value : own;
+    if (!Number.isFinite(value)) return own;
+    const [low, high] = this.data.ranges[name], inside = Math.min(high, Math.max(low, value));
+    if (name !== "temperature" && name !== "step") return Math.round(inside);
+    return Number(inside.toPrecision(3)); // what the address says is what is computed
+  };
+
+  /** Settings from the address; gives the step that it asks for. */
+  Gallery.prototype.fromQuery = function () {
+    const query = new URLSearchParams(window.location.search), s = this.settings;
+    for (const name of Object.keys(s)) {
+      const text = query.get(name);
+      if (text !== null) s[name] = this.fit(name, typeof s[name] === "number" ? parseFloat(text) : text);
+    }
+    return Math.min(this.data.ranges.steps[1], Math.floor(parseFloat(query.get("at"))) || 0);
+  };
+
+  /** Keep settings and step in the address, so that a link shows the same picture. */
+  Gallery.prototype.toQuery = function () {
+    if (!window.location.protocol.startsWith("http")) return;
+    const query = new URLSearchParams(window.location.search);
+    for (const [name, value] of Object.entries(this.settings)) {
+      if (name !== "state") query.set(name, value);
+    }
+    query.set("at", this.taken);
+    window.history.replaceState(null, "", "?" + query + window.location.hash);
+  };
+
+  Gallery.prototype.sampler = function () {
+    return this.data.samplers[this.settings.sampler];
+  };
+
+  Gallery.prototype.length = function () {
+    return this.sampler().length || Infinity;
+  };
+
+  /** The step in absolute units: a multiple of the sampler's own, which follows temperature and curvature. */
+  Gallery.prototype.stepSize = function () {
+    const s = this.settings, sampler = this.sampler(), bend = this.data.states[s.state].curvature;
+    const follows = sampler.factor === null ? Infinity : (sampler.factor * s.temperature) / bend;
+    return Math.min(sampler.largest || Infinity, s.step * Math.min(sampler.cap, follows));
+  };
+
+  Gallery.prototype.reset = function () {
+    const s = this.settings;
+    s.state = this.data.states.findIndex((state) => state.name === s.landscape);
+    const state = this.data.states[s.state];
+    this.dim = state.landscape.dim;
+    this.cells = this.dim === 1 ? 4000 : 240;
+    this.e = ensemble(state.landscape, {
+      n: s.particles, temperature: s.temperature, step: this.stepSize(), boundary: s.boundary,
+      candidates: s.candidates, hottest: Math.max(4 * s.temperature, state.spread), constants: this.data.constants,
+    }, generator(s.seed));
+    samplers[s.sampler].start(this.e);
+    this.particles = this.e.particles;
+    this.taken = 0;
+    this.solve();
+    if (!this.again) this.refresh();
+  };
+
+  Gallery.prototype.move = function () {
+    if (this.taken >= this.length()) return;
+    samplers[this.settings.sampler].step(this.e);
+    this.e.taken = this.taken += 1;
+  };
+
+  Gallery.prototype.set = function (name, value) {
+    this.settings[name] = this.fit(name, value);
+    if (name === "show" || name === "steps") this.refresh();
+    else {
+      const until = this.running ? this.target : this.taken;
+      this.running = false;
+      this.again = true; // nothing is drawn in between
+      this.reset();
+      this.again = false;
+      this.run(until, true);
+      if (this.running) {
+        this.showControls();
+        this.status.textContent = "Computing " + this.target + " steps \u2026";
+      }
+    }
+    this.toQuery();
+  };
+
+  Gallery.prototype.run = function (target, still) {
+    Lab.prototype.run.call(this, Math.min(target, this.length()), still);
+  };
+
+  Gallery.prototype.pause = function () {
+    Lab.prototype.pause.call(this);
+    if (this.taken === 0) this.status.textContent = "Particles start uniform. Press Run.";
+    if (this.taken >= this.length()) {
+      this.status.textContent = "Complete after step " + this.taken + ". Reset begins again, another seed draws others.";
+    }
+    this.toQuery();
+  };
+
+  // ---------------------------------------------------------------------------------------------------- controls
+
+  Gallery.prototype.build = function () {
+    const s = this.settings;
+    this.openPanel({}, "Landscape and sampler");
+    this.addChoice("landscape", "Landscape", this.choices.landscape);
+    this.addChoice("sampler", "Sampler", this.choices.sampler);
+    this.note = make("p", { class: "softq-lab-note", id: this.data.id + "-note" });
+    this.controls.sampler.setAttribute("aria-describedby", this.note.id);
+    this.panel.append(this.note);
+    const picker = this.panel; // stands above the picture, the rest below
+    this.openPanel(this.controls, "More controls of the figure");
+    this.addSlider("temperature", "Temperature \u03bb", this.data.ranges.temperature);
+    this.addSlider("step", "Step size \u03b4", this.data.ranges.step);
+    this.addChoice("boundary", "At the walls", this.choices.boundary);
+    this.addChoice("candidates", "Candidates m", this.choices.candidates);
+    this.addChoice("steps", "Steps in a run", options([20, 100, 500, 2000], s.steps));
+    this.addChoice("particles", "Particles", options([100, 400, 1600], s.particles));
+    this.addChoice("show", "Colour shows", this.choices.show);
+    this.addSeed();
+    const row = this.buttonRow();
+    for (const name of ["step", "reset"]) this.buttons[name].addEventListener("click", () => this.toQuery());
+    install(this, [row, this.panel]);
+    this.canvas.before(picker);
+  };
+
+  /** The slider multiplies the sampler's own step; what it says is the product. */
+  Gallery.prototype.spoken = function (name) {
+    return name === "step" ? tidy(this.e.step) : Lab.prototype.spoken.call(this, name);
+  };
+
+  Gallery.prototype.costs = function () {
+    const { values, gradients } = this.e.calls, n = this.settings.particles;
+    return { values: values / n, gradients: gradients / n };
+  };
+
+  Gallery.prototype.refresh = function () {
+    const s = this.settings, sampler = this.sampler(), law = this.law, seen = (this.seen = this.measure());
+    this.particles = this.e.particles;
+    for (const name of ["step", "boundary", "candidates"]) {
+      this.controls[name].parentNode.hidden = !sampler.uses.includes(name);
+    }
+    this.controls.show.parentNode.hidden = this.dim === 1;
+    this.note.textContent = sampler.note;
+    this.showControls();
+    const costs = this.costs();
+    this.showRows([
+      ["Step", this.taken + (sampler.length ? " of " + sampler.length : "")],
+      ["Mean value E[Q]", fixed(seen.mean, 3) + " (exact " + fixed(law.mean, 3) + ")"],
+      ["Total variation", fixed(seen.tv, 2) + " (exact draws " + fixed(seen.floor, 2) + ")"],
+      ["Exact entropy", fixed(law.entropy, 2) + " nats"],
+      ["On a wall", (100 * seen.walls).toFixed(1) + " % (exact 0)"],
+      ["Cost of an action", costs.values + " Q, " + costs.gradients + " gradients"],
+    ]);
+    if (!this.running) {
+      this.status.textContent = this.taken === 0 ? "Particles start uniform. Press Run." : "";
+      this.describe(sampler.text + " on " + s.landscape + ", ");
+    }
+    this.draw();
+  };
+
+  /** Settings, exact numbers with their marginals, and what the particles say. */
+  Gallery.prototype.report = function () {
+    const report = Lab.prototype.report.call(this), n = this.cells;
+    const density = Array.from(this.law.p, (p) => (p * n) / 2);
+    report.exact.marginals = this.dim === 1 ? [density] : [0, 1].map((i) => Array.from(marginalLaw(this.law, n, i)));
+    return Object.assign(report, { step: this.e.step, costs: this.costs(), length: this.sampler().length });
+  };
+
+  kinds.gallery = Gallery;
+
+  // ----------------------------------------------------------------------------------------------------- testing
+
+  /** Random numbers from lists, in their order; when a list is spent, from a seed or not at all. */
+  function listed(uniforms, normals, seed) {
+    const rest = seed === null ? null : generator(seed), next = { uniform: 0, normal: 0 };
+    const from = (list, kind) => () => {
+      if (next[kind] < list.length) return list[next[kind]++];
+      if (!rest) throw new Error("no " + kind + " number left");
+      return rest[kind]();
+    };
+    return {
+      uniform: from(uniforms, "uniform"), normal: from(normals, "normal"),
+      left: () => uniforms.length - next.uniform + normals.length - next.normal,
+    };
+  }
+
+  window.softqLab.gallery = {
+    maths: maths,
+    samplers: samplers,
+    /** A sampler on a landscape with given random numbers: particles after each step, costs, numbers left over. */
+    trace: function (spec, sampler, given, steps, numbers) {
+      const rng = listed(numbers.uniforms || [], numbers.normals || [], "seed" in numbers ? numbers.seed : null);
+      const e = ensemble(spec, given, rng), path = [];
+      for (let t = 0; t <= steps; t++) {
+        if (t === 0) samplers[sampler].start(e);
+        else samplers[sampler].step(e);
+        e.taken = t;
+        if (!numbers.last || t === steps) path.push(Array.from(e.particles));
+      }
+      return { path: path, calls: e.calls, left: rng.left() };
+    },
+  };
+})();

@@ -1,0 +1,510 @@
+"""The gallery in a browser: on a page of its own, made here, and in the built book.
+
+Its samplers are fed the random numbers that a sampler of softq draws from a key, and must take the same path.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from book_browser import HTML, chromium, server, settle, watch
+from exact import numpy_of
+from jax import Array
+from playwright.sync_api import Browser, Page
+
+from softq import landscapes, samplers
+from softq.boltzmann import Boltzmann, nodes_and_weights
+from softq.lab import GalleryLab, export
+from softq.lab.gallery import law_of
+from softq.lab.gallery_samplers import ENTRIES, LEVELS, RUNGS, SCHEDULE_STEPS, SCHEDULES, SHRINK, blurred
+from softq.samplers.mala import log_folded_normal
+from softq.testing import THRESHOLD, chi_square, snis_law, softmax_law
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("quick_compilation")]
+STATIC = Path(__file__).parents[1] / "book" / "_static"
+FILES = ("softq.css", "softq-lab.js", "softq-curves.js", "softq-gallery.js")
+LAB = GalleryLab(caption="Choose a landscape and a sampler, then press Run.")
+BOOK_PAGE = "notebooks/10_gallery.html"
+TEMPERATURE, STEP, NUM = 0.3, 0.2, 3
+GIVEN = {"temperature": TEMPERATURE, "step": STEP, "boundary": "reflect", "candidates": 4}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with nothing but the lab, its style and its scripts."""
+    folder = tmp_path_factory.mktemp("gallery")
+    for name in FILES:
+        shutil.copy(STATIC / name, folder)
+    scripts = "".join(f'<script defer src="{name}"></script>' for name in FILES[1:])
+    (folder / "index.html").write_text(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Gallery</title>'
+        '<link rel="icon" href="data:"><link rel="stylesheet" href="softq.css">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"{scripts}</head><body>{LAB.html()}</body></html>"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def still(browser: Browser, folder: Path) -> Iterator[Page]:
+    """One page for all tests that only compute."""
+    page = browser.new_page()
+    complaints = open_page(page, folder.as_uri())
+    yield page
+    assert complaints == []
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+def open_page(page: Page, base: str, query: str = "", name: str = "index.html") -> list[str]:
+    complaints = watch(page, base)
+    page.goto(f"{base}/{name}{query}")
+    settle(page)
+    page.wait_for_function("!softqLab.report(softqLab.ids()[0]).running")  # a link that asks for steps
+    return complaints
+
+
+def report_of(page: Page) -> dict:
+    return page.evaluate("softqLab.report(softqLab.ids()[0])")
+
+
+def choose(page: Page, **settings: object) -> None:
+    for name, value in settings.items():
+        page.evaluate("([name, value]) => softqLab.set(softqLab.ids()[0], name, value)", [name, value])
+        page.wait_for_function("!softqLab.report(softqLab.ids()[0]).running")
+
+
+def trace(page: Page, name: str, sampler: str, n: int, steps: int, numbers: dict, **given: object) -> dict:
+    """The page's own sampler outside its lab; `path` comes as `(steps + 1, n, dim)`."""
+    q = landscapes.get(name)
+    given = GIVEN | {"n": n, "hottest": 4 * TEMPERATURE, "constants": LAB.tables()["constants"]} | given
+    numbers = {
+        key: value if isinstance(value, bool | int) else list(map(float, value))
+        for key, value in numbers.items()
+    }
+    seen = page.evaluate(
+        "given => softqLab.gallery.trace(...given)", [export.landscape(q), sampler, given, steps, numbers]
+    )
+    seen["path"] = np.reshape(seen["path"], (-1, n, q.dim))
+    return seen
+
+
+# -- the parts
+
+
+@pytest.mark.parametrize("name", landscapes.names())
+def test_values_slopes_and_blurred_slopes(still: Page, name: str) -> None:
+    q, sigmas = landscapes.get(name), [0.1, 0.01]
+    choose(still, landscape=name)
+    actions = np.random.default_rng(0).uniform(-1, 1, (20, q.dim))
+    seen = still.evaluate("a => softqLab.evaluate(softqLab.ids()[0], a)", actions.tolist())
+    soft = still.evaluate(
+        """([spec, actions, sigmas]) => {
+            const slope = softqLab.gallery.maths.blurredSlope(spec), grad = new Float64Array(spec.dim);
+            return sigmas.map((sigma) => actions.map((a) => (slope(a, sigma, grad), Array.from(grad))));
+        }""",
+        [export.landscape(q), actions.tolist(), sigmas],
+    )
+    with jax.enable_x64(True):
+        both = lambda a: (*jax.value_and_grad(q)(a), [jax.grad(blurred(q, sigma))(a) for sigma in sigmas])
+        values, gradients, expected = jax.jit(jax.vmap(both))(jnp.asarray(actions))
+    np.testing.assert_allclose(seen["q"], values, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(seen["grad"], gradients, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(soft, expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("temperature", [0.05, 1.0])
+@pytest.mark.parametrize("name", ["skew1", "abs2", "lemniscate", "bandit"])
+def test_exact_law_and_marginals(still: Page, name: str, temperature: float) -> None:
+    """Midpoint sums in the page against Gauss-Legendre quadrature. At a pyramid's edge the former are good to second
+    order only: E|a| = temperature comes out too large by h^2 / (12 temperature).
+    """
+    choose(still, landscape=name, temperature=temperature)
+    exact, law = report_of(still)["exact"], law_of(name).at(temperature)
+    edge = 2 * (2 / 240) ** 2 / (12 * temperature) if name == "abs2" else 0
+    assert exact["mean"] == pytest.approx(law.mean_value, abs=2e-5 + 1.02 * edge)
+    assert exact["entropy"] == pytest.approx(law.entropy, abs=2e-4 + 0.51 * edge / temperature)
+    for axis, seen in enumerate(exact["marginals"]):
+        middle = (2 * np.arange(len(seen)) + 1) / len(seen) - 1
+        if law.dim == 1:
+            expected = law.density(middle[:, None])
+        else:
+            across, weights = nodes_and_weights(1, 64)
+            points = np.stack(np.meshgrid(middle, across[:, 0], indexing="ij"), -1).reshape(-1, 2)
+            expected = law.density(points[:, ::-1] if axis else points).reshape(len(middle), -1) @ weights
+        np.testing.assert_allclose(seen, expected, rtol=4e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["skew1", "lemniscate"])
+def test_folded_density_and_acceptance(still: Page, name: str) -> None:
+    """Folded Gaussians about the means of both ways, near and far; with them the rule of Metropolis and Hastings."""
+    q, rng = landscapes.get(name), np.random.default_rng(1)
+    here, there = rng.uniform(-1, 1, (2, 20, q.dim))
+    steps = rng.uniform(0.01, 1, 20)
+
+    @jax.vmap
+    def parts(here, there, step):
+        values, slopes = jax.vmap(jax.value_and_grad(q))(jnp.stack([here, there]))
+        means = jnp.stack([here, there]) + step / 2 * slopes / TEMPERATURE
+        forth, back = log_folded_normal(there, means[0], step), log_folded_normal(here, means[1], step)
+        return values, slopes, means, forth, (values[1] - values[0]) / TEMPERATURE + back - forth
+
+    with jax.enable_x64(True):
+        found = [np.asarray(x) for x in jax.jit(parts)(here, there, steps)]
+    seen = still.evaluate(
+        """([here, there, steps, values, slopes, means, T]) => {
+            const { logFoldedNormal, logAcceptance } = softqLab.gallery.maths;
+            const at = (a, i, k) => ({ a: a[i], value: values[i][k], slope: slopes[i][k] });
+            const forth = steps.map((step, i) => logFoldedNormal(there[i], means[i][0], step));
+            return [forth, steps.map((step, i) => logAcceptance(at(here, i, 0), at(there, i, 1), T, step))];
+        }""",
+        [*(x.tolist() for x in (here, there, steps, *found[:3])), TEMPERATURE],
+    )
+    np.testing.assert_allclose(seen, found[3:], rtol=1e-7, atol=1e-6)  # softq leaves far images out
+
+
+def test_swap_rule(still: Page) -> None:
+    """The ratio of the two chains' joint density after and before they change places."""
+    for cold_value, hot_value, cold, hot in np.random.default_rng(2).uniform(0.1, 2, (10, 4)):
+        before, after = cold_value / cold + hot_value / hot, hot_value / cold + cold_value / hot
+        given = [cold_value, hot_value, cold, hot]
+        seen = still.evaluate("given => softqLab.gallery.maths.logSwap(...given)", given)
+        assert seen == pytest.approx(after - before, abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [2, 7])
+def test_stein_direction(still: Page, n: int) -> None:
+    q, particles = landscapes.get("bandit"), np.random.default_rng(n).uniform(-1, 1, (n, 2))
+    with jax.enable_x64(True):
+        a, score = jnp.asarray(particles), samplers.softmax_score(q, TEMPERATURE)
+        width = jax.jit(samplers.median_bandwidth)(a)
+        direction, scores = jax.jit(lambda a: (samplers.svgd_direction(score, a, width), jax.vmap(score)(a)))(
+            a
+        )
+    flat = particles.ravel().tolist()
+    seen = still.evaluate("a => softqLab.gallery.maths.medianBandwidth(a, 2)", flat)
+    assert seen == pytest.approx(float(width))
+    seen = still.evaluate(
+        "given => Array.from(softqLab.gallery.maths.svgdDirection(...given))",
+        [flat, scores.ravel().tolist(), 2, float(width)],
+    )
+    np.testing.assert_allclose(seen, direction.ravel(), atol=1e-9)
+
+
+# -- each sampler's path from given random numbers; uniforms and normals in the order in which the page asks for them
+
+
+def unit(actions: Array) -> Array:
+    return ((actions + 1) / 2).ravel()
+
+
+def pool(actions: Array, pick: Array, current: Array | None = None) -> Array:
+    """Uniforms for candidates, each followed by its coin: `jax.random.categorical` adds Gumbel noise -log(-log u)."""
+    coins = jnp.exp(-jnp.exp(-jax.random.gumbel(pick, (len(actions) + (current is not None),), float)))
+    fresh = jnp.concatenate([(actions + 1) / 2, coins[-len(actions) :, None]], 1).ravel()
+    return fresh if current is None else jnp.concatenate([coins[:1], fresh])
+
+
+NOTHING = np.zeros(0)
+
+
+def snis_twin(q, key, a0):
+    draw, pick = jax.random.split(key)
+    last = samplers.snis(key, q, q.dim, TEMPERATURE, NUM + 1)
+    return pool(samplers.candidates(draw, q.dim, NUM + 1), pick), NOTHING, last
+
+
+def isir_twin(q, key, a0):
+    m, uniforms = GIVEN["candidates"], [unit(a0)]
+    for each in jax.random.split(key, NUM + 1)[1:]:
+        draw, pick = jax.random.split(each)
+        uniforms.append(pool(samplers.candidates(draw, q.dim, m - 1), pick, a0))
+    return jnp.concatenate(uniforms), NOTHING, samplers.isir(key, q, q.dim, TEMPERATURE, m, NUM, a0)
+
+
+def langevin_twin(q, key, a0, boundary="reflect"):
+    score, steps = samplers.softmax_score(q, TEMPERATURE), jnp.full(NUM, STEP)
+    path = samplers.langevin(key, score, a0, steps, getattr(samplers, boundary), trajectory=True)
+    return unit(a0), jax.random.normal(key, (NUM, q.dim)), path
+
+
+def mala_twin(q, key, a0):
+    for_noise, for_coins = jax.random.split(key)
+    uniforms = jnp.concatenate([unit(a0), jax.random.uniform(for_coins, (NUM,))])
+    path, _ = samplers.mala(key, q, TEMPERATURE, a0, jnp.full(NUM, STEP), trajectory=True)
+    return uniforms, jax.random.normal(for_noise, (NUM, q.dim)), path
+
+
+def tempering_twin(q, key, a0):
+    starts = jnp.concatenate([a0[None], samplers.candidates(jax.random.key(8), q.dim, RUNGS - 1)])
+    ladder = np.geomspace(TEMPERATURE, 4 * TEMPERATURE, RUNGS)
+    uniforms, normals = [unit(starts)], []
+    for number, each in enumerate(jax.random.split(key, NUM)):
+        for_noise, for_coins = jax.random.split(each)
+        normals.append(jax.random.normal(for_noise, (RUNGS, q.dim)))
+        coins, swaps = jax.random.uniform(for_coins, (2, RUNGS))
+        uniforms += [coins, swaps[number % 2 : RUNGS - 1 : 2]]
+    actions, _ = samplers.tempering(key, q, ladder, starts, STEP * ladder / TEMPERATURE, NUM)
+    return jnp.concatenate(uniforms), jnp.stack(normals), actions[0]
+
+
+def annealed_twin(q, key, a0):
+    levels = jnp.asarray(LEVELS)
+    slope = lambda action, sigma: jax.grad(blurred(q, sigma))(action)
+    steps = samplers.level_steps(levels, 1e-4)
+    path = samplers.annealed_langevin(key, slope, a0, levels, steps, TEMPERATURE, trajectory=True)
+    return unit(a0), jax.random.normal(key, (2 * len(LEVELS), q.dim)), path
+
+
+def qglg_twin(select, q, key, a0):
+    draw, pick, drive, choose = jax.random.split(key, 4)
+    m = GIVEN["candidates"]
+    uniforms = pool(samplers.candidates(draw, q.dim, m), pick)
+    if select == "random":
+        index = jax.random.randint(choose, (1,), 0, SCHEDULES)
+        uniforms = jnp.concatenate([uniforms, (index + 0.5) / SCHEDULES])
+    first = STEP * jnp.geomspace(1, SHRINK, SCHEDULES)
+    schedules = samplers.linear_schedules(first, jnp.full(SCHEDULES, SHRINK * STEP), SCHEDULE_STEPS)
+    last = samplers.qglg(key, q, q.dim, TEMPERATURE, schedules, m, select=select)
+    return uniforms, jax.random.normal(drive, (SCHEDULE_STEPS, q.dim)), last
+
+
+def svgd_twin(q, key, a0):
+    particles = jnp.concatenate([a0[None], samplers.candidates(key, q.dim, 4)])
+    path = samplers.svgd(
+        samplers.softmax_score(q, TEMPERATURE), particles, jnp.full(NUM, STEP), trajectory=True
+    )
+    return unit(particles), NOTHING, path
+
+
+TWINS: dict[str, Callable] = {
+    "snis": snis_twin,
+    "isir": isir_twin,
+    "langevin": langevin_twin,
+    "langevin, project": partial(langevin_twin, boundary="project"),
+    "mala": mala_twin,
+    "tempering": tempering_twin,
+    "annealed": annealed_twin,
+    "qglg-argmax": partial(qglg_twin, "argmax"),
+    "qglg-random": partial(qglg_twin, "random"),
+    "svgd": svgd_twin,
+}
+
+
+@pytest.mark.parametrize("name", ["skew1", "lemniscate"])
+@pytest.mark.parametrize("twin", TWINS)
+def test_the_same_numbers_give_the_same_path(still: Page, twin: str, name: str) -> None:
+    """From the same random numbers, all of them used, the page and softq in double precision reach the same actions."""
+    q, (sampler, *boundary) = landscapes.get(name), twin.split(", ")
+    with jax.enable_x64(True):
+        keys = jax.random.split(jax.random.key(4), 4)
+        starts = samplers.candidates(jax.random.key(5), q.dim, len(keys))
+        runs = [np.asarray(x) for x in jax.jit(jax.vmap(partial(TWINS[twin], q)))(keys, starts)]
+    given = {"boundary": boundary[0]} if boundary else {}
+    given |= {"step": 1e-4} if sampler == "annealed" else {}
+    n, steps = (5 if sampler == "svgd" else 1), ENTRIES[sampler].length or NUM
+    for uniforms, normals, path in zip(*runs, strict=True):
+        numbers = {"uniforms": uniforms, "normals": normals.ravel()}
+        seen = trace(still, name, sampler, n, steps, numbers, **given)
+        expected = np.reshape(path, (-1, n, q.dim))
+        np.testing.assert_allclose(seen["path"][-len(expected) :], expected, atol=1e-9)
+        assert seen["left"] == 0
+
+
+# -- laws
+
+
+def exact_starts(name: str, temperatures: list[float], n: int) -> np.ndarray:
+    """Draws from the softmax at each temperature, `(n, K, dim)`, as numbers in [0, 1]."""
+    laws = [Boltzmann(landscapes.get(name), t) for t in temperatures]
+    return np.stack([law.sample(np.random.default_rng(i), n) for i, law in enumerate(laws)], 1) / 2 + 0.5
+
+
+def p_value(page: Page, sampler: str, n: int, rungs: int = 1, **given: object) -> float:
+    """Three steps from exact samples on skew1, whose mass leans on a wall, with the page's generator."""
+    starts = exact_starts("skew1", np.geomspace(TEMPERATURE, 4 * TEMPERATURE, RUNGS)[:rungs], n)
+    numbers = {"uniforms": starts.ravel(), "seed": 1, "last": True}
+    actions = trace(page, "skew1", sampler, n, 3, numbers, **given)["path"][-1]
+    return chi_square(actions, *softmax_law(numpy_of(landscapes.get("skew1"))[0], TEMPERATURE))
+
+
+UNFOLDED = "(a, mean, step) => -((a[0] - mean[0]) ** 2) / (2 * step)"
+MUTANTS = {
+    "mala": (40_000, 1, {"logAcceptance": "() => Infinity", "logFoldedNormal": UNFOLDED}),
+    "tempering": (20_000, RUNGS, {"logSwap": "() => 0"}),
+    "isir": (40_000, 1, {}),
+}
+
+
+@pytest.mark.parametrize("sampler", MUTANTS)
+def test_exactly_invariant(still: Page, sampler: str) -> None:
+    """The softmax stays what it is, and would not with a rule of the sampler broken or a wrong temperature."""
+    n, rungs, mutants = MUTANTS[sampler]
+    assert p_value(still, sampler, n, rungs) > THRESHOLD
+    assert p_value(still, sampler, n, rungs, temperature=0.85 * TEMPERATURE) < THRESHOLD
+    for part, mutant in mutants.items():
+        still.evaluate("part => { window.kept = softqLab.gallery.maths[part]; }", part)
+        still.evaluate("([part, text]) => { softqLab.gallery.maths[part] = eval(text); }", [part, mutant])
+        try:
+            assert p_value(still, sampler, n, rungs) < THRESHOLD, mutant
+        finally:
+            still.evaluate("part => { softqLab.gallery.maths[part] = window.kept; }", part)
+
+
+def test_resampling_has_its_own_law(still: Page) -> None:
+    """After four steps that of five candidates, not of four."""
+    actions = trace(still, "skew1", "snis", 100_000, 4, {"seed": 2, "last": True})["path"][-1]
+    law = partial(snis_law, numpy_of(landscapes.get("skew1"))[0], TEMPERATURE)
+    assert chi_square(actions, *law(5)) > THRESHOLD > chi_square(actions, *law(4))
+
+
+# -- the figure
+
+
+@pytest.mark.parametrize("sampler", ENTRIES)
+def test_step_and_cost_are_those_of_python(still: Page, sampler: str) -> None:
+    choose(still, landscape="twomode1", sampler=sampler, temperature=0.2, step=2, particles=20)
+    still.evaluate("softqLab.advance(softqLab.ids()[0], 25)")
+    report = report_of(still)
+    given = LAB.given(landscape="twomode1", sampler=sampler, temperature=0.2, step=2.0, steps=report["taken"])
+    assert report["step"] == pytest.approx(given.step, rel=1e-12)
+    assert tuple(report["costs"].values()) == ENTRIES[sampler].cost(given)
+    assert report["taken"] == (ENTRIES[sampler].length or 25) == given.steps
+    assert still.evaluate("softqLab.ids().length") == 1
+    choose(still, step=1, particles=400)
+    still.get_by_role("button", name="Reset").click()
+
+
+def test_controls_by_keyboard(page: Page, folder: Path) -> None:
+    """Every control has a label and answers; what a sampler does not use is hidden; nothing moves uninvited."""
+    complaints = open_page(page, folder.as_uri())
+    first, canvas = report_of(page), page.locator("canvas")
+    assert first["taken"] == 0 and not first["running"]
+    assert canvas.get_attribute("role") == "img" and "Langevin on twomode2" in canvas.get_attribute(
+        "aria-label"
+    )
+    for control in page.locator("select, input").all():
+        assert page.locator(f"label[for='{control.get_attribute('id')}']").count() == 1
+    for label in ("Temperature", "Step size"):
+        slider = page.get_by_role("slider", name=label)
+        slider.focus()
+        said = slider.get_attribute("aria-valuetext")
+        page.keyboard.press("ArrowRight")
+        assert slider.get_attribute("aria-valuetext") != said
+    after = report_of(page)
+    assert after["exact"]["entropy"] > first["exact"]["entropy"] and after["step"] > first["step"]
+
+    page.get_by_role("button", name="Run").press("Enter")
+    page.wait_for_function("softqLab.report(softqLab.ids()[0]).taken > 3")
+    page.get_by_role("button", name="Pause").press("Enter")
+    paused = report_of(page)
+    page.get_by_role("button", name="Step").press("Enter")
+    assert report_of(page)["taken"] == paused["taken"] + 1
+    page.get_by_role("button", name="Reset").press("Enter")
+    assert report_of(page)["taken"] == 0
+
+    page.get_by_role("combobox", name="Sampler").select_option(label="iterated resampling")
+    assert page.get_by_label("Candidates").is_visible() and not page.get_by_label("At the walls").is_visible()
+    assert "fresh uniform candidates" in page.locator(".softq-lab-note").inner_text()
+    page.get_by_role("combobox", name="Landscape").select_option("spike1")
+    assert not page.get_by_label("Colour shows").is_visible()
+    page.get_by_role("combobox", name="Sampler").select_option(label="annealed Langevin, NC-LQL")
+    page.get_by_role("button", name="Run").click()
+    page.wait_for_function("softqLab.report(softqLab.ids()[0]).taken === 20")
+    assert "Complete after step 20" in page.locator(".softq-lab-status").inner_text()
+    assert complaints == []
+
+
+def test_a_change_keeps_the_number_of_steps(page: Page, folder: Path) -> None:
+    """So the picture depends on the settings alone, and coming back brings the first one back."""
+    open_page(page, folder.as_uri())
+    page.evaluate("softqLab.advance(softqLab.ids()[0], 30)")
+    first = report_of(page)
+    choose(page, temperature=0.4)
+    second = report_of(page)
+    assert second["taken"] == 30 and second["particles"] != first["particles"]
+    choose(page, temperature=0.1)
+    assert report_of(page) == first
+    choose(page, seed=5)
+    assert report_of(page)["particles"] != first["particles"]
+
+
+def test_a_link_brings_the_picture(browser: Browser, page: Page, folder: Path) -> None:
+    """Over HTTP every change is in the address; the same address shows the same numbers, also from a folder."""
+    chosen = {"landscape": "bandit", "sampler": "qglg-random", "temperature": 0.2, "boundary": "project"}
+    chosen |= {"particles": 100, "step": 0.5, "seed": 7, "candidates": 100, "steps": 20, "show": "value"}
+    with server(folder) as address:
+        complaints = open_page(page, address)
+        choose(page, **chosen)
+        page.get_by_role("button", name="Run").click()
+        page.wait_for_function("softqLab.report(softqLab.ids()[0]).taken === 20")
+        report, query = report_of(page), "?" + page.url.split("?")[1]
+        assert report["settings"] | chosen == report["settings"] and "at=20" in query
+        for base in (address, folder.as_uri()):
+            other = browser.new_page()
+            complaints += open_page(other, base, query)
+            assert report_of(other) == report
+            other.close()
+        complaints += open_page(
+            page, address, "?landscape=none&sampler=&temperature=99&particles=x&seed=-3&at=-1"
+        )
+        settings = report_of(page)["settings"]
+        assert settings == LAB.settings | {"temperature": 3, "show": "density", "state": settings["state"]}
+    assert complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_looks(browser: Browser, folder: Path, scheme: str) -> None:
+    """Fits a phone; the picture is redrawn in the colours of the theme; with reduced motion a run ends at once."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+    page = context.new_page()
+    complaints = open_page(page, folder.as_uri(), "?landscape=lemniscate&sampler=annealed")
+    page.evaluate("scheme => (document.documentElement.dataset.theme = scheme)", scheme)
+    page.get_by_role("button", name="Run").click()
+    assert report_of(page)["taken"] == 20
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    corner = page.locator("canvas").evaluate(
+        "c => Array.from(c.getContext('2d').getImageData(40, 100, 1, 1).data)"
+    )
+    assert (sum(corner[:3]) < 200) == (scheme == "dark")  # the lowest density has the colour of the ground
+    assert complaints == []
+    context.close()
+
+
+def test_without_scripts_the_picture_stays(browser: Browser, folder: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{folder.as_uri()}/index.html")
+    image = page.locator("img.softq-lab-still")
+    assert image.is_visible() and image.get_attribute("alt") == LAB.alt
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_in_the_book(page: Page, scheme: str) -> None:
+    """The chapter opens with the gallery, and it runs."""
+    assert (HTML / BOOK_PAGE).is_file(), "no built book: run `make notebooks html` first"
+    with server() as address:
+        complaints = open_page(
+            page, address if scheme == "http" else HTML.as_uri(), "?sampler=mala", BOOK_PAGE
+        )
+        assert report_of(page)["settings"]["sampler"] == "mala"
+        page.locator(".softq-lab").first.get_by_role("button", name="Run").click()
+        page.wait_for_function("softqLab.report(softqLab.ids()[0]).taken > 3")
+        assert complaints == []
