@@ -32,6 +32,7 @@ SMALL = {
         "num_noises": 2,
         "num_actions": 2,
     },
+    "malaq": {"hidden_sizes": (8, 8), "num_candidates": 4, "num_levels": 2, "num_steps": 2},
     "sql": {"hidden_sizes": (8, 8), "num_particles": 4, "num_updated": 4, "num_value_samples": 4},
     "sac": {"hidden_sizes": (8, 8)},
     "ddpg": {"hidden_sizes": (8, 8)},

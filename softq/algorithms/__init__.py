@@ -5,6 +5,7 @@ from softq.algorithms.ddpg import DDPG
 from softq.algorithms.ddsq import DDSQ
 from softq.algorithms.dqs import DQS
 from softq.algorithms.lql import LQL
+from softq.algorithms.malaq import MalaQ
 from softq.algorithms.maxentdp import MaxEntDP
 from softq.algorithms.nclql import NCLQL
 from softq.algorithms.sac import SAC
@@ -15,6 +16,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "ddsq": DDSQ,
     "lql": LQL,
     "nclql": NCLQL,
+    "malaq": MalaQ,
     "dqs": DQS,
     "maxentdp": MaxEntDP,
     "sql": SQL,
@@ -40,6 +42,7 @@ __all__ = [
     "SAC",
     "SQL",
     "Algorithm",
+    "MalaQ",
     "MaxEntDP",
     "Transition",
     "get",

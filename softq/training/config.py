@@ -24,8 +24,17 @@ SMALL = {
     "polyak": 0.02,
 }
 # what hyper-parameters of these names can be, in every algorithm; counts (num_...) are at least one
-POSITIVE = {"temperature", "learning_rate", "start_step", "end_step", "step_size", "sigma_max", "sigma_min"}
-SHARES = {"discount", "polyak", "explore_prob"}
+POSITIVE = {
+    "temperature",
+    "learning_rate",
+    "start_step",
+    "end_step",
+    "step_size",
+    "sigma_max",
+    "sigma_min",
+    "heat",
+}
+SHARES = {"discount", "polyak", "explore_prob", "acceptance"}
 PRESETS = {"paper": {}, "small": SMALL}
 
 

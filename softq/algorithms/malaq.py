@@ -1,0 +1,170 @@
+"""MalaQ: twin critics and a sampler that does sample their softmax, no actor. Ours, put together from this book.
+
+Each part answers a fault of the critic-only methods. DDSQ, LQL and NC-LQL act by chains that do not sample the softmax
+they name: here an annealed chain of Metropolis-adjusted steps does, as it gets longer, and its steps adapt themselves.
+Their backup has several fixed points: here log-mean-exp, which contracts. Their temperature is set by hand, or tuned by
+an estimate with a floor: here by the chain's own weight, without one. No claim beyond the numbers that are reported.
+"""
+
+from typing import ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from softq.algorithms.backup import Backup
+from softq.algorithms.base import Algorithm, Transition
+from softq.algorithms.learning import copy, polyak, regress, td_target
+from softq.networks import Critic, StateLandscape
+from softq.pytree import pytree, static
+from softq.samplers import candidates, project, spread
+from softq.samplers.ais import Annealed, ais
+
+
+@pytree
+class MalaQState:
+    """All that learning changes."""
+
+    critic: Critic  # theta_1, theta_2
+    target: Critic  # their Polyak averages
+    optimiser: optax.OptState
+    log_scale: Array  # the temperature in force is temperature * exp(log_scale)
+    log_steps: Array  # log of each level's step over its temperature, (K,)
+
+
+@pytree
+class MalaQ(Algorithm):
+    """Hyper-parameters; the temperature divides: pi ∝ exp(Q / temperature)."""
+
+    small: ClassVar[dict] = {"num_candidates": 16, "num_levels": 3, "num_steps": 2}
+
+    temperature: float = 0.1  # at the start, or for good with tune=False
+    target_entropy: float = -1.0  # nats per action dimension
+    temperature_learning_rate: float = 1e-3  # a step of log temperature per nat and update
+    heat: float = 16.0  # the hottest level over the temperature
+    acceptance: float = 0.6  # share of accepted proposals that the steps are adapted to
+    step_learning_rate: float = 0.05  # a step of log step size per unit of acceptance
+    discount: float = 0.99
+    learning_rate: float = 3e-4  # Adam
+    polyak: float = 0.005  # after every update
+    reward_scale: float = 1.0
+    num_candidates: int = static(default=32)  # of the start
+    num_levels: int = static(default=5)  # K temperatures in geometric progression, hot to cold
+    num_steps: int = static(default=4)  # at each
+    num_ascents: int = static(default=10)  # steps uphill of `exploit`
+    tune: bool = static(default=True)  # False: the temperature stays where it is
+    entropy: Literal["lower", "middle"] = static(default="lower")  # which estimate tunes, see `entropy_of`
+    normalise: bool = static(default=False)  # True: temperature times the standard deviation of Q(s, .)
+    backup: Backup = static(default="mellowmax")  # what the target adds, see `targets`
+    hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))
+    activation: str = static(default="mish")
+
+    def init(self, key: Array, obs: Array, action: Array) -> MalaQState:
+        """Fresh twins, and targets equal to them."""
+        critic = Critic.create(key, obs, action, self.hidden_sizes, self.activation)
+        optimiser = self.adam().init(critic.params)
+        return MalaQState(critic, copy(critic), optimiser, jnp.zeros(()), jnp.zeros(self.num_levels))
+
+    def adam(self) -> optax.GradientTransformation:
+        return optax.adam(self.learning_rate)
+
+    # Acting
+
+    def scale(self, q: StateLandscape) -> Array:
+        """What multiplies the temperature in the state of `q`: 1, or the spread of Q over fixed candidates."""
+        return spread(jax.vmap(q)(self.pool(q))) if self.normalise else jnp.ones(())
+
+    def pool(self, q: StateLandscape) -> Array:
+        """Candidates that are always the same, `(num_candidates, d)`."""
+        return candidates(jax.random.key(0), q.critic.action_dim, self.num_candidates)
+
+    def in_force(self, state: MalaQState) -> Array:
+        """The temperature that was learned so far."""
+        return self.temperature * jnp.exp(state.log_scale)
+
+    def levels(self, temperature: Array) -> Array:
+        """Temperatures of the chain, `(K,)`, hot to cold."""
+        return temperature * self.heat ** jnp.linspace(0, 1, self.num_levels)[::-1]
+
+    def steps(self, state: MalaQState, temperatures: Array) -> Array:
+        """Step sizes `(K,)`: multiples of the temperatures, and at most 1, which already crosses the box."""
+        return jnp.minimum(jnp.exp(state.log_steps) * temperatures, 1.0)
+
+    def sample(self, state: MalaQState, q: StateLandscape, key: Array, temperature: Array) -> Annealed:
+        """One annealed chain on the smaller of the online twins."""
+        temperatures = self.levels(temperature)
+        steps = self.steps(state, temperatures)
+        return ais(key, q, q.critic.action_dim, temperatures, steps, self.num_candidates, self.num_steps)
+
+    def policy(self, state: MalaQState, obs: Array, key: Array) -> Array:
+        """The softmax policy; it gathers the data too."""
+        return self.policy_at(state, obs, key, self.in_force(state))
+
+    def policy_at(self, state: MalaQState, obs: Array, key: Array, temperature: float | Array) -> Array:
+        """The same critic at another temperature; the steps that were learned scale with it."""
+        q = state.critic.at(obs)
+        return self.sample(state, q, key, temperature * self.scale(q)).action
+
+    def exploit(self, state: MalaQState, obs: Array, key: Array) -> Array:
+        """The best of fixed candidates, then uphill: the last level's step without noise, halved if it lowers Q."""
+        q = state.critic.at(obs)
+        values = jax.vmap(q)(self.pool(q))
+        temperature = self.in_force(state) * self.scale(q)
+        rate = self.steps(state, self.levels(temperature))[-1] / (2 * temperature)
+
+        def climb(state: tuple, _: None) -> tuple[tuple, None]:
+            rate, best = state
+            there = project(best[0] + rate * best[2])
+            new = (there, *jax.value_and_grad(q)(there))
+            better = new[1] > best[1]
+            best = jax.tree.map(lambda x, y: jnp.where(better, x, y), new, best)
+            return (jnp.where(better, rate, rate / 2), best), None
+
+        start = self.pool(q)[jnp.argmax(values)]
+        best = (start, *jax.value_and_grad(q)(start))
+        return jax.lax.scan(climb, (rate, best), None, self.num_ascents)[0][1][0]
+
+    # Learning
+
+    def bootstrap(self, state: MalaQState, obs: Array, key: Array) -> tuple[Array, Annealed, Array]:
+        """Value of a state for the Bellman target, the chain it comes from, and the temperature there.
+
+        One chain on the online critics Q serves all three backups of the target critics Q', a being its end and w its
+        weight: Q'(a); with T * lower = T log w - Q(a) added, T times the logarithm of w exp((Q'(a) - Q(a)) / T), an
+        unbiased estimate of the integral of exp(Q' / T); and less T * dim log 2, of its mean. Logarithms are too low
+        on average, by T times at most that of the chain.
+        """
+        q, dim = state.critic.at(obs), state.critic.action_dim
+        temperature = self.in_force(state) * self.scale(q)
+        chain = self.sample(state, q, key, temperature)
+        volume = dim * jnp.log(2.0)
+        bonus = {"boltzmann": 0.0, "soft": chain.lower, "mellowmax": chain.lower - volume}[self.backup]
+        return state.target.at(obs)(chain.action) + temperature * bonus, chain, temperature
+
+    def update(self, state: MalaQState, batch: Transition, key: Array) -> tuple[MalaQState, dict[str, Array]]:
+        """The critics, their averages, the temperature and the step sizes."""
+        keys = jax.random.split(key, len(batch.reward))
+        values, chain, temperatures = jax.vmap(self.bootstrap, (None, 0, 0))(state, batch.next_obs, keys)
+        targets = td_target(batch, values, self.discount, self.reward_scale)
+        critic, optimiser, metrics = regress(state.critic, self.adam(), state.optimiser, batch, targets)
+        target = polyak(self.polyak, critic, state.target)
+
+        accepted = jnp.mean(chain.accepted, axis=0)
+        log_steps = state.log_steps + self.step_learning_rate * (accepted - self.acceptance)
+        log_steps = jnp.minimum(log_steps, -jnp.log(self.levels(jnp.mean(temperatures))))  # no longer than 1
+        metrics |= {
+            "entropy": jnp.mean(chain.lower),
+            "entropy_upper": jnp.mean(chain.upper),
+            "temperature": self.in_force(state),
+            "accepted": accepted[-1],
+        }
+        return MalaQState(critic, target, optimiser, self.tuned(state, chain), log_steps), metrics
+
+    def tuned(self, state: MalaQState, chain: Annealed) -> Array:
+        """log_scale after one step towards the target entropy by chains `(B,)`: DDSQ's rule (B.3.4), on a log scale."""
+        if not self.tune:
+            return state.log_scale
+        entropy = chain.lower if self.entropy == "lower" else (chain.lower + chain.upper) / 2
+        error = jnp.mean(entropy) - self.target_entropy * state.critic.action_dim
+        return state.log_scale - self.temperature_learning_rate * error / jnp.maximum(1.0, jnp.std(entropy))

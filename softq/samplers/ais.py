@@ -1,0 +1,99 @@
+"""Annealed importance sampling: one chain from hot to cold that returns an action and what it knows of its own entropy.
+
+Neal (2001) on the box, with a start by SNIS and Metropolis-adjusted Langevin moves. The chain's weight is an unbiased
+estimate of the partition function Z, the integral of exp(Q / temperature), whatever the moves; so the mean of its
+logarithm is at most log Z. With the value at the end it bounds an entropy, and that of the chain as it is:
+
+    E[log weight - Q(a) / temperature]  <=  the entropy of the law of a,
+
+for any number of candidates, levels and steps. Proof: with P the law of all that the chain draws and R that of the
+same draws backwards from a ~ softmax, weight / Z = R / P. So the left side is the entropy, plus KL(law of a |
+softmax), less KL(P | R), and forgetting all but a can only lower a divergence. DDSQ's estimate errs the other way and
+cannot fall below dim log 2 - log m (`softq.samplers.entropy`); this one has no floor.
+
+The mean of Q rises as the temperature falls. Cooling by the value before each level's moves therefore errs low, and
+by the value after them errs high, if the chain keeps up: thermodynamic integration by left and by right sums.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.scipy.special import logsumexp
+
+from softq.errors import SoftqError
+from softq.samplers.check import positive
+from softq.samplers.mala import State, check_steps, metropolis
+from softq.samplers.snis import candidates
+
+
+class Annealed(NamedTuple):
+    """The end of a chain."""
+
+    action: Array  # (d,)
+    value: Array  # Q there
+    lower: Array  # log weight - value / temperature, nats: on average at most the entropy of the action's law
+    upper: Array  # the same by right sums: on average at least that, for a chain in equilibrium and a long ladder
+    accepted: Array  # (K,) share of accepted proposals at each temperature
+
+
+def ais(
+    key: Array,
+    q: Callable[[Array], Array],
+    dim: int,
+    temperatures: Array,
+    step_sizes: Array,
+    num_candidates: int = 16,
+    steps_per_level: int = 1,
+) -> Annealed:
+    """One action from about exp(Q / temperatures[-1]), through the softmaxes at `temperatures` `(K,)`, hot to cold.
+
+    The start is one draw of `snis` at the first temperature; at each, `steps_per_level` Metropolis-adjusted Langevin
+    steps of `step_sizes` `(K,)`. lower + value / temperatures[-1] estimates log Z. Each step costs one gradient.
+    Raises `SoftqError` for temperatures that rise, shapes that do not fit, anything that is not positive, or a step
+    above 1.
+    """
+    positive("temperatures", temperatures)
+    positive("num_candidates", num_candidates)
+    positive("steps_per_level", steps_per_level)
+    check_steps(step_sizes)
+    if np.ndim(temperatures) != 1 or np.shape(temperatures) != np.shape(step_sizes):
+        raise SoftqError(
+            f"temperatures and step_sizes need one entry for each level, got shapes {np.shape(temperatures)} and "
+            f"{np.shape(step_sizes)}."
+        )
+    if not isinstance(temperatures, jax.core.Tracer) and np.any(np.diff(temperatures) > 0):
+        raise SoftqError(
+            f"temperatures must not rise, got {np.round(temperatures, 6).tolist()}; sort them downwards."
+        )
+    draw, pick, drive, toss = jax.random.split(key, 4)
+    q_and_slope = jax.value_and_grad(q)
+
+    pool = candidates(draw, dim, num_candidates)
+    values = jax.vmap(q)(pool)
+    inverse = 1 / jnp.asarray(temperatures, values.dtype)
+    start = pool[jax.random.categorical(pick, values * inverse[0])]
+    reference = jnp.max(values)  # the entropy does not feel a constant in Q; single precision does
+    log_weight = logsumexp((values - reference) * inverse[0]) - jnp.log(num_candidates) + dim * jnp.log(2.0)
+
+    def level(state: tuple[State, Array, Array], given: tuple) -> tuple[tuple[State, Array, Array], Array]:
+        """Cool, then move."""
+        (place, left, right), (temperature, colder, step, *noise) = state, given
+        move = lambda place, noise: metropolis(q_and_slope, place, temperature, step, *noise)
+        left = left + (place[1] - reference) * colder
+        place, accepted = jax.lax.scan(move, place, tuple(noise))
+        right = right + (place[1] - reference) * colder
+        return (place, left, right), jnp.mean(accepted.astype(values.dtype))
+
+    shape = len(inverse), steps_per_level
+    xi = jax.random.normal(drive, (*shape, dim), values.dtype)
+    coins = jnp.log(jax.random.uniform(toss, shape, values.dtype))
+    colder = jnp.diff(inverse, prepend=inverse[:1])
+    levels = 1 / inverse, colder, jnp.asarray(step_sizes, values.dtype), xi, coins
+    first = (start, *q_and_slope(start)), log_weight, log_weight
+    ((action, value, _), left, right), accepted = jax.lax.scan(level, first, levels)
+    at_end = (value - reference) * inverse[-1]
+    return Annealed(action, value, left - at_end, right - at_end, accepted)
