@@ -1,12 +1,6 @@
-"""Speed against a bound: measured time beside the bare matrix products of the same shapes, in the same run.
-
-Measurements alternate in rounds, so that a busy machine disturbs both; medians and the ratio's range are
-reported.
-"""
+"""Speed against a bound: measured time beside the bare matrix products of the same shapes, in the same run."""
 
 import json
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,58 +12,16 @@ from jax import Array
 from softq.errors import SoftqError, suggest
 from softq.options import Parser, add_fields, fields_from
 from softq.products import (
-    Program,
-    bare,
-    flops,
+    annealed_products,
     isir_products,
     langevin_products,
     mala_products,
     products_of,
     qglg_products,
+    svgd_products,
+    tempering_products,
 )
-
-
-def compare(functions: dict[str, Callable[[], Any]], seconds: float, rounds: int) -> dict[str, list[float]]:
-    """Seconds per call of each function in `rounds` interleaved rounds, about `seconds` in all."""
-    repeats = {}
-    for name, function in functions.items():
-        jax.block_until_ready(function())  # compiles
-        began = time.perf_counter()
-        jax.block_until_ready(function())
-        share = seconds / rounds / len(functions)
-        repeats[name] = max(1, int(share / (time.perf_counter() - began)))
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(rounds):
-        for name, function in functions.items():
-            began = time.perf_counter()
-            for _ in range(repeats[name]):
-                out = function()
-            jax.block_until_ready(out)
-            times[name].append((time.perf_counter() - began) / repeats[name])
-    return times
-
-
-def against_products(
-    name: str, function: Callable, args: tuple, program: Program, seconds: float, rounds: int
-) -> dict:
-    """A row: `function(*args)` beside the bare products of `program`."""
-    compiled, (products, given) = jax.jit(function), bare(program)
-    times = compare(
-        {"measured": lambda: compiled(*args), "products": lambda: products(*given)}, seconds, rounds
-    )
-    return row(name, times, "products") | {"gflop": flops(program) / 1e9}
-
-
-def row(name: str, times: dict[str, list[float]], base: str) -> dict:
-    """Medians in milliseconds and their ratio; the range of the ratio is over rounds."""
-    ratios = sorted(a / b for a, b in zip(times["measured"], times[base], strict=True))
-    medians = {key: statistics.median(value) for key, value in times.items()}
-    result: dict[str, Any] = {"name": name} | {f"{key}_ms": 1e3 * value for key, value in medians.items()}
-    return result | {
-        "ratio": medians["measured"] / medians[base],
-        "ratio_min": ratios[0],
-        "ratio_max": ratios[-1],
-    }
+from softq.timing import against, against_products, show
 
 
 def sampler(
@@ -81,27 +33,58 @@ def sampler(
     schedules: int = 10,
     candidates: int = 100,
     sweeps: int = 4,
+    levels: int = 10,
+    rungs: int = 4,
+    particles: int = 16,
+    only: str = "",
     seconds: float = 20.0,
     rounds: int = 7,
 ) -> list[dict]:
-    """Each sampler on a fresh critic, one action for each of `batch` states."""
+    """Each sampler on a fresh critic, one action for each of `batch` states (SVGD: all particles); or `only` one.
+
+    "noise score" is a chain on a critic with noise levels beside the same chain on a plain one.
+    """
     from softq import samplers
-    from softq.networks import Critic
+    from softq.networks import Critic, NoiseCritic
 
     key = jax.random.key(0)
-    critic = Critic.create(key, jnp.zeros(obs_dim), jnp.zeros(dim), hidden)
+    made = key, jnp.zeros(obs_dim), jnp.zeros(dim)
+    plain, noisy = Critic.create(*made, hidden), NoiseCritic.create(*made, jnp.arange(levels), hidden)
     obs, keys = jax.random.normal(key, (batch, obs_dim)), jax.random.split(key, batch)
     step_sizes = jnp.full(steps, 0.01)
     plan = samplers.linear_schedules(jnp.logspace(0, -4, schedules), jnp.full(schedules, 1e-4), steps)
+    sigmas, per_level = jnp.linspace(0.1, 0.01, levels), max(1, steps // levels)
+
+    def chain(key: Array, slope_at: Callable) -> Array:
+        start, drive = jax.random.split(key)
+        a0, steps = samplers.uniform(start, dim), samplers.level_steps(sigmas, 1e-4)
+        return samplers.annealed_langevin(drive, slope_at, a0, sigmas, steps, 0.1, per_level)
+
+    def annealed(critic: NoiseCritic, obs: Array, key: Array) -> Array:
+        q = critic.at(obs)
+        return chain(key, lambda action, sigma: q.slope(action, jnp.sum(sigmas > sigma), "min"))
+
+    def annealed_plain(critic: Critic, obs: Array, key: Array) -> Array:
+        slope = jax.grad(critic.at(obs))
+        return chain(key, lambda action, sigma: slope(action))
 
     def langevin(critic: Critic, obs: Array, key: Array) -> Array:
-        start, chain = jax.random.split(key)
+        start, drive = jax.random.split(key)
         score = samplers.softmax_score(critic.at(obs), 0.1)
-        return samplers.langevin(chain, score, samplers.uniform(start, dim), step_sizes)
+        return samplers.langevin(drive, score, samplers.uniform(start, dim), step_sizes)
 
     def mala(critic: Critic, obs: Array, key: Array) -> Array:
-        start, chain = jax.random.split(key)
-        return samplers.mala(chain, critic.at(obs), 0.1, samplers.uniform(start, dim), step_sizes)[0]
+        start, drive = jax.random.split(key)
+        return samplers.mala(drive, critic.at(obs), 0.1, samplers.uniform(start, dim), step_sizes)[0]
+
+    def tempering(critic: Critic, obs: Array, key: Array) -> Array:
+        start, drive = jax.random.split(key)
+        ladder, a0 = samplers.ladder(0.1, 1.0, rungs), samplers.candidates(start, dim, rungs)
+        return samplers.tempering(drive, critic.at(obs), ladder, a0, 0.1 * ladder, steps)[0][0]
+
+    def svgd(critic: Critic, obs: Array, key: Array) -> Array:
+        score = samplers.softmax_score(critic.at(obs), 0.1)
+        return samplers.svgd(score, samplers.candidates(key, dim, particles), step_sizes)
 
     def isir(critic: Critic, obs: Array, key: Array) -> Array:
         return samplers.isir(key, critic.at(obs), dim, 0.1, candidates, sweeps)
@@ -110,18 +93,29 @@ def sampler(
         return samplers.qglg(key, critic.at(obs), dim, 0.1, plan, candidates)
 
     shape = (batch, obs_dim, dim, hidden, steps)
-    programs = {
-        "langevin": langevin_products(*shape),
-        "mala": mala_products(*shape),
-        "isir": isir_products(*shape[:-1], candidates, sweeps),
-        "qglg": qglg_products(*shape, schedules, candidates),
+    cases = {
+        "langevin": (langevin, plain, langevin_products(*shape)),
+        "mala": (mala, plain, mala_products(*shape)),
+        "tempering": (tempering, plain, tempering_products(*shape, rungs)),
+        "annealed": (annealed, noisy, annealed_products(*shape[:-1], per_level, levels)),
+        "noise score": (annealed, noisy, None),
+        "svgd": (svgd, plain, svgd_products(*shape, particles)),
+        "isir": (isir, plain, isir_products(*shape[:-1], candidates, sweeps)),
+        "qglg": (qglg, plain, qglg_products(*shape, schedules, candidates)),
     }
-    return [
-        against_products(
-            f.__name__, jax.vmap(f, (None, 0, 0)), (critic, obs, keys), programs[f.__name__], seconds, rounds
-        )
-        for f in (langevin, mala, isir, qglg)
-    ]
+    if only not in ("", *cases):
+        raise SoftqError(f"unknown sampler '{only}'.{suggest(only, list(cases))}")
+
+    def measure(name: str) -> dict:
+        function, critic, program = cases[name]
+        batched = jax.vmap(function, (None, 0, 0))
+        if program is not None:
+            return against_products(name, batched, (critic, obs, keys), program, seconds, rounds)
+        ours, other = jax.jit(batched), jax.jit(jax.vmap(annealed_plain, (None, 0, 0)))
+        pair = lambda: ours(critic, obs, keys), lambda: other(plain, obs, keys)
+        return against(name, pair[0], "plain", pair[1], seconds, rounds)
+
+    return [measure(name) for name in cases if only in ("", name)]
 
 
 def update(
@@ -168,22 +162,7 @@ def loop(
         bare_state = inner._learn(algo, bare_state[0], frozen, bare_state[1], keys, np.zeros(1, np.int32))
         return bare_state
 
-    return [
-        row(f"loop {env}", compare({"measured": iteration, "update": bare_update}, seconds, rounds), "update")
-    ]
-
-
-def show(rows: list[dict]) -> str:
-    """The rows as text."""
-    lines = []
-    for r in rows:
-        base = "products" if "products_ms" in r else "update"
-        lines.append(
-            f"{r['name']}: {r['measured_ms']:.2f} ms, bare {base} {r[base + '_ms']:.2f} ms, ratio "
-            f"{r['ratio']:.2f}"
-            f" ({r['ratio_min']:.2f} to {r['ratio_max']:.2f} over rounds)"
-        )
-    return "\n".join(lines)
+    return [against(f"loop {env}", iteration, "update", bare_update, seconds, rounds)]
 
 
 def command(argv: list[str]) -> int:

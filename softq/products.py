@@ -77,6 +77,38 @@ def mala_products(batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], s
     return (state, *gradient(batch, dim, hidden), chain)
 
 
+def tempering_products(
+    batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], steps: int, rungs: int
+) -> Program:
+    """Parallel tempering: MALA at each rung; a swap needs no product, the values are there."""
+    _, *chains = mala_products(batch * rungs, obs_dim, dim, hidden, steps)
+    return (twins(batch, obs_dim, hidden[0]), *chains)
+
+
+def annealed_products(
+    batch: int,
+    obs_dim: int,
+    dim: int,
+    hidden: tuple[int, ...],
+    steps_per_level: int,
+    levels: int,
+    code: int = 16,
+) -> Program:
+    """Annealed Langevin: the codes of all levels once for the whole batch, the state part once, a gradient per step."""
+    sizes = (code, 2 * code, code, hidden[0])
+    embed = (twins(levels, a, b) for a, b in pairwise(sizes))
+    return (*embed, *langevin_products(batch, obs_dim, dim, hidden, levels * steps_per_level))
+
+
+def svgd_products(
+    batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], steps: int, particles: int
+) -> Program:
+    """SVGD: a gradient at each particle, and each state's kernel times its scores."""
+    mix = Dot((batch, particles, particles), (batch, particles, dim), (((2,), (1,)), ((0,), (0,))))
+    step = (*gradient(batch * particles, dim, hidden), mix)
+    return (twins(batch, obs_dim, hidden[0]), Loop(steps, step))
+
+
 def isir_products(
     batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], candidates: int, sweeps: int
 ) -> Program:

@@ -9,10 +9,11 @@ import pytest
 
 from softq import samplers
 from softq.cli import main
-from softq.networks import Critic
+from softq.networks import Critic, NoiseCritic
 from softq.products import (
     Dot,
     Loop,
+    annealed_products,
     bare,
     flops,
     isir_products,
@@ -20,7 +21,10 @@ from softq.products import (
     mala_products,
     products_of,
     qglg_products,
+    svgd_products,
+    tempering_products,
 )
+from softq.timing import row, show
 
 HIDDEN, BATCH, OBS, DIM, STEPS = (32, 16, 8), 4, 5, 3, 6
 
@@ -49,9 +53,29 @@ def qglg(critic, obs, key):
     return samplers.qglg(key, critic.at(obs), DIM, 0.1, plan, 7)
 
 
+def tempering(critic, obs, key):
+    rungs = samplers.ladder(0.1, 1.0, 4)
+    starts = samplers.candidates(key, DIM, 4)
+    return samplers.tempering(key, critic.at(obs), rungs, starts, 0.1 * rungs, STEPS)[0]
+
+
+def svgd(critic, obs, key):
+    score = samplers.softmax_score(critic.at(obs), 0.1)
+    return samplers.svgd(score, samplers.candidates(key, DIM, 9), jnp.full(STEPS, 0.01))
+
+
+def annealed(critic, obs, key):
+    q, levels = critic.at(obs), jnp.array([0.3, 0.2, 0.1])
+    slope_at = lambda action, sigma: q.slope(action, jnp.sum(levels > sigma))
+    return samplers.annealed_langevin(key, slope_at, samplers.uniform(key, DIM), levels, levels, 0.1, 4)
+
+
 @pytest.mark.parametrize(
     ("sampler", "program"),
     [
+        (tempering, tempering_products(BATCH, OBS, DIM, HIDDEN, STEPS, rungs=4)),
+        (svgd, svgd_products(BATCH, OBS, DIM, HIDDEN, STEPS, particles=9)),
+        (annealed, annealed_products(BATCH, OBS, DIM, HIDDEN, steps_per_level=4, levels=3)),
         (langevin, langevin_products(BATCH, OBS, DIM, HIDDEN, STEPS)),
         (mala, mala_products(BATCH, OBS, DIM, HIDDEN, STEPS)),
         (isir, isir_products(BATCH, OBS, DIM, HIDDEN, candidates=7, sweeps=3)),
@@ -60,7 +84,9 @@ def qglg(critic, obs, key):
 )
 def test_our_samplers_make_no_product_that_the_mathematics_does_not_need(sampler, program):
     """Beyond the yardstick: at most the slope of the last layer, which is its weights."""
-    critic = Critic.create(jax.random.key(0), jnp.zeros(OBS), jnp.zeros(DIM), HIDDEN)
+    made = jax.random.key(0), jnp.zeros(OBS), jnp.zeros(DIM)
+    noisy = sampler is annealed
+    critic = NoiseCritic.create(*made, jnp.arange(3), HIDDEN) if noisy else Critic.create(*made, HIDDEN)
     keys, obs = jax.random.split(jax.random.key(1), BATCH), jnp.zeros((BATCH, OBS))
     made = products_of(jax.vmap(partial(sampler, critic)), obs, keys)
     assert flops(program) <= flops(made) <= 1.05 * flops(program)
@@ -75,16 +101,34 @@ def test_bare_products_run_and_none_is_optimised_away():
     assert sum(" dot(" in line or "dot_general" in line for line in compiled.splitlines()) >= 8
 
 
+SMALL = "bench sampler --dim 2 --obs-dim 3 --batch 4 --hidden 8 --steps 2 --schedules 2"
+
+
+# for this and the tests below; those above look at compiled code
+@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize(
     "command",
     [
-        "bench sampler --dim 2 --obs-dim 3 --batch 4 --hidden 8 8 --steps 2 --schedules 2",
+        SMALL,
         "bench update ddsq --obs-dim 3 --act-dim 2 --batch 4 --hidden-sizes 8 --num-steps 2",
         "bench loop --env InvertedPendulum-v5 --num-envs 2 --hidden-sizes 8 --num-steps 2",
     ],
 )
 def test_bench_prints_measurement_bound_and_ratio(command, capsys):
     assert main([*command.split(), "--seconds", "0.1", "--rounds", "2", "--json"]) == 0
-    for row in json.loads(capsys.readouterr().out):
-        assert row["measured_ms"] > 0 and row["ratio_min"] <= row["ratio"] * 1.5 and row["ratio"] > 0
-        assert "products_ms" in row or "update_ms" in row
+    for r in json.loads(capsys.readouterr().out):
+        assert r["measured_ms"] > 0 and r["ratio_min"] <= r["ratio"] * 1.5 and r["ratio"] > 0
+        assert len([name for name in r if name.endswith("_ms")]) == 2
+
+
+def test_a_row_is_medians_and_the_range_of_ratios():
+    made = row("x", {"measured": [3.0, 2.0, 9.0], "plain": [1.0, 2.0, 3.0]}, "plain")
+    assert made["ratio"] == 3.0 / 2.0 and made["ratio_min"] == 1.0 and made["ratio_max"] == 3.0
+    assert show([made]) == "x: 3000.00 ms, bare plain 2000.00 ms, ratio 1.50 (1.00 to 3.00 over rounds)"
+
+
+def test_one_sampler_by_name(capsys):
+    assert main([*SMALL.split(), "--seconds", "0.01", "--rounds", "1", "--only", "mala"]) == 0
+    assert capsys.readouterr().out.startswith("mala: ")
+    assert main([*SMALL.split(), "--only", "malla"]) == 2
+    assert "Did you mean 'mala'" in capsys.readouterr().err
