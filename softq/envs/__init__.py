@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from softq.envs.bandit import Bandit
+from softq.envs.maze import Maze
 from softq.envs.multigoal import MultiGoal
 
 if TYPE_CHECKING:
     from softq.envs.gymnasium import GymVector
 
-JAX_ENVS = {"MultiGoal": MultiGoal}
+JAX_ENVS = {"Bandit": Bandit, "MultiGoal": MultiGoal, "Maze": Maze}
 
 
 def is_jax(env_id: str) -> bool:
@@ -16,7 +18,9 @@ def is_jax(env_id: str) -> bool:
     return env_id.lower() in {name.lower() for name in JAX_ENVS}
 
 
-def make(env_id: str, num_envs: int = 1, seed: int | Sequence[int] = 0) -> "MultiGoal | GymVector":
+def make(
+    env_id: str, num_envs: int = 1, seed: int | Sequence[int] = 0
+) -> "Bandit | MultiGoal | Maze | GymVector":
     """An environment by name: a pure JAX environment (one; `vmap` it), or `num_envs` of Gymnasium's per seed.
 
     Raises `SoftqError` for an unknown id, a missing extra, or spaces that softq cannot use.

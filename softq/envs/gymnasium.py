@@ -15,6 +15,7 @@ import mujoco
 import numpy as np
 
 from softq.envs import snapshot
+from softq.envs.registered import REGISTERED
 from softq.errors import SoftqError, suggest
 
 # how an id begins, the extra of softq that brings it, the module whose import registers it
@@ -70,7 +71,7 @@ def make_vector(env_id: str, num_envs: int) -> gym.vector.VectorEnv:
         with quiet():
             return gym.make_vec(env_id, num_envs=num_envs, **settings)
     except gym.error.UnregisteredEnv:
-        known = [*gym.registry, "MultiGoal"]
+        known = [*gym.registry, *REGISTERED]
         raise SoftqError(
             f"unknown environment {env_id!r}.{suggest(env_id, known)} See `softq list`."
         ) from None
