@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from softq.algorithms.backup import Backup, bootstrap
 from softq.algorithms.base import Algorithm, Transition
 from softq.algorithms.learning import copy, polyak, regress, td_target
 from softq.networks import Critic
@@ -60,6 +61,9 @@ class DDSQ(Algorithm):
     normalise: bool = static(default=True)  # False: lambda(s) = lambda_0
     boundary: Literal["reflect", "project"] = static(default="reflect")
     select: Literal["argmax", "weight", "random"] = static(default="argmax")  # Algorithm 1, line 7
+    backup: Backup = static(
+        default="boltzmann"
+    )  # what the target adds; others by num_candidates uniform actions
     temperature_learning_rate: float = static(default=0.0)  # 0 as in the paper: lambda_0 stays where it is
     temperature_space: Literal["log", "linear"] = static(default="log")
     temperature_cycle: int = static(
@@ -136,13 +140,16 @@ class DDSQ(Algorithm):
     def targets(self, state: DDSQState, batch: Transition, key: Array) -> Array:
         """r + gamma * min_j Q_target_j(s', a'), a' from the online critics, `(B,)`; no entropy term (lines 2, 6, 7).
 
-        Deviation: line 6 prints QGLG(s, ...); line 7 needs the action at s'.
+        Deviation: line 6 prints QGLG(s, ...); line 7 needs the action at s'. The other backups scale their temperature
+        by the spread of the target critics, which they average.
         """
+        scaled = lambda values: self.lambda_0(state) * (spread(values) if self.normalise else 1.0)
 
-        def bootstrap(next_obs: Array, key: Array) -> Array:
-            return state.target.at(next_obs)(self.policy(state, next_obs, key))
+        def one(obs: Array, key: Array) -> Array:
+            q, draw = state.target.at(obs), lambda key: self.policy(state, obs, key)
+            return bootstrap(self.backup, key, q, state.critic.action_dim, scaled, self.num_candidates, draw)
 
-        values = jax.vmap(bootstrap)(batch.next_obs, jax.random.split(key, len(batch.reward)))
+        values = jax.vmap(one)(batch.next_obs, jax.random.split(key, len(batch.reward)))
         return td_target(batch, values, self.discount, self.reward_scale)
 
     def update(self, state: DDSQState, batch: Transition, key: Array) -> tuple[DDSQState, dict[str, Array]]:

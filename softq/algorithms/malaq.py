@@ -16,6 +16,7 @@ from jax import Array
 from softq.algorithms.backup import Backup
 from softq.algorithms.base import Algorithm, Transition
 from softq.algorithms.learning import copy, polyak, regress, td_target
+from softq.algorithms.temperature import temperature_step
 from softq.networks import Critic, StateLandscape
 from softq.pytree import pytree, static
 from softq.samplers import candidates, project, spread
@@ -162,9 +163,9 @@ class MalaQ(Algorithm):
         return MalaQState(critic, target, optimiser, self.tuned(state, chain), log_steps), metrics
 
     def tuned(self, state: MalaQState, chain: Annealed) -> Array:
-        """log_scale after one step towards the target entropy by chains `(B,)`: DDSQ's rule (B.3.4), on a log scale."""
+        """log_scale after one step towards the target entropy, by chains `(B,)`."""
         if not self.tune:
             return state.log_scale
-        entropy = chain.lower if self.entropy == "lower" else (chain.lower + chain.upper) / 2
-        error = jnp.mean(entropy) - self.target_entropy * state.critic.action_dim
-        return state.log_scale - self.temperature_learning_rate * error / jnp.maximum(1.0, jnp.std(entropy))
+        entropies = chain.lower if self.entropy == "lower" else (chain.lower + chain.upper) / 2
+        target = self.target_entropy * state.critic.action_dim
+        return temperature_step(state.log_scale, entropies, target, self.temperature_learning_rate)

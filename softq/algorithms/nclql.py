@@ -15,6 +15,8 @@ from jax import Array
 from softq.algorithms.backup import Backup, bootstrap
 from softq.algorithms.base import Algorithm, Transition
 from softq.algorithms.learning import copy, descend, polyak, td_target
+from softq.algorithms.temperature import Estimator, check_target, softmax_entropy, temperature_step
+from softq.errors import SoftqError
 from softq.networks.noise import NoiseCritic, NoiseLandscape, Twins
 from softq.pytree import pytree, replace, static
 from softq.samplers import annealed_langevin, initial_action, level_steps, project
@@ -28,6 +30,8 @@ class NCLQLState:
     critic: NoiseCritic  # theta_1, theta_2
     target: NoiseCritic  # their Polyak averages
     optimiser: optax.OptState
+    log_scale: Array  # the temperature in force is temperature * exp(log_scale); 0 unless it is tuned
+    entropy: Array  # last estimate of the softmax's entropy over a batch, nats; log 2^d until there is one
 
 
 @pytree
@@ -64,14 +68,30 @@ class NCLQL(Algorithm):
     num_actions: int = static(default=1)  # N of best-of-N, which the paper does without
     backup: Backup = static(default="boltzmann")  # what the target adds, see `softq.algorithms.backup`
     num_value_samples: int = static(default=100)  # uniform actions of the other backups
+    tune: bool = static(
+        default=False
+    )  # True: what the paper leaves to future work, a temperature that learns
+    target_entropy: float = static(default=-1.0)  # nats per action dimension
+    temperature_learning_rate: float = 0.1  # a step of log temperature per nat
+    temperature_cycle: int = static(default=100)  # updates between two steps
+    estimator: Estimator = static(default="ais")  # of the entropy, see `softq.algorithms.temperature`
+    num_entropy_samples: int = static(default=100)  # uniform actions of an estimate
     hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))
     activation: str = static(default="mish")
 
     def init(self, key: Array, obs: Array, action: Array) -> NCLQLState:
-        """Fresh twins, and targets equal to them."""
+        """Fresh twins, and targets equal to them. Raises `SoftqError` for a temperature that cannot be tuned."""
+        dim = len(action)
+        if self.tune:
+            check_target(self.estimator, self.target_entropy * dim, dim, self.num_entropy_samples)
+            if self.normalise:
+                raise SoftqError(
+                    "tune needs normalise=False: with normalised slopes the actions are not drawn from a softmax of Q."
+                )
         codes = self.levels() if self.embed == "sigma" else jnp.arange(self.num_levels)
         critic = NoiseCritic.create(key, obs, action, codes, self.hidden_sizes, self.activation)
-        return NCLQLState(critic, copy(critic), self.adam().init(critic.params))
+        optimiser = self.adam().init(critic.params)
+        return NCLQLState(critic, copy(critic), optimiser, jnp.zeros(()), dim * jnp.log(2.0))
 
     def adam(self) -> optax.GradientTransformation:
         return optax.adam(self.learning_rate)
@@ -84,7 +104,11 @@ class NCLQL(Algorithm):
 
     def policy(self, state: NCLQLState, obs: Array, key: Array) -> Array:
         """The noise-conditioned Langevin soft policy, also the target's action."""
-        return self.policy_at(state, obs, key, self.temperature)
+        return self.policy_at(state, obs, key, self.in_force(state))
+
+    def in_force(self, state: NCLQLState) -> Array:
+        """The temperature that was learned so far."""
+        return self.temperature * jnp.exp(state.log_scale)
 
     def policy_at(self, state: NCLQLState, obs: Array, key: Array, temperature: float | Array) -> Array:
         """The same critic at another temperature."""
@@ -124,9 +148,8 @@ class NCLQL(Algorithm):
 
         def one(obs: Array, key: Array) -> Array:
             q, draw = state.target.at(obs), lambda key: self.policy(state, obs, key)
-            return bootstrap(
-                self.backup, key, q, state.critic.action_dim, self.temperature, self.num_value_samples, draw
-            )
+            temperature, dim = self.in_force(state), state.critic.action_dim
+            return bootstrap(self.backup, key, q, dim, temperature, self.num_value_samples, draw)
 
         values = jax.vmap(one)(batch.next_obs, jax.random.split(key, len(batch.reward)))
         return td_target(batch, values, self.discount, self.reward_scale)
@@ -146,7 +169,7 @@ class NCLQL(Algorithm):
         Deviation: the code takes two steps ("sequential"), the second on Equation 9 towards values from before the
         first, with one Adam state for both.
         """
-        for_target, for_noise = jax.random.split(key)
+        for_target, for_noise, for_entropy = jax.random.split(key, 3)
         targets = self.targets(state, batch, for_target)
         levels, noisy = self.blurred(batch, for_noise)
         clean = jax.vmap(state.critic)(batch.obs, batch.action)
@@ -174,4 +197,25 @@ class NCLQL(Algorithm):
         critic = replace(state.critic, params=params)
         metrics = {"critic_loss": losses[0], "smoothing_loss": losses[1]}
         metrics |= {"q_mean": jnp.mean(clean), "target_mean": jnp.mean(targets)}
-        return NCLQLState(critic, polyak(self.polyak, critic, state.target), optimiser), metrics
+        log_scale, entropy = state.log_scale, state.entropy
+        if self.tune:
+            count = optax.tree_utils.tree_get(optimiser, "count") // (1 if self.loss == "joint" else 2)
+            log_scale, entropy = jax.lax.cond(
+                count % self.temperature_cycle == 0,
+                lambda: self.adjusted(state, batch.obs, for_entropy),
+                lambda: (log_scale, entropy),
+            )
+            metrics |= {"entropy": entropy, "temperature": self.temperature * jnp.exp(log_scale)}
+        target = polyak(self.polyak, critic, state.target)
+        return NCLQLState(critic, target, optimiser, log_scale, entropy), metrics
+
+    def adjusted(self, state: NCLQLState, obs: Array, key: Array) -> tuple[Array, Array]:
+        """The next log_scale, and the entropy of the softmax of Q at the last level, over states `(B, obs_dim)`."""
+        dim, temperature = state.critic.action_dim, self.in_force(state)
+        estimate = lambda obs, key: softmax_entropy(
+            self.estimator, key, state.critic.at(obs), dim, temperature, self.num_entropy_samples
+        )
+        entropies = jax.vmap(estimate)(obs, jax.random.split(key, len(obs)))
+        target = self.target_entropy * dim
+        moved = temperature_step(state.log_scale, entropies, target, self.temperature_learning_rate)
+        return moved, jnp.mean(entropies)

@@ -1,0 +1,71 @@
+"""A temperature tuned towards a target entropy, by an estimate whose error has a known sign.
+
+- snis: DDSQ's, from m uniform actions. Never below dim log 2 - log m, so a target under that floor drives the
+  temperature to zero; asking for one is an error.
+- ais: the weight of an annealed chain (`softq.samplers.ais`). On average at most the entropy, at any dimension: a
+  policy tuned by it is never more certain than was asked.
+
+Both are about the softmax of Q at the temperature, whatever a method makes of it when it acts.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from softq.errors import SoftqError, suggest
+from softq.importance import entropy_floor
+from softq.samplers import candidates, stability_limit, steepest_curvature
+from softq.samplers.ais import ais
+from softq.samplers.entropy import snis_entropy
+
+Estimator = Literal["ais", "snis"]
+ESTIMATORS = ("ais", "snis")
+HEAT = 64.0  # an annealed chain starts at so many temperatures,
+LEVELS = 8  # comes down in so many
+STEPS = 2  # times so many steps,
+SHARE = 0.2  # each this share of the stability limit,
+PROBES = 4  # by the curvature at so many actions
+
+
+def check_target(estimator: Estimator, target: float, dim: int, num_candidates: int) -> None:
+    """`SoftqError` for an unknown estimator, or a `target` entropy, nats, that "snis" cannot reach with so many."""
+    if estimator not in ESTIMATORS:
+        raise SoftqError(f"unknown estimator '{estimator}'.{suggest(estimator, ESTIMATORS)}")
+    floor = entropy_floor(dim, num_candidates)
+    if estimator == "snis" and target < floor:
+        raise SoftqError(
+            f"a target entropy of {target:g} nats is below {floor:.3g}, the least that {num_candidates} uniform "
+            "actions can show; raise the target or the number of samples, or estimate by 'ais'."
+        )
+
+
+def softmax_entropy(
+    estimator: Estimator,
+    key: Array,
+    q: Callable[[Array], Array],
+    dim: int,
+    temperature: float | Array,
+    num_candidates: int,
+) -> Array:
+    """Estimated entropy, nats, of exp(Q / temperature) on the box, from `num_candidates` uniform actions.
+
+    For "snis" they are all that is used, for "ais" the start of one chain of 16 steps.
+    """
+    if estimator == "snis":
+        return snis_entropy(jax.vmap(q)(candidates(key, dim, num_candidates)), dim, temperature)
+    probe, run = jax.random.split(key)
+    temperatures = temperature * jnp.geomspace(HEAT, 1.0, LEVELS)
+    limit = stability_limit(temperatures, steepest_curvature(q, candidates(probe, dim, PROBES)))
+    return ais(run, q, dim, temperatures, jnp.minimum(SHARE * limit, 1.0), num_candidates, STEPS).lower
+
+
+def temperature_step(log_scale: Array, entropies: Array, target: float | Array, rate: float | Array) -> Array:
+    """The next log of the temperature, from estimates `(B,)` over states: DDSQ's rule (B.3.4) on a log scale.
+
+    Down when their mean is above the target, by rate * error / max(1, their standard deviation).
+    """
+    error = jnp.mean(entropies) - target
+    return log_scale - rate * error / jnp.maximum(1.0, jnp.std(entropies))
