@@ -39,6 +39,7 @@ SMALL = {
 }
 # Off means that the code is left out of the program, so a new value may compile anew.
 STATIC_FLOATS = dict.fromkeys(("ddsq", "dqs", "maxentdp"), ("temperature_learning_rate",))
+STATIC_FLOATS["nclql"] = ("temperature_learning_rate", "target_entropy")
 SAMPLED_EXPLOIT = {"lql", "nclql", "dqs", "maxentdp", "sql"}  # what is reported is a sample
 DETERMINISTIC_POLICY = {"ddpg"}
 

@@ -282,14 +282,15 @@ def test_policy_at(key):
 
 
 def tuned(**changes):
-    return NCLQL(**SMALL | {"normalise": False, "tune": True, "num_entropy_samples": 32} | changes)
+    options = {"normalise": False, "temperature_learning_rate": 0.01, "num_entropy_samples": 32}
+    return NCLQL(**SMALL | options | changes)
 
 
 @pytest.mark.parametrize("estimator", ["ais", "snis"])
 def test_the_temperature_follows_the_entropy_of_q_at_the_last_level(estimator, key):
     """Down where the estimate is above its target, up where it is below, by rate * error; a cycle apart."""
     batch = random_batch(key, BATCH, OBS, ACT)
-    algo = tuned(estimator=estimator, temperature_cycle=2, temperature_learning_rate=0.01)
+    algo = tuned(estimator=estimator, temperature_cycle=2)
     state, update, path = fresh(), jax.jit(algo.update), [0.0]
     for i in range(4):
         last, (state, metrics) = state, update(state, batch, jax.random.fold_in(key, i))
@@ -304,7 +305,7 @@ def test_the_temperature_follows_the_entropy_of_q_at_the_last_level(estimator, k
 
 def test_a_temperature_that_cannot_be_tuned():
     obs, action = jnp.zeros(OBS), jnp.zeros(6)
-    with pytest.raises(SoftqError, match="tune needs normalise=False"):
+    with pytest.raises(SoftqError, match="a tuned temperature needs normalise=False"):
         tuned(normalise=True).init(jax.random.key(0), obs, action)
     with pytest.raises(SoftqError, match=r"-6 nats is below 0\.693.*32 uniform.*'ais'"):
         tuned(estimator="snis").init(jax.random.key(0), obs, action)
@@ -340,8 +341,8 @@ def test_defaults_are_those_of_the_paper():
         "hidden_sizes": (256, 256, 256),
         "activation": "mish",
     }
-    algo, beyond = NCLQL(), {"tune", "target_entropy", "estimator", "num_entropy_samples"}
+    algo, beyond = NCLQL(), {"temperature_cycle", "target_entropy", "estimator", "num_entropy_samples"}
+    expected["temperature_learning_rate"] = 0.0
     given = {field.name: getattr(algo, field.name) for field in dataclasses.fields(algo)}
-    assert {k: v for k, v in given.items() if k not in beyond and "temperature_" not in k} == expected
-    assert not algo.tune
+    assert {name: value for name, value in given.items() if name not in beyond} == expected
     assert np.allclose(algo.levels(), geometric_levels(0.1, 0.001, 10))

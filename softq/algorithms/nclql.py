@@ -68,12 +68,9 @@ class NCLQL(Algorithm):
     num_actions: int = static(default=1)  # N of best-of-N, which the paper does without
     backup: Backup = static(default="boltzmann")  # what the target adds, see `softq.algorithms.backup`
     num_value_samples: int = static(default=100)  # uniform actions of the other backups
-    tune: bool = static(
-        default=False
-    )  # True: what the paper leaves to future work, a temperature that learns
-    target_entropy: float = static(default=-1.0)  # nats per action dimension
-    temperature_learning_rate: float = 0.1  # a step of log temperature per nat
-    temperature_cycle: int = static(default=100)  # updates between two steps
+    temperature_learning_rate: float = static(default=0.0)  # log temperature per nat; not in the paper
+    temperature_cycle: int = static(default=100)  # updates between two such steps
+    target_entropy: float = static(default=-1.0)  # nats per action dimension, if the temperature is tuned
     estimator: Estimator = static(default="ais")  # of the entropy, see `softq.algorithms.temperature`
     num_entropy_samples: int = static(default=100)  # uniform actions of an estimate
     hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))
@@ -82,11 +79,11 @@ class NCLQL(Algorithm):
     def init(self, key: Array, obs: Array, action: Array) -> NCLQLState:
         """Fresh twins, and targets equal to them. Raises `SoftqError` for a temperature that cannot be tuned."""
         dim = len(action)
-        if self.tune:
+        if self.temperature_learning_rate > 0:
             check_target(self.estimator, self.target_entropy * dim, dim, self.num_entropy_samples)
             if self.normalise:
                 raise SoftqError(
-                    "tune needs normalise=False: with normalised slopes the actions are not drawn from a softmax of Q."
+                    "a tuned temperature needs normalise=False: with normalised slopes no softmax of Q is sampled."
                 )
         codes = self.levels() if self.embed == "sigma" else jnp.arange(self.num_levels)
         critic = NoiseCritic.create(key, obs, action, codes, self.hidden_sizes, self.activation)
@@ -198,7 +195,7 @@ class NCLQL(Algorithm):
         metrics = {"critic_loss": losses[0], "smoothing_loss": losses[1]}
         metrics |= {"q_mean": jnp.mean(clean), "target_mean": jnp.mean(targets)}
         log_scale, entropy = state.log_scale, state.entropy
-        if self.tune:
+        if self.temperature_learning_rate > 0:
             count = optax.tree_utils.tree_get(optimiser, "count") // (1 if self.loss == "joint" else 2)
             log_scale, entropy = jax.lax.cond(
                 count % self.temperature_cycle == 0,
