@@ -85,3 +85,78 @@ class Adam:
         self.v = tree(lambda v, g: 0.999 * v + 0.001 * g * g, self.v, gradients)
         move = lambda w, m, v: w - self.rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
         return tree(move, params, self.m, self.v)
+
+
+# Score networks
+
+
+def mish(x):
+    """Value and slope."""
+    s = np.tanh(np.logaddexp(0, x))
+    return x * s, s + x * (1 - s**2) / (1 + np.exp(-x))
+
+
+def relu(x):
+    """Value and slope."""
+    return np.maximum(x, 0), (x > 0).astype(float)
+
+
+def waves(condition):
+    """DQS's code of each number `(B, n)`: 128 sines and 128 cosines, of angles in single precision."""
+    frequencies = 10_000.0 ** (-np.arange(128, dtype=np.float32) / np.float32(128))
+    angles = np.asarray(condition, np.float32)[:, :, None] * np.float32(1000) * frequencies.astype(np.float32)
+    angles = angles.astype(np.float64)
+    return np.concatenate([np.sin(angles), np.cos(angles)], 2).reshape(len(angles), -1)
+
+
+class ScoreByHand:
+    """A score network with two hidden layers: `outputs` `(B, d)`, then `gradients` of sum(error * outputs)."""
+
+    def __init__(self, network, skip=True):
+        self.params, self.style = float64(dict(network.params)), network.style
+        self.act = {"mish": mish, "relu": relu}[network.activation]
+        equal = network.hidden_sizes[0] == network.hidden_sizes[1]
+        self.skip = skip and equal and network.style == "sinusoidal"
+
+    def outputs(self, obs, action, condition):
+        p, layer = self.params, lambda name, x: x @ self.params[name]["kernel"] + self.params[name]["bias"]
+        s = self.saved = {"obs": obs, "action": action, "condition": condition}
+        if self.style == "fourier":
+            s["angles"] = 2 * np.pi * condition @ p["frequencies"].T
+            s["waves"] = np.concatenate([np.cos(s["angles"]), np.sin(s["angles"])], 1)
+            s["code"], s["code_slope"] = self.act(layer("condition_hidden", s["waves"]))
+            s["told"] = layer("condition_out", s["code"])
+        else:
+            s["told"] = waves(condition)
+        first = layer("state_part", obs) + action @ p["action_part"]["kernel"]
+        s["x1"], s["d1"] = self.act(first + s["told"] @ p["condition_part"]["kernel"])
+        y, s["d2"] = self.act(layer("hidden_0", s["x1"]))
+        s["x2"] = y + s["x1"] if self.skip else y
+        return layer("out", s["x2"])
+
+    def gradients(self, error):
+        p, s = self.params, self.saved
+        full = lambda x, g: {"kernel": x.T @ g, "bias": g.sum(0)}
+        by_x2 = error @ p["out"]["kernel"].T
+        g2 = by_x2 * s["d2"]
+        by_x1 = g2 @ p["hidden_0"]["kernel"].T
+        g1 = (by_x1 + by_x2 if self.skip else by_x1) * s["d1"]
+        result = {
+            "out": full(s["x2"], error),
+            "hidden_0": full(s["x1"], g2),
+            "state_part": full(s["obs"], g1),
+            "action_part": {"kernel": s["action"].T @ g1},
+            "condition_part": {"kernel": s["told"].T @ g1},
+        }
+        if self.style == "fourier":
+            by_told = g1 @ p["condition_part"]["kernel"].T
+            by_hidden = by_told @ p["condition_out"]["kernel"].T * s["code_slope"]
+            by_waves = by_hidden @ p["condition_hidden"]["kernel"].T
+            cos, sin = np.split(by_waves, 2, axis=1)
+            by_angles = sin * np.cos(s["angles"]) - cos * np.sin(s["angles"])
+            result |= {
+                "condition_out": full(s["code"], by_told),
+                "condition_hidden": full(s["waves"], by_hidden),
+                "frequencies": 2 * np.pi * by_angles.T @ s["condition"],
+            }
+        return result

@@ -80,6 +80,7 @@ class DQS(Algorithm):
     estimator: Literal["idem", "qne", "qsm", "combined"] = static(default="idem")  # of the score
     truncate: bool = static(default=False)  # keep the K actions in the box; not in the space "tanh"
     boundary: bool = static(default=False)  # add the faces, which a truncated "idem" or "combined" lacks
+    predict: Literal["score", "noise"] = static(default="score")  # "noise": -sigma * score, of even size
     condition: bool = static(default=True)  # the score network also reads the temperature
     backup: Backup = static(default="boltzmann")  # what the target adds, see `softq.algorithms.backup`
     num_value_samples: int = static(default=100)  # uniform actions of the other backups
@@ -150,7 +151,11 @@ class DQS(Algorithm):
     def score(self, state: DQSState, obs: Array, temperature: float | Array) -> Field:
         """The learned score of a noisy action `(d,)` at time tau."""
         actor = state.actor.at(obs)
-        return lambda x, tau: actor(x, self.told(tau, temperature))
+        return lambda x, tau: actor(x, self.told(tau, temperature)) / self.unit(tau)
+
+    def unit(self, tau: Array) -> Array | float:
+        """What the network predicts, over the score."""
+        return -self.schedule().noise(tau) if self.predict == "noise" else 1.0
 
     def told(self, tau: Array, temperature: float | Array) -> Array:
         """What the network reads beside state and action: the time and the temperature, `(2,)`, or the time alone."""
@@ -242,7 +247,7 @@ class DQS(Algorithm):
         estimate, now = ESTIMATORS[self.estimator], self.temperature_now(state)
 
         def example(obs: Array, action: Array, key: Array) -> tuple[Array, ...]:
-            """A noisy action, what the network reads beside it, and the estimate of Equation 5."""
+            """A noisy action, what the network reads beside it, and what it should say: Equation 5's estimate."""
             for_time, for_noise, for_estimate, for_spread = jax.random.split(key, 4)
             tau = jax.random.uniform(for_time)
             sigma = self.schedule().noise(tau)
@@ -250,13 +255,13 @@ class DQS(Algorithm):
             temperature = now * self.temperature_spread ** jax.random.uniform(for_spread, minval=-1.0)
             q = self.landscape(state.critic.at(obs), temperature)
             target = estimate(for_estimate, q, temperature, x, 1.0, sigma, self.num_samples, **options)
-            return x, self.told(tau, temperature), target
+            return x, self.told(tau, temperature), self.unit(tau) * target
 
         x, told, target = jax.vmap(example)(obs, action, jax.random.split(for_target, len(obs)))
 
         def loss(params: dict) -> Array:
-            scores = jax.vmap(replace(state.actor, params=params))(obs, x, told)
-            return jnp.mean(jnp.sum((scores - target) ** 2, axis=-1))
+            predicted = jax.vmap(replace(state.actor, params=params))(obs, x, told)
+            return jnp.mean(jnp.sum((predicted - target) ** 2, axis=-1))
 
         error, gradient = jax.value_and_grad(loss)(state.actor.params)
         params, optimiser = descend(self.actor_adam(), state.actor_optimiser, state.actor.params, gradient)

@@ -1,0 +1,88 @@
+"""Score networks: both architectures and their gradients against float64 NumPy, fresh weights, bad input."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from by_hand import ScoreByHand, moved
+
+from softq.errors import SoftqError
+from softq.networks import ScoreNetwork
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+OBS, ACT = 3, 2
+KINDS = {
+    "maxentdp": ((8, 6), "mish", "fourier", 1),
+    "dqs": ((8, 8), "relu", "sinusoidal", 2),
+    "narrowing": ((8, 6), "relu", "sinusoidal", 1),  # nothing to skip to
+}
+
+
+def make(name):
+    """Moved, so that biases are not zero."""
+    create = lambda key: ScoreNetwork.create(key, jnp.zeros(OBS), jnp.zeros(ACT), *KINDS[name])
+    return moved(jax.jit(create)(jax.random.key(3)), np.random.default_rng(0), 0.1)
+
+
+def points(network, num=9):
+    rng = np.random.default_rng(1)
+    sizes = OBS, ACT, network.num_conditions
+    return [rng.normal(size=(num, size)).astype(np.float32).astype(float) for size in sizes]
+
+
+def largest(a, b):
+    return max(jax.tree.leaves(jax.tree.map(lambda x, y: np.abs(np.asarray(x, float) - y).max(), a, b)))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_outputs_and_gradients_equal_those_by_hand(name):
+    network = make(name)
+    by_hand, given = ScoreByHand(network), points(network)
+    error = np.random.default_rng(2).normal(size=(9, ACT))
+
+    def weighed(network, *given):
+        outputs = jax.vmap(network)(*given)
+        return jnp.sum(jnp.asarray(error, jnp.float32) * outputs), outputs
+
+    gradient, outputs = jax.jit(jax.grad(weighed, has_aux=True))(network, *map(jnp.float32, given))
+    assert largest(outputs, by_hand.outputs(*given)) < 1e-4
+    assert largest(dict(gradient.params), by_hand.gradients(error)) < 1e-3
+    without = ScoreByHand(network, skip=False)
+    assert (largest(outputs, without.outputs(*given)) > 0.1) == (name == "dqs")
+
+
+def test_a_state_is_a_field():
+    network = make("dqs")
+    obs, action, condition = (jnp.float32(x[0]) for x in points(network))
+    np.testing.assert_array_equal(network(obs, action, condition), network.at(obs)(action, condition))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_fresh_weights(name):
+    """Xavier's limit counts all three parts of the first layer; so does the standard deviation of DQS's."""
+    _, activation, style, num = KINDS[name]
+    create = lambda key: ScoreNetwork.create(
+        key, jnp.zeros(OBS), jnp.zeros(ACT), (256, 256), activation, style, num
+    )
+    params = jax.jit(create)(jax.random.key(0)).params
+    told = 128 if style == "fourier" else 256 * num
+    part = np.asarray(params["condition_part"]["kernel"])
+    assert part.shape == (told, 256)
+    fan_in = OBS + ACT + told
+    if style == "fourier":
+        limit = np.sqrt(6 / (fan_in + 256))
+        assert 0.99 * limit < np.abs(part).max() <= limit
+        assert part.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
+        assert np.asarray(params["frequencies"]).std() == pytest.approx(0.2, rel=0.5)
+    else:
+        assert np.abs(part).max() <= 2 / np.sqrt(fan_in)
+        assert part.std() == pytest.approx(0.88 / np.sqrt(fan_in), rel=0.02)
+    assert not np.asarray(params["out"]["bias"]).any()
+
+
+def test_bad_input_is_named():
+    zeros = jnp.zeros(OBS), jnp.zeros(ACT)
+    with pytest.raises(SoftqError, match=r"unknown style 'sinusoid'.*'sinusoidal'"):
+        ScoreNetwork.create(jax.random.key(0), *zeros, style="sinusoid")
+    with pytest.raises(SoftqError, match="unknown activation"):
+        ScoreNetwork.create(jax.random.key(0), *zeros, activation="misch")
