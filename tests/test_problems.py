@@ -1,0 +1,139 @@
+"""Every algorithm learns every tiny problem: values against the exact ones, actions where the reward is."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from softq.algorithms import ALGORITHMS, get
+from softq.testing import THRESHOLD, binomial
+from softq.testing.problems import DISCOUNT, HILLS, PROBLEMS, batch, errors, look, train_on_all
+
+COMMON = {
+    "hidden_sizes": (32, 32),
+    "discount": DISCOUNT,
+    "learning_rate": 5e-3,
+    "polyak": 0.1,
+    "reward_scale": 1.0,
+    "temperature": 0.02,
+}
+# What an algorithm needs to sample two hills of width 0.15 at a temperature of 0.02, small enough for a test.
+OWN = {
+    "ddsq": {
+        "temperature": 0.1,
+        "num_candidates": 16,
+        "num_schedules": 2,
+        "num_steps": 3,
+        "start_step": 0.01,
+    },
+    "lql": {"step_size": 0.01, "num_steps": 10, "temperature": 0.05},
+    "nclql": {"temperature": 1 / 500},
+    "malaq": {"tune": False, "num_candidates": 16, "num_levels": 2},
+    "dqs": {"num_steps": 10, "sigma_min": 0.02, "actor_learning_rate": 5e-3},
+    "maxentdp": {
+        "num_steps": 10,
+        "num_noises": 2,
+        "rule": "log_snr",
+        "paired": True,
+        "actor_learning_rate": 5e-3,
+    },
+    "sql": {"num_particles": 8, "num_updated": 8, "target_cycle": 1, "actor_learning_rate": 5e-3},
+    "sac": {"tune": False},
+    "ddpg": {"actor_learning_rate": 5e-3},
+}
+UPDATES = {"nclql": 1200}  # half of its gradient is spent on the blurred copies
+MULTIMODAL = set(ALGORITHMS) - {"sac", "ddpg"}
+
+
+def fields(name):
+    cls, given = get(name), COMMON | OWN[name]
+    known = {f for f in cls.__dataclass_fields__}
+    samples = {"num_samples": 16, "num_proposals": 16, "num_value_samples": 16}
+    return {k: v for k, v in (samples | given).items() if k in known}
+
+
+@pytest.fixture(scope="module", params=list(ALGORITHMS))
+def learnt(request):
+    """`(name, values, actions)` after one training on all problems."""
+    algo = get(request.param)(**fields(request.param))
+    states = train_on_all(algo, jax.random.key(1), UPDATES.get(request.param, 600))
+    values, actions = look(algo, states, jax.random.key(2))
+    return request.param, np.asarray(values, float), np.asarray(actions, float)
+
+
+def test_values_are_the_exact_ones(learnt):
+    _, values, _ = learnt
+    wrong = {name: error for name, error in errors(values).items() if error > 0.15}
+    assert not wrong, wrong
+
+
+def test_actions_are_where_the_reward_is(learnt):
+    """On the parabola around half the observation: on average as close as a policy of this temperature can be."""
+    _, _, actions = learnt
+    index = [problem.name for problem in PROBLEMS].index("action")
+    distance = np.abs(actions[index] - np.array([[-0.5], [0.5]])).mean()
+    assert distance < 0.25, distance  # uniform actions are at 0.625 on average
+
+
+def test_both_hills_or_one(learnt):
+    """A multimodal policy visits both hills; SAC's and DDPG's cannot."""
+    name, _, actions = learnt
+    index = [problem.name for problem in PROBLEMS].index("hills")
+    drawn = actions[index].ravel()  # the two observations mean nothing here
+    near = [np.mean(np.abs(drawn - centre) < 0.3) for centre in HILLS]
+    if name in MULTIMODAL:
+        assert min(near) > 0.1 and sum(near) > 0.6, near
+    else:  # one network's output for each observation: a hill each at most, no more than two clusters
+        per_observation = [[np.mean(np.abs(a - c) < 0.3) for c in HILLS] for a in actions[index]]
+        assert all(min(shares) < 0.2 for shares in per_observation), per_observation
+
+
+# The problems themselves, and what the checks are worth
+
+
+def test_a_batch_is_what_the_problem_says(key):
+    for index, problem in enumerate(PROBLEMS):
+        rows = batch(jnp.asarray(index), key, 32)
+        for row in range(4):
+            obs, action = rows.obs[row], rows.action[row]
+            reward, discount, next_obs = problem.step(obs, action)
+            assert float(rows.reward[row]) == pytest.approx(float(reward)), problem.name
+            assert float(rows.discount[row]) == float(discount) and bool(
+                (rows.next_obs[row] == next_obs).all()
+            )
+
+
+def test_exact_values_solve_the_bellman_equation():
+    """Where the next value does not depend on the action, with every backup: Q = r + discount * Q'."""
+    for problem in PROBLEMS:
+        for sign in (-1.0, 1.0):
+            for a in (-0.9, 0.1, 0.6):
+                obs, action = jnp.array([sign]), jnp.array([a])
+                reward, discount, after = problem.step(obs, action)
+                next_value = problem.value(np.float64(after[0]), np.float64(0.3))
+                expected = float(reward) + DISCOUNT * float(discount) * float(next_value)
+                assert float(problem.value(np.float64(sign), np.float64(a))) == pytest.approx(
+                    expected, abs=1e-6
+                )
+
+
+def test_errors_see_each_mistake():
+    """Values of a learner with a wrong discount, blind to the observation, or that takes a cut for an end."""
+    line, signs = np.linspace(-1, 1, 41), np.array([[-1.0], [1.0]])
+    exact = np.stack([np.broadcast_to(p.value(signs, line), (2, 41)) for p in PROBLEMS])
+    assert max(errors(exact).values()) == 0.0
+    names = [problem.name for problem in PROBLEMS]
+    for name, wrong in (
+        ("cut", np.ones((2, 41))),  # an end
+        ("discount", np.ones((2, 41))),  # no discount
+        ("observation", np.zeros((2, 41))),  # blind
+        ("action", np.full((2, 41), exact[names.index("action")].mean())),  # deaf
+    ):
+        values = exact.copy()
+        values[names.index(name)] = wrong
+        assert errors(values)[name] > 0.15, name
+
+
+def test_the_share_of_each_hill_is_tested_at_the_threshold():
+    """What `min(near) > 0.1` over 1000 draws excludes: a policy with less than 0.06 on a hill, at the threshold."""
+    assert binomial(100, 1000, 0.06) < THRESHOLD < binomial(100, 1000, 0.1)
