@@ -24,6 +24,8 @@ Softmax policies on continuous actions: train, evaluate, measure.
   softq evaluate DIR [--temperature X] [--sampler NAME]   play episodes with a trained run
   softq export DIR ... --out FILE.csv               learning curves as one tidy table
   softq bench sampler | update ALGORITHM | loop     measured time against bare matrix products
+  softq visits bandit|multigoal|maze --out FILE.csv       which modes and goals every algorithm visits
+  softq gallery --out FILE.csv [--quick]            every sampler against the exact softmax, at equal budget
 
   softq --version
 """
@@ -194,10 +196,26 @@ def bench_command(argv: list[str]) -> int:
     return command(argv)
 
 
+def gallery_command(argv: list[str]) -> int:
+    """`softq gallery`."""
+    from softq.gallery.contest import command
+
+    return command(argv)
+
+
+def visits_command(argv: list[str]) -> int:
+    """`softq visits`."""
+    from softq.visits import command
+
+    return command(argv)
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_command,
     "train": train_command,
     "evaluate": evaluate_command,
     "export": export_command,
     "bench": bench_command,
+    "gallery": gallery_command,
+    "visits": visits_command,
 }

@@ -35,3 +35,11 @@ class Bandit:
         action = jnp.clip(action, -1.0, 1.0)
         reward = landscapes.get(self.landscape)(action)
         return action, jnp.ones(1), reward, jnp.ones((), bool), jnp.zeros((), bool)
+
+    def reset_to(self, position: Array) -> tuple[Array, Array]:
+        """The only state; `position` is the remembered action."""
+        return position, jnp.ones(1)
+
+    def where(self, state: Array) -> Array:
+        """The last action `(action_dim,)`."""
+        return state

@@ -22,6 +22,7 @@ LAYOUT = (
 )
 HALF = len(LAYOUT) / 2
 TOUCH = 1e-5  # cells
+ROUTES = ("A_left", "A_top", "B_right", "B_bottom", "none")  # goal and corridor; see `Maze.route`
 
 
 def cells(letter: str) -> np.ndarray:
@@ -60,10 +61,10 @@ class Maze:
     force: float = 10.0  # acceleration of a full action, cells / s^2
     damping: float = 2.0  # 1 / s
     max_speed: float = 4.0  # cells / s and coordinate
-    dt: float = 0.05  # s
+    dt: float = 0.1  # s
     radius: float = 0.15  # of the ball, cells
     start_std: float = 0.1
-    max_steps: int = static(default=100)
+    max_steps: int = static(default=50)
 
     obs_dim = 4
     action_dim = 2
@@ -84,6 +85,10 @@ class Maze:
 
     def observe(self, state: MazeState) -> Array:
         return jnp.concatenate([state.position / HALF, state.velocity / self.max_speed])
+
+    def where(self, state: MazeState) -> Array:
+        """Position `(2,)`."""
+        return state.position
 
     def step(
         self, state: MazeState, action: Array, key: Array | None = None
@@ -113,6 +118,23 @@ class Maze:
         kept = jnp.clip(after, floor, ceiling)
         speed = jnp.where(kept == after, velocity[axis], 0.0)
         return position.at[axis].set(kept), velocity.at[axis].set(speed)
+
+    def route(self, path: Array) -> Array:
+        """Which way `path` `(time, 2)` took: an index into `ROUTES`; the last one where it does not end at a goal.
+
+        The way is told by the last of the two corridors to that goal that the ball was in.
+        """
+        goal = self.nearest_goal(path[-1])
+        inner = 0.5  # a corridor is that part of an outer row or column that has a wall beside it
+        corridors = (
+            (path[:, 0] < -1.5) & (jnp.abs(path[:, 1] - 1.0) < inner),  # the left column, to A
+            (path[:, 1] > 1.5) & (jnp.abs(path[:, 0] + 1.0) < inner),  # the top row, to A
+            (path[:, 0] > 1.5) & (jnp.abs(path[:, 1] + 1.0) < inner),  # the right column, to B
+            (path[:, 1] < -1.5) & (jnp.abs(path[:, 0] - 1.0) < inner),  # the bottom row, to B
+        )
+        time = 1 + jnp.arange(len(path))
+        last = jnp.stack([jnp.max(time * inside) for inside in corridors]).reshape(2, 2)[goal]
+        return jnp.where((goal < 0) | (jnp.max(last) == 0), 4, 2 * goal + jnp.argmax(last))
 
     def nearest_goal(self, position: Array, within: float = 0.5) -> Array:
         """Index of the goal that `position` `(2,)` is in, -1 for none."""

@@ -53,6 +53,10 @@ class MultiGoal:
         """A start at a chosen position."""
         return MultiGoalState(position, jnp.zeros((), jnp.int32)), position
 
+    def where(self, state: MultiGoalState) -> Array:
+        """Position `(2,)`."""
+        return state.position
+
     def step(
         self, state: MultiGoalState, action: Array, key: Array | None = None
     ) -> tuple[MultiGoalState, Array, Array, Array, Array]:
