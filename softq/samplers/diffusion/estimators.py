@@ -145,6 +145,8 @@ def combined(
         raise SoftqError("boundary=True needs truncate=True; without walls there is no boundary term.")
     if variance is None and num < 2:
         raise SoftqError(f"num must be at least 2 to fit theta, got {num}; or give the variance.")
+    if variance is not None:
+        positive("variance", variance)
     actions, eps = proposals(key, a_t, signal, noise, num, truncate)
     values, slopes = jax.vmap(jax.value_and_grad(q))(actions)
     logits = values / temperature
@@ -153,7 +155,6 @@ def combined(
     if variance is None:
         theta = _least_variance(weights, by_slope, by_noise)
     else:
-        positive("variance", variance)
         ratio = (noise / signal) ** 2
         theta = ratio / (ratio + variance)
     from_slope = weights @ by_slope
@@ -163,11 +164,15 @@ def combined(
 
 
 def _least_variance(weights: Array, by_slope: Array, by_noise: Array) -> Array:
-    """theta `(d,)` that minimises sum_i w_i^2 (f_i - f)^2, f = theta by_noise + (1 - theta) by_slope."""
-    centred = lambda f: weights[:, None] * (f - (weights @ f)[None])
+    """theta `(d,)` that minimises sum_i w_i^2 (f_i - f)^2, f = theta by_noise + (1 - theta) by_slope.
+
+    Where one weight is all there is nothing to fit, and a ridge lets `by_noise` have it, whose size is bounded.
+    """
+    centred = lambda f: f - (weights @ f)[None]
     slope, difference = centred(by_slope), centred(by_noise - by_slope)
-    spread = jnp.sum(difference**2, 0)
-    theta = -jnp.sum(slope * difference, 0) / jnp.where(spread > 0, spread, 1.0)
+    square = weights[:, None] ** 2
+    ridge = 1e-7 * jnp.mean(difference**2, 0) + jnp.finfo(difference.dtype).tiny
+    theta = (ridge - jnp.sum(square * slope * difference, 0)) / (ridge + jnp.sum(square * difference**2, 0))
     return jnp.clip(theta, 0.0, 1.0)
 
 
@@ -188,14 +193,17 @@ def _flux(
     dim, spread = a_t.size, noise / signal
     low, high = (-signal - a_t) / noise, (signal - a_t) / noise
     log_total = log_mass(low, high)
-    walls = []
-    for wall, z in ((-1.0, low), (1.0, high)):
+
+    def through(wall: float, z: Array) -> Array:
         log_density = -(z**2) / 2 - 0.5 * jnp.log(2 * jnp.pi) - jnp.log(spread) - log_total
-        on_wall = jax.vmap(lambda j: actions.at[:, j].set(wall))(jnp.arange(dim))
-        lifted = jax.vmap(jax.vmap(q))(on_wall) / temperature
-        ratio = jax.nn.logsumexp(lifted, axis=1) - jax.nn.logsumexp(logits)
-        walls.append(jnp.exp(log_density + ratio))
-    return walls[1] - walls[0]
+        wall = jax.lax.optimization_barrier(
+            jnp.asarray(wall, actions.dtype)
+        )  # or XLA evaluates Q while compiling
+        moved = jax.vmap(lambda j: actions.at[:, j].set(wall))(jnp.arange(dim))
+        lifted = jax.vmap(jax.vmap(q))(moved) / temperature
+        return jnp.exp(log_density + jax.nn.logsumexp(lifted, axis=1) - jax.nn.logsumexp(logits))
+
+    return through(1.0, high) - through(-1.0, low)
 
 
 def _check(temperature: Array | float, signal: Array | float, noise: Array | float, num: int) -> None:
