@@ -49,11 +49,17 @@ class DQSState:
 class DQS(Algorithm):
     """Hyper-parameters of Table 1, with their values; the temperature is the paper's T."""
 
+    # Not as published: with 16 actions an estimate from slopes swings as 1 / T does, and in the printed space the chain
+    # ends at a wall; the pendulum then falls at once. Weighted noises in the box are bounded and aim at the softmax.
     small: ClassVar[dict] = {
         "actor_learning_rate": 2e-3,
         "num_steps": 15,
         "num_samples": 16,
         "sigma_min": 1e-2,
+        "space": "reflect",
+        "estimator": "qne",
+        "truncate": True,
+        "predict": "noise",
     }
 
     temperature: float = 0.05  # T; maze 10 at the start ...
