@@ -83,7 +83,7 @@ def test_what_the_notes_say() -> None:
     assert walls(actions_of("langevin", 500, 20, "project")) > 0.05
     assert walls(actions_of("langevin", 500, 20)) == 0
     assert walls(actions_of("annealed", 500, 3, step=1e-4)) > 0.05
-    values = lambda sampler: numpy_of(SKEW)[0](actions_of(sampler, 2000, 20)).mean()
+    values = lambda sampler: numpy_of(SKEW)[0](actions_of(sampler, 1000, 20)).mean()
     assert values("qglg-argmax") > Boltzmann(SKEW, TEMPERATURE).mean_value + 0.03 > values("qglg-random")
 
 

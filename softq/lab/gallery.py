@@ -157,12 +157,13 @@ class GalleryLab(CurveLab):
         white = {key: "white" for key in ("figure.facecolor", "savefig.facecolor")}
         nodes = plots.grid(law.dim, CELLS[law.dim])
         values = evaluate(law.q, nodes)
+        density = np.exp(values / law.temperature - law.log_partition)
         with mpl.rc_context(plots.STYLE | white):
             figure = Figure(figsize=(6.4, 3.9) if law.dim == 1 else (5.6, 5.9))
             if law.dim == 1:
-                draw_1d(figure, nodes, values, law.density(nodes), actions)
+                draw_1d(figure, nodes, values, density, actions)
             else:
-                draw_2d(figure, nodes, values, law.density(nodes), actions)
+                draw_2d(figure, nodes, values, density, actions)
                 _marginals(figure.axes[0], law, actions)
             figure.suptitle(title, fontsize=8.5)
         return figure
