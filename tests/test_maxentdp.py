@@ -244,9 +244,15 @@ def test_the_likelihood_is_equation_21(clip, key):
         assert abs(unclipped - got) > 0.01
 
 
-@pytest.mark.parametrize(("rule", "low"), [("left", (-0.0854, -0.4136, -1.1803)), ("log_snr", (0, 0, 0))])
-def test_the_bias_of_the_entropy(rule, low):
-    """A normal law of variance v with the noise network that is best for it: mean of log pi over the law."""
+BIAS = {"left": (-0.0848, -0.4144, -1.1843), "log_snr": (-0.0002, -0.0022, -0.0218)}
+
+
+@pytest.mark.parametrize("rule", BIAS)
+def test_the_bias_of_the_entropy(rule):
+    """The mean of log pi over a normal law of variance v, with the noise network that is best for it.
+
+    Equation 66 in closed form for the numbers: d u - mse(u) is u - v s / (1 + v s), s the signal-to-noise ratio.
+    """
 
     @pytree
     class Normal(MaxEntDP):
@@ -260,17 +266,15 @@ def test_the_bias_of_the_entropy(rule, low):
 
     @jax.jit
     def bias(algo, key):
-        action = jnp.sqrt(algo.variance) * jax.random.normal(key, (500,))
+        action = jax.random.normal(key, (500, 1))
         action = action * jnp.sqrt(algo.variance / jnp.mean(action**2))  # the mean depends on this alone
-        log_probs = jax.vmap(lambda a, k: algo.log_prob(None, None, a[None], k))(
-            action, jax.random.split(key, 500)
-        )
+        log_prob = lambda a, k: algo.log_prob(None, None, a, k)
         exact = -0.5 * jnp.log(2 * jnp.pi * jnp.e * algo.variance)
-        return jnp.mean(log_probs) - exact, jnp.std(log_probs - jnp.mean(log_probs))
+        return jnp.mean(jax.vmap(log_prob)(action, jax.random.split(key, 500))) - exact
 
-    for variance, expected in zip((0.1, 0.01, 0.001), low, strict=True):
-        got, _ = bias(replace(algo, variance=variance), jax.random.key(1))
-        assert float(got) == pytest.approx(expected, abs=0.02)
+    for variance, expected in zip((0.1, 0.01, 0.001), BIAS[rule], strict=True):
+        got = bias(replace(algo, variance=variance), jax.random.key(1))
+        assert float(got) == pytest.approx(expected, abs=0.01)
 
 
 def test_the_policy_samples_as_it_is_told(key):

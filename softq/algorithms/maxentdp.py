@@ -137,8 +137,8 @@ class MaxEntDP(Algorithm):
 
         The rule "left", as printed, flattens the density: for a normal law of variance v its mean is too low by 0.09,
         0.41 and 1.18 nats a coordinate at v = 0.1, 0.01, 0.001 (T = 20), and the entropy too high by as much. With
-        "log_snr" and `paired` the error of the sum is below 0.01 there. A network that predicts worse than the best
-        one for the law it samples makes log pi too low under every rule.
+        "log_snr" and `paired` it is too low by 0.000, 0.002 and 0.022. A network that predicts worse than the best one
+        for the law it samples makes log pi too low under every rule.
         """
         return log_likelihood(
             key,
