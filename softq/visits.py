@@ -23,6 +23,7 @@ from softq.options import Parser, fields_from, integer
 from softq.training import PRESETS, TrainConfig, train
 
 SIDES = ("east", "north", "west", "south")
+STARTS = ("fixed", "usual")
 NEAR = 0.15  # what counts as a mode of the bandit; NC-LQL's 0.3, in units of the box
 
 
@@ -61,9 +62,10 @@ WORLDS = {
         bandit_mode,
         1500,
         1,
-        SOFT | {"warmup": 2000, "num_envs": 8, "temperature": 0.1, "reward_scale": 1.0},
-        # DDSQ's temperature is a share of the spread of Q, about 0.25 here; LQL's are those of its preset
-        {"ddsq": {"temperature": 0.3}, "lql": {}, "nclql": {}},
+        SOFT | {"warmup": 2000, "num_envs": 4, "temperature": 0.1, "reward_scale": 1.0},
+        # DDSQ's temperature is a share of the spread of Q, about 0.25 here; 7 per cent of the box are near a high mode:
+        # 16 candidates often miss it. LQL's and NC-LQL's temperatures are those of their presets.
+        {"ddsq": {"temperature": 0.3, "num_candidates": 64}, "lql": {}, "nclql": {}},
     ),
     "multigoal": World(
         "MultiGoal",
@@ -78,7 +80,7 @@ WORLDS = {
         "Maze",
         ROUTES,
         lambda env, path: env.route(path),
-        4000,
+        3000,
         3,
         SOFT | {"warmup": 20_000, "num_envs": 16, "temperature": 0.1, "reward_scale": 0.2, "discount": 0.95},
         # DQS falls from ten times the temperature of the others to theirs, as in its paper
@@ -86,7 +88,7 @@ WORLDS = {
             "ddsq": {"temperature": 0.3},
             "lql": {},
             "nclql": {},
-            "dqs": {"temperature": 1.0, "temperature_decay": 0.1, "decay_updates": 4000.0},
+            "dqs": {"temperature": 1.0, "temperature_decay": 0.1, "decay_updates": 3000.0},
         },
     ),
 }
@@ -157,14 +159,16 @@ def visits(
     env, rows, kept = make(world.env_id), [], []
     for seed in range(seeds):
         state = jax.tree.map(lambda x, seed=seed: x[seed], run.states)
-        for start in ("fixed", "usual"):
+        for start in STARTS[
+            : 1 if env.max_steps == 1 else 2
+        ]:  # one step from the one state: no choice of start
             paths, returns = travel(
                 algo, state, env, jax.random.key(10_000 + seed), episodes, start == "fixed"
             )
             counts = dict(zip(world.outcomes, count(world, env, paths).tolist(), strict=True))
             label = {"algorithm": name, "seed": seed, "start": start}
             rows.append(label | counts | {"return": float(returns.mean())})
-            if seed == 0 and start == "usual":
+            if seed == 0 and (start == "usual" or env.max_steps == 1):
                 kept.append(tidy_paths(name, paths[:keep], world.stride))
     return pd.DataFrame(rows), pd.concat(kept)
 
@@ -253,11 +257,14 @@ def run_all(world: World, names: Iterable[str], options: Any) -> int:
     return 0
 
 
-def verdict(world: World, table: pd.DataFrame, least: int = 2) -> str:
-    """In how many seeds every wanted outcome had `least` visits from the fixed start, and the mean shares."""
-    fixed = table[table["start"] == "fixed"]
+def verdict(world: World, table: pd.DataFrame, least: float = 0.05) -> str:
+    """In how many seeds every wanted outcome had a share of `least` from the fixed start, and the mean shares.
+
+    Uniform actions of the bandit have 0.018 for each mode, so a broad policy does not pass for one that knows them.
+    """
+    fixed = table.loc[table["start"] == "fixed", list(world.outcomes)]
+    shares = fixed.div(fixed.sum(axis=1), axis=0)
     wanted = [name for name in world.outcomes if name not in ("low", "none", "B_bottom")]
-    every = int((fixed[wanted] >= least).all(axis=1).sum())
-    shares = fixed[list(world.outcomes)].sum() / fixed[list(world.outcomes)].to_numpy().sum()
-    text = " ".join(f"{name} {share:.2f}" for name, share in shares.items())
-    return f"all {len(wanted)} in {every} of {len(fixed)} seeds; {text}"
+    every = int((shares[wanted] >= least).all(axis=1).sum())
+    text = " ".join(f"{name} {share:.2f}" for name, share in shares.mean().items())
+    return f"all {len(wanted)} in {every} of {len(shares)} seeds; {text}"
