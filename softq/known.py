@@ -3,6 +3,7 @@
 What is left of an actor's error is then its own: its family of laws, its objective, its optimiser.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,33 +16,40 @@ from softq.pytree import pytree, replace, static
 
 @pytree
 class Known:
-    """The landscape in every state, with the face of a pair of equal critics."""
+    """`scale` times the landscape in every state, with the face of a pair of equal critics."""
 
     landscape: Landscape = static()
+    scale: float | Array = 1.0
 
     @property
     def action_dim(self) -> int:
         return self.landscape.dim
 
-    def at(self, obs: Array) -> Landscape:
-        return self.landscape
+    def at(self, obs: Array) -> Callable[[Array], Array]:
+        return lambda action: self.scale * self.landscape(action)
 
     def __call__(self, obs: Array, action: Array) -> Array:
-        return jnp.full(2, self.landscape(action))
+        return jnp.full(2, self.at(obs)(action))
 
 
-def fit(algo: Any, landscape: Landscape, key: Array, num_steps: int, batch_size: int) -> Any:
+def fit(
+    algo: Any, landscape: Landscape, key: Array, num_steps: int, batch_size: int, growth: float | Array = 0.0
+) -> Any:
     """The state of `algo` after `num_steps` of its `improve` on a known critic, with `batch_size` draws in each.
 
-    `improve(state, obs, key)` returns the new state and metrics; SAC, DDPG and SQL have it. The one observation is
-    `ones(1)`: not zero, at which every fresh network gives the same action. `vmap` over keys or hyper-parameters.
+    `improve(state, obs, key)` returns the new state and metrics; SAC, DDPG and SQL have it. A critic that learns is
+    flat at first: during the share `growth` of the steps the landscape grows from nothing to its full height. The one
+    observation is `ones(1)`: not zero, at which every fresh network gives the same action. `vmap` over keys,
+    hyper-parameters or `growth`.
     """
     obs = jnp.ones((batch_size, 1))
     first, rest = jax.random.split(key)
     state = algo.init(first, obs[0], jnp.zeros(landscape.dim))
-    state = replace(state, critic=Known(landscape))
 
     def step(state: Any, t: Array) -> tuple[Any, None]:
+        scale = jnp.minimum(1.0, (t + 1) / jnp.maximum(growth * num_steps, 1.0))
+        state = replace(state, critic=Known(landscape, scale))
         return algo.improve(state, obs, jax.random.fold_in(rest, t))[0], None
 
+    state = replace(state, critic=Known(landscape, jnp.ones(())))
     return jax.lax.scan(step, state, jnp.arange(num_steps))[0]

@@ -9,6 +9,7 @@ from scipy import optimize
 from softq import landscapes
 from softq.algorithms import DDPG, SAC
 from softq.known import Known, fit
+from softq.pytree import pytree, replace
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 NOISE = np.linspace(-8, 8, 401)
@@ -53,3 +54,30 @@ def test_ddpg_finds_a_top(key):
     assert np.abs(np.abs(actions) - 0.6).max() < 0.01
     assert (actions > 0).any()
     assert (actions < 0).any()
+
+
+@pytree
+class Recorder:
+    """An "algorithm" that adds up the values that it is shown."""
+
+    @pytree
+    class State:
+        critic: object
+        total: jax.Array
+
+    def init(self, key, obs, action):
+        return self.State((), jnp.zeros(()))
+
+    def improve(self, state, obs, key):
+        return replace(state, total=state.total + state.critic.at(obs)(jnp.full(1, 0.5))), {}
+
+
+@pytest.mark.parametrize(
+    ("growth", "heights"), [(0.0, [1, 1, 1, 1]), (0.5, [0.5, 1, 1, 1]), (1.0, [0.25, 0.5, 0.75, 1])]
+)
+def test_a_landscape_that_grows(growth, heights, key):
+    """Its height in each of four steps, and its full height at the end."""
+    q = landscapes.get("quad1")
+    state = jax.jit(lambda growth: fit(Recorder(), q, key, 4, 2, growth))(growth)
+    assert float(state.total) == pytest.approx(-0.25 * sum(heights))
+    assert float(state.critic.scale) == 1.0
