@@ -145,3 +145,19 @@ def test_bad_input_is_one_line(words, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["visits", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("world", "file"), [("bandit", "bandit-modes"), ("maze", "maze-visits"), ("multigoal", "multigoal-modes")]
+)
+def test_stored_counts_are_whole(world, file):
+    """Each training counted the same number of episodes; the deterministic policy has one answer from one start."""
+    table = pd.read_csv(f"results/{file}.csv")
+    outcomes = list(WORLDS[world].outcomes)
+    assert table.columns.tolist() == ["algorithm", "seed", "start", *outcomes, "return"]
+    assert table[outcomes].sum(axis=1).unique().tolist() == [200]
+    assert not table.duplicated(["algorithm", "seed", "start"]).any() and set(table["algorithm"]) <= set(
+        ALGORITHMS
+    )
+    ddpg = table[(table["algorithm"] == "ddpg") & (table["start"] == "fixed")]
+    assert len(ddpg) and (ddpg[outcomes].max(axis=1) == 200).all()
