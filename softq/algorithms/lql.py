@@ -46,9 +46,7 @@ class LQL(Algorithm):
     reward_scale: float = 0.2
     num_steps: int = static(default=20)  # T
     normalise: bool = static(default=True)  # divide each slope by its length (E.2)
-    boundary: Literal["project", "reflect", "none"] = static(
-        default="project"
-    )  # not in the paper; see `draw`
+    boundary: Literal["project", "reflect", "none"] = static(default="project")  # none in the paper
     start: Literal["uniform", "normal"] = static(default="uniform")  # a_0; the bandit of C.2 has "normal"
     twins: Twins = static(default="mean")  # whose slope the chain follows; not in the paper, code "sum"
     num_actions: int = static(default=1)  # N of best-of-N, which the paper does without

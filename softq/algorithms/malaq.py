@@ -51,8 +51,8 @@ class MalaQ(Algorithm):
     polyak: float = 0.005  # after every update
     reward_scale: float = 1.0
     num_candidates: int = static(default=32)  # of the start
-    num_levels: int = static(default=5)  # K temperatures in geometric progression, hot to cold
-    num_steps: int = static(default=4)  # at each
+    num_levels: int = static(default=10)  # K temperatures in geometric progression, hot to cold
+    num_steps: int = static(default=2)  # at each
     num_ascents: int = static(default=10)  # steps uphill of `exploit`
     tune: bool = static(default=True)  # False: the temperature stays where it is
     entropy: Literal["lower", "middle"] = static(default="lower")  # which estimate tunes, see `entropy_of`

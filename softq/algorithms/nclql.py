@@ -56,13 +56,9 @@ class NCLQL(Algorithm):
     smooth_last: bool = static(default=True)  # levels of Equation 9: U[1, L]; code False, without L
     smooth_to: Literal["own", "mean"] = static(default="own")  # each twin's own Q; code "mean" of both
     clip_noisy: bool = static(default=False)  # keep a + sigma z in the box, unlike paper and code
-    embed: Literal["index", "sigma"] = static(
-        default="index"
-    )  # what the network reads; the paper writes sigma
+    embed: Literal["index", "sigma"] = static(default="index")  # paper "sigma"; code "index"
     normalise: bool = static(default=True)  # divide each slope by its length (E.2)
-    boundary: Literal["project", "reflect", "none"] = static(
-        default="project"
-    )  # not in the paper; see `draw`
+    boundary: Literal["project", "reflect", "none"] = static(default="project")  # none in the paper
     start: Literal["uniform", "normal"] = static(default="uniform")  # a_0; the bandit of C.2 has "normal"
     twins: Twins = static(default="mean")  # whose slope the chain follows; not in the paper, code "sum"
     num_actions: int = static(default=1)  # N of best-of-N, which the paper does without

@@ -24,9 +24,8 @@ from softq.samplers.entropy import snis_entropy
 Estimator = Literal["ais", "snis"]
 ESTIMATORS = ("ais", "snis")
 HEAT = 64.0  # an annealed chain starts at so many temperatures,
-LEVELS = 8  # comes down in so many
-STEPS = 2  # times so many steps,
-SHARE = 0.2  # each this share of the stability limit,
+LEVELS = 32  # comes down in so many, one step at each: for the bound, levels are worth more than steps;
+SHARE = 0.5  # a step is this share of the stability limit,
 PROBES = 4  # by the curvature at so many actions
 
 
@@ -52,14 +51,14 @@ def softmax_entropy(
 ) -> Array:
     """Estimated entropy, nats, of exp(Q / temperature) on the box, from `num_candidates` uniform actions.
 
-    For "snis" they are all that is used, for "ais" the start of one chain of 16 steps.
+    For "snis" they are all that is used, for "ais" the start of one chain of 32 steps.
     """
     if estimator == "snis":
         return snis_entropy(jax.vmap(q)(candidates(key, dim, num_candidates)), dim, temperature)
     probe, run = jax.random.split(key)
     temperatures = temperature * jnp.geomspace(HEAT, 1.0, LEVELS)
     limit = stability_limit(temperatures, steepest_curvature(q, candidates(probe, dim, PROBES)))
-    return ais(run, q, dim, temperatures, jnp.minimum(SHARE * limit, 1.0), num_candidates, STEPS).lower
+    return ais(run, q, dim, temperatures, jnp.minimum(SHARE * limit, 1.0), num_candidates).lower
 
 
 def temperature_step(log_scale: Array, entropies: Array, target: float | Array, rate: float | Array) -> Array:

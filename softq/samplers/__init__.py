@@ -4,6 +4,7 @@ A sampler sees a function of the action and nothing else: no state, no agent, no
 action; `jax.vmap` over keys makes many.
 """
 
+from softq.samplers.ais import Annealed, ais
 from softq.samplers.amortised import amortised_direction, amortised_loss, change_of_variables, squashed
 from softq.samplers.annealed import annealed_langevin, geometric_levels, initial_action, level_steps
 from softq.samplers.boundary import project, reflect
@@ -32,8 +33,10 @@ from softq.samplers.svgd import median_bandwidth, svgd, svgd_direction
 from softq.samplers.tempering import ladder, tempering
 
 __all__ = [
+    "Annealed",
     "CosineVP",
     "VarianceExploding",
+    "ais",
     "amortised_direction",
     "amortised_loss",
     "ancestral",
