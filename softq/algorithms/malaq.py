@@ -133,8 +133,8 @@ class MalaQ(Algorithm):
 
         One chain on the online critics Q serves all three backups of the target critics Q', a being its end and w its
         weight: Q'(a); with T * lower = T log w - Q(a) added, T times the logarithm of w exp((Q'(a) - Q(a)) / T), an
-        unbiased estimate of the integral of exp(Q' / T); and less T * dim log 2, of its mean. Logarithms are too low
-        on average, by T times at most that of the chain.
+        unbiased estimate of the integral of exp(Q' / T); and less T * dim log 2, of the mean over the box. The
+        logarithm is too low on average.
         """
         q, dim = state.critic.at(obs), state.critic.action_dim
         temperature = self.in_force(state) * self.scale(q)
