@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from softq.algorithms import ALGORITHMS, get
+from softq.algorithms import ALGORITHMS, DQS, MaxEntDP, get
 from softq.testing import THRESHOLD, binomial
 from softq.testing.problems import DISCOUNT, HILLS, PROBLEMS, batch, errors, look, train_on_all
 
@@ -29,25 +29,21 @@ OWN = {
     "lql": {"step_size": 0.01, "num_steps": 10, "temperature": 0.05},
     "nclql": {"temperature": 1 / 500},
     "malaq": {"tune": False, "num_candidates": 16, "num_levels": 2},
-    "dqs": {"num_steps": 10, "sigma_min": 0.02, "actor_learning_rate": 5e-3},
-    "maxentdp": {
-        "num_steps": 10,
-        "num_noises": 2,
-        "rule": "log_snr",
-        "paired": True,
-        "actor_learning_rate": 5e-3,
-    },
+    "dqs": DQS.small | {"actor_learning_rate": 5e-3, "num_samples": 16},
+    "maxentdp": MaxEntDP.small | {"actor_learning_rate": 5e-3, "num_samples": 16},
     "sql": {"num_particles": 8, "num_updated": 8, "target_cycle": 1, "actor_learning_rate": 5e-3},
     "sac": {"tune": False},
     "ddpg": {"actor_learning_rate": 5e-3},
 }
-UPDATES = {"nclql": 1200}  # half of its gradient is spent on the blurred copies
-MULTIMODAL = set(ALGORITHMS) - {"sac", "ddpg"}
+# Half of NC-LQL's gradient is spent on blurred copies; score networks learn slowly.
+UPDATES = {"nclql": 1200, "dqs": 1200, "maxentdp": 1200}
+ONE_HILL = {"sac", "ddpg"}
+SOME_HILL = {"sql"}  # its network may fold onto one hill or two, chapter 12
 
 
 def fields(name):
     cls, given = get(name), COMMON | OWN[name]
-    known = {f for f in cls.__dataclass_fields__}
+    known = set(cls.__dataclass_fields__)
     samples = {"num_samples": 16, "num_proposals": 16, "num_value_samples": 16}
     return {k: v for k, v in (samples | given).items() if k in known}
 
@@ -76,13 +72,15 @@ def test_actions_are_where_the_reward_is(learnt):
 
 
 def test_both_hills_or_one(learnt):
-    """A multimodal policy visits both hills; SAC's and DDPG's cannot."""
+    """A multimodal policy visits both hills; SAC's and DDPG's cannot; SQL's is on hills, which ones is chance."""
     name, _, actions = learnt
     index = [problem.name for problem in PROBLEMS].index("hills")
     drawn = actions[index].ravel()  # the two observations mean nothing here
     near = [np.mean(np.abs(drawn - centre) < 0.3) for centre in HILLS]
-    if name in MULTIMODAL:
-        assert min(near) > 0.1 and sum(near) > 0.6, near
+    if name in SOME_HILL:
+        assert sum(near) > 0.9, near
+    elif name not in ONE_HILL:
+        assert min(near) > 0.1 and sum(near) > 0.7, near  # uniform actions: 0.3 and 0.6
     else:  # one network's output for each observation: a hill each at most, no more than two clusters
         per_observation = [[np.mean(np.abs(a - c) < 0.3) for c in HILLS] for a in actions[index]]
         assert all(min(shares) < 0.2 for shares in per_observation), per_observation
