@@ -1,9 +1,11 @@
-"""MalaQ: twin critics and a sampler that does sample their softmax, no actor. Ours, put together from this book.
+"""MalaQ: twin critics and a sampler of tested parts, no actor. Ours, put together from this book.
 
-Each part answers a fault of the critic-only methods. DDSQ, LQL and NC-LQL act by chains that do not sample the softmax
-they name: here an annealed chain of Metropolis-adjusted steps does, as it gets longer, and its steps adapt themselves.
-Their backup has several fixed points: here log-mean-exp, which contracts. Their temperature is set by hand, or tuned by
-an estimate with a floor: here by the chain's own weight, without one. No claim beyond the numbers that are reported.
+Each part answers a fault of the critic-only methods. DDSQ, LQL and NC-LQL act by chains that do not aim at the softmax
+they name: here an annealed chain of Metropolis-adjusted steps, which does, and whose steps adapt themselves. It reaches
+the softmax only as the chain gets longer: with a few levels of two steps the shares of separate hills stay far from
+theirs (on two hills of a bandit 0.52 for the better one instead of 0.72). Their backup has several fixed points: here
+log-mean-exp, which contracts. Their temperature is set by hand, or tuned by an estimate with a floor: here by the chain's
+own weight, without a floor but loose in many dimensions. No claim beyond the numbers that are reported.
 """
 
 from typing import ClassVar, Literal
