@@ -4,8 +4,8 @@ Each part answers a fault of the critic-only methods. DDSQ, LQL and NC-LQL act b
 they name: here an annealed chain of Metropolis-adjusted steps, which does, and whose steps adapt themselves. It reaches
 the softmax only as the chain gets longer: with a few levels of two steps the shares of separate hills stay far from
 theirs (on two hills of a bandit 0.52 for the better one instead of 0.72). Their backup has several fixed points: here
-log-mean-exp, which contracts. Their temperature is set by hand, or tuned by an estimate with a floor: here by the chain's
-own weight, without a floor but loose in many dimensions. No claim beyond the numbers that are reported.
+log-mean-exp, which contracts. Their temperature is set by hand, or tuned by an estimate with a floor: here by the
+chain's own weight, without a floor but loose in many dimensions. No claim beyond the numbers that are reported.
 """
 
 from typing import ClassVar, Literal
