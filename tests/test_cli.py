@@ -67,7 +67,7 @@ gym.register("BrokenObs-v0", Broken, kwargs={"obs": float("inf")})
         ("bench", "name what to measure"),
         ("bench samplr", "Did you mean 'sampler'?"),
         ("bench update", "name the algorithm"),
-        ("bench update ddqs", "Did you mean 'ddsq'?"),
+        ("bench update ddsqq", "Did you mean 'ddsq'?"),
         ("bench sampler --dims 3", "Did you mean '--dim'?"),
     ],
 )

@@ -66,8 +66,8 @@ def test_contract(probe, check):
 
 
 def test_unknown_algorithm_suggests_the_nearest():
-    with pytest.raises(SoftqError, match=r"unknown algorithm 'ddqs'.*Did you mean 'ddsq'"):
-        get("ddqs")
+    with pytest.raises(SoftqError, match=r"unknown algorithm 'ddsqq'.*Did you mean 'ddsq'"):
+        get("ddsqq")
 
 
 @pytree
