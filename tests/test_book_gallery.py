@@ -162,7 +162,10 @@ def test_folded_density_and_acceptance(still: Page, name: str) -> None:
     def parts(here, there, step):
         values, slopes = jax.vmap(jax.value_and_grad(q))(jnp.stack([here, there]))
         means = jnp.stack([here, there]) + step / 2 * slopes / TEMPERATURE
-        forth, back = log_folded_normal(there, means[0], step), log_folded_normal(here, means[1], step)
+        # one term for each coordinate
+        forth, back = (
+            jnp.sum(log_folded_normal(*pair, step)) for pair in ((there, means[0]), (here, means[1]))
+        )
         return values, slopes, means, forth, (values[1] - values[0]) / TEMPERATURE + back - forth
 
     with jax.enable_x64(True):
