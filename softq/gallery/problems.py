@@ -1,5 +1,6 @@
 """The problems of the gallery: a landscape, its temperatures, what samplers may know about it, and the truth."""
 
+import abc
 from functools import cached_property
 
 import jax
@@ -24,7 +25,7 @@ SUMMANDS, DIMS = ("twomode1", "skew1", "quad1"), (2, 4, 6, 8, 17)
 PROBES, SHARE = 512, 0.9  # the typical large curvature: this quantile over so many uniform actions
 
 
-class Problem:
+class Problem(abc.ABC):
     """One landscape in one dimension. `spread` is the standard deviation of Q over uniform actions."""
 
     def __init__(self, name: str, dim: int, formula: Formula, spread: float):
@@ -34,8 +35,9 @@ class Problem:
     def temperature(self, heat: str) -> float:
         return self.spread / HEATS[heat]
 
+    @abc.abstractmethod
     def truth(self, heat: str) -> Truth:
-        raise NotImplementedError
+        """The exact softmax at that heat."""
 
     @cached_property
     def _curvatures(self) -> np.ndarray:
