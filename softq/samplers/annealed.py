@@ -16,7 +16,7 @@ from jax import Array
 
 from softq.errors import SoftqError, suggest
 from softq.samplers.boundary import project
-from softq.samplers.check import inside_box, positive
+from softq.samplers.check import eager, finite_at, inside_box, positive
 from softq.samplers.snis import uniform
 
 STARTS = ("uniform", "normal")
@@ -81,7 +81,7 @@ def annealed_langevin(
 
     Returns the last action `(d,)`, or all of them `(1 + L * T, d)` with `trajectory`. Raises `SoftqError` for levels
     that do not fall, shapes that do not fit, a start outside the box, or a step, count or temperature that is not
-    positive.
+    positive; called by hand, also where the slope is not finite.
     """
     positive("temperature", temperature)
     positive("levels", levels)
@@ -98,6 +98,7 @@ def annealed_langevin(
             f"step_sizes and steps_per_level need one entry for each of {count} levels, got shapes "
             f"{np.shape(step_sizes)} and {np.shape(steps_per_level)}."
         )
+    watch = trajectory or eager(key, a0, levels, step_sizes, temperature)
     repeats = np.broadcast_to(steps_per_level, (count,))
     total = int(repeats.sum())
 
@@ -109,7 +110,7 @@ def annealed_langevin(
             # slope of their mean; not normalised, it would double w.
             slope = slope / (jnp.linalg.norm(slope) + 1e-8)
         moved = boundary(action + step / 2 * slope / temperature + jnp.sqrt(step) * xi)
-        return moved, moved if trajectory else None
+        return moved, moved if watch else None
 
     # Deviation: the paper has no boundary. Its released code clips to the box after every step, which is `project` and
     # leaves atoms on the walls; `reflect` folds.
@@ -117,4 +118,9 @@ def annealed_langevin(
     steps = jnp.repeat(jnp.asarray(step_sizes, a0.dtype), repeats, total_repeat_length=total)
     noise = jax.random.normal(key, (total, *a0.shape), a0.dtype)
     last, path = jax.lax.scan(move, a0, (sigmas, steps, noise))
-    return jnp.concatenate([a0[None], path]) if trajectory else last
+    if not watch:
+        return last
+    path = jnp.concatenate([a0[None], path])
+    if eager(path):
+        finite_at(path[:-1], jax.vmap(slope_at)(path[:-1], sigmas), "the slope")
+    return path if trajectory else last

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from softq.errors import SoftqError
-from softq.samplers.check import inside_box, positive
+from softq.samplers.check import eager, finite_at, inside_box, positive
 from softq.samplers.snis import candidates, snis
 
 
@@ -31,7 +31,7 @@ def isir(
     A sweep draws `num_candidates - 1` uniform actions, adds the current one and keeps one of them with probability
     proportional to exp(Q / temperature). Without a `start` the first action is one draw of `snis`.
     Raises `SoftqError` if `num_candidates < 2`, `sweeps < 1`, a concrete `temperature` is not positive or `start`
-    lies outside the box.
+    lies outside the box; called by hand, also where Q is not finite.
     """
     positive("temperature", temperature)
     positive("sweeps", sweeps)
@@ -45,9 +45,16 @@ def isir(
     else:
         inside_box("start", start)
 
-    def sweep(action: Array, key: Array) -> tuple[Array, None]:
+    watch = eager(key, start, temperature)
+
+    def sweep(action: Array, key: Array) -> tuple[Array, tuple[Array, Array] | None]:
         draw, pick = jax.random.split(key)
         pool = jnp.concatenate([action[None], candidates(draw, dim, num_candidates - 1)])
-        return pool[jax.random.categorical(pick, jax.vmap(q)(pool) / temperature)], None
+        values = jax.vmap(q)(pool)
+        kept = pool[jax.random.categorical(pick, values / temperature)]
+        return kept, ((pool, values) if watch else None)
 
-    return jax.lax.scan(sweep, start, keys[1:])[0]
+    action, seen = jax.lax.scan(sweep, start, keys[1:])
+    if watch:
+        finite_at(seen[0].reshape(-1, dim), seen[1].ravel())
+    return action

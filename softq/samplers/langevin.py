@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from softq.samplers.boundary import reflect
-from softq.samplers.check import inside_box, positive
+from softq.samplers.check import eager, finite_at, inside_box, positive
 
 
 def softmax_score(q: Callable[[Array], Array], temperature: float | Array) -> Callable[[Array], Array]:
@@ -31,12 +31,19 @@ def langevin(
     """Run `a <- boundary(a + step/2 * score(a) + sqrt(step) * noise)` once for each of `step_sizes` `(T,)`.
 
     `a0` `(d,)` lies in the box. Returns the last action `(d,)`, or all of them `(T + 1, d)`, start included, when
-    `trajectory`. Raises `SoftqError` for a start outside the box or a step that is not positive.
+    `trajectory`. Raises `SoftqError` for a start outside the box or a step that is not positive; called by hand, also
+    where the score is not finite.
     """
     positive("step_sizes", step_sizes)
     inside_box("a0", a0)
     noise = jax.random.normal(key, (len(step_sizes), *a0.shape), a0.dtype)
-    return chain(score, a0, jnp.asarray(step_sizes), noise, boundary, trajectory)
+    watch = trajectory or eager(key, a0, step_sizes)
+    path = chain(score, a0, jnp.asarray(step_sizes), noise, boundary, watch)
+    if not watch:
+        return path
+    if eager(path):
+        finite_at(path[:-1], jax.vmap(score)(path[:-1]), "the score")
+    return path if trajectory else path[-1]
 
 
 def chain(

@@ -14,7 +14,7 @@ from jax import Array
 
 from softq.errors import SoftqError
 from softq.samplers.boundary import reflect
-from softq.samplers.check import inside_box, positive
+from softq.samplers.check import eager, finite_at, inside_box, positive
 
 LARGEST_STEP = 1.0  # up to here the images below are all that single precision can tell
 ONE_IMAGE_STEP = 0.1
@@ -49,7 +49,7 @@ def needs_all_images(step_sizes: Array) -> bool:
     return isinstance(step_sizes, jax.core.Tracer) or bool(np.max(np.asarray(step_sizes)) > ONE_IMAGE_STEP)
 
 
-def metropolis(
+def offer(
     q_and_slope: Callable[[Array], tuple[Array, Array]],
     state: State,
     temperature: Array,
@@ -57,7 +57,7 @@ def metropolis(
     xi: Array,
     coin: Array,
     all_images: bool = True,
-) -> tuple[State, Array]:
+) -> tuple[State, Array, State]:
     """One proposal from `state` by the noise `xi` `(d,)`, accepted or not by `coin`, the log of a uniform draw."""
     action, value, slope = state
     mean = action + step / 2 * slope / temperature
@@ -69,7 +69,20 @@ def metropolis(
     change = jnp.dot(back - forth, jnp.ones_like(back), precision="highest")
     accept = coin < (value_there - value) / temperature + change
     new = (there, value_there, slope_there)
-    return jax.tree.map(lambda proposed, old: jnp.where(accept, proposed, old), new, state), accept
+    return jax.tree.map(lambda proposed, old: jnp.where(accept, proposed, old), new, state), accept, new
+
+
+def metropolis(*args: object) -> tuple[State, Array]:
+    """`offer`, without the proposal itself."""
+    return offer(*args)[:2]
+
+
+def look(state: State) -> None:
+    """`SoftqError` where Q or its slope is not finite, for concrete states `(..., d)`, `(...)`, `(..., d)`."""
+    if eager(state):
+        action, value, slope = (np.asarray(x) for x in state)
+        finite_at(action.reshape(-1, action.shape[-1]), value.ravel())
+        finite_at(action.reshape(-1, action.shape[-1]), slope.reshape(-1, action.shape[-1]), "the slope")
 
 
 def mala(
@@ -84,22 +97,28 @@ def mala(
 
     Returns the last action `(d,)`, or all `(T + 1, d)` with `trajectory`, and the share of accepted proposals. The
     softmax stays invariant whatever the steps; about 0.6 accepted is efficient. Raises `SoftqError` for a start
-    outside the box, a temperature that is not positive, or a concrete step that is not in (0, 1].
+    outside the box, a temperature that is not positive, or a concrete step that is not in (0, 1]; called by hand, also
+    where Q or its slope is not finite. In a compiled program a proposal at which Q is NaN is refused.
     """
     positive("temperature", temperature)
     check_steps(step_sizes)
     inside_box("a0", a0)
     q_and_slope, all_images = jax.value_and_grad(q), needs_all_images(step_sizes)
+    watch = eager(key, a0, temperature, step_sizes)
 
     def move(state: State, given: tuple[Array, Array, Array]) -> tuple[State, tuple]:
-        state, accept = metropolis(q_and_slope, state, temperature, *given, all_images)
-        return state, (state[0] if trajectory else None, accept)
+        state, accept, proposal = offer(q_and_slope, state, temperature, *given, all_images)
+        return state, (state[0] if trajectory else None, accept, proposal if watch else None)
 
     steps = jnp.asarray(step_sizes, a0.dtype)
     for_noise, for_coins = jax.random.split(key)
     noise = jax.random.normal(for_noise, (len(steps), *a0.shape), a0.dtype)
     coins = jnp.log(jax.random.uniform(for_coins, (len(steps),), a0.dtype))
-    (last, _, _), (path, accepted) = jax.lax.scan(move, (a0, *q_and_slope(a0)), (steps, noise, coins))
+    start = (a0, *q_and_slope(a0))
+    look(start)
+    (last, _, _), (path, accepted, proposals) = jax.lax.scan(move, start, (steps, noise, coins))
+    if watch:
+        look(proposals)
     share = jnp.mean(accepted.astype(a0.dtype))
     return (jnp.concatenate([a0[None], path]) if trajectory else last), share
 

@@ -16,7 +16,7 @@ from jax import Array
 
 from softq.errors import SoftqError, suggest
 from softq.samplers.boundary import reflect
-from softq.samplers.check import positive
+from softq.samplers.check import eager, finite_at, positive
 from softq.samplers.langevin import chain, softmax_score
 from softq.samplers.snis import candidates
 from softq.samplers.stability import stability_limit
@@ -58,7 +58,8 @@ def qglg(
     steepest curvature of Q (`softq.samplers.steepest_curvature`); multiples below 1 are stable.
     `greedy` is DDSQ's evaluation: start at the best candidate, no noise, best end point; the key then only draws the
     candidates. It may be traced, so one program serves a mixture of both.
-    Raises `SoftqError` for a non-positive temperature, step or number of candidates, or an unknown `select`.
+    Raises `SoftqError` for a non-positive temperature, step or number of candidates, or an unknown `select`; called by
+    hand, also where Q is not finite at a candidate, or its slope on the way to an end point.
     """
     positive("temperature", temperature)
     positive("schedules", schedules)
@@ -69,6 +70,7 @@ def qglg(
 
     actions = candidates(draw, dim, num_candidates)  # line 1, Equation 4
     values = jax.vmap(q)(actions)
+    finite_at(actions, values)
     if normalise:
         temperature = temperature * spread(values)
     if curvature is not None:
@@ -81,7 +83,11 @@ def qglg(
 
     # Lines 3 to 6. Deviation: line 4 forgets to put every schedule back at a_0; the text means it.
     score = softmax_score(q, temperature)
-    ends = jax.vmap(lambda steps: chain(score, a0, steps, noise, boundary))(schedules)
+    run = lambda steps, trajectory=False: chain(score, a0, steps, noise, boundary, trajectory)
+    ends = jax.vmap(run)(schedules)
+    if eager(ends):  # called by hand: go there again, and look
+        places = jax.vmap(lambda steps: run(steps, True)[:-1])(schedules).reshape(-1, dim)
+        finite_at(places, jax.vmap(score)(places), "the score")
 
     best = chosen = jnp.argmax(jax.vmap(q)(ends))  # line 7
     if select == "weight":

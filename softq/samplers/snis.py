@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 from jax import Array
 
-from softq.samplers.check import positive
+from softq.samplers.check import finite_at, positive
 
 
 def uniform(key: Array, dim: int) -> Array:
@@ -28,10 +28,13 @@ def snis(
     """One action from about exp(Q / temperature): resample `num_candidates` uniform actions once.
 
     `q` maps one action `(dim,)` to a scalar. With one candidate this is the uniform law.
-    Raises `SoftqError` if `num_candidates < 1` or a concrete `temperature` is not positive.
+    Raises `SoftqError` if `num_candidates < 1` or a concrete `temperature` is not positive; called by hand, also where
+    Q is not finite.
     """
     positive("num_candidates", num_candidates)
     positive("temperature", temperature)
     draw, pick = jax.random.split(key)
     actions = candidates(draw, dim, num_candidates)
-    return actions[jax.random.categorical(pick, jax.vmap(q)(actions) / temperature)]
+    values = jax.vmap(q)(actions)
+    finite_at(actions, values)
+    return actions[jax.random.categorical(pick, values / temperature)]

@@ -19,7 +19,7 @@ from jax import Array
 
 from softq.errors import SoftqError, suggest
 from softq.samplers.boundary import reflect
-from softq.samplers.check import inside_box, positive
+from softq.samplers.check import eager, finite_at, inside_box, positive
 
 Bandwidth = Literal["squared", "printed", "official"]
 RULES = ("squared", "printed", "official")
@@ -86,7 +86,7 @@ def svgd(
 
     `bandwidth` is a number, or a rule of `median_bandwidth` that is applied anew at each step. Returns the last
     particles `(M, d)`, or all `(T + 1, M, d)` with `trajectory`. Raises `SoftqError` for no particles, particles
-    outside the box, or steps or a bandwidth that are not positive.
+    outside the box, or steps or a bandwidth that are not positive; called by hand, also where the score is not finite.
     """
     if particles.ndim != 2 or len(particles) == 0:
         raise SoftqError(
@@ -105,9 +105,17 @@ def svgd(
         positive("bandwidth", bandwidth)
         width = lambda a: bandwidth
 
+    watch = trajectory or eager(particles, step_sizes)
+
     def move(a: Array, step: Array) -> tuple[Array, Array | None]:
         moved = boundary(a + step * svgd_direction(score, a, width(a), repulsion))
-        return moved, moved if trajectory else None
+        return moved, moved if watch else None
 
     last, path = jax.lax.scan(move, particles, jnp.asarray(step_sizes, particles.dtype))
-    return jnp.concatenate([particles[None], path]) if trajectory else last
+    if not watch:
+        return last
+    path = jnp.concatenate([particles[None], path])
+    if eager(path):
+        places = path[:-1].reshape(-1, particles.shape[1])
+        finite_at(places, jax.vmap(score)(places), "the score")
+    return path if trajectory else last

@@ -13,8 +13,8 @@ import numpy as np
 from jax import Array
 
 from softq.errors import SoftqError
-from softq.samplers.check import inside_box, positive
-from softq.samplers.mala import State, check_steps, metropolis, needs_all_images
+from softq.samplers.check import eager, inside_box, positive
+from softq.samplers.mala import State, check_steps, look, needs_all_images, offer
 
 
 def ladder(coldest: float, hottest: float, num: int) -> np.ndarray:
@@ -44,7 +44,7 @@ def tempering(
     `temperatures` `(K,)` rise, the first is the one asked for; `a0` `(K, d)` are the starts and `step_sizes` `(K,)`
     the steps, one for each temperature. Returns all actions `(K, d)`, the wanted one first, and the
     share of accepted swaps. Raises `SoftqError` for a ladder that does not rise, shapes that do not fit, starts outside
-    the box, steps that `mala` refuses, or counts below one.
+    the box, steps that `mala` refuses, or counts below one; called by hand, also where Q or its slope is not finite.
     """
     positive("temperatures", temperatures)
     positive("rounds", rounds)
@@ -61,9 +61,8 @@ def tempering(
         raise SoftqError(f"temperatures must rise, got {np.round(temperatures, 6).tolist()}; sort them.")
     temperatures, steps = jnp.asarray(temperatures, a0.dtype), jnp.asarray(step_sizes, a0.dtype)
     q_and_slope, all_images = jax.value_and_grad(q), needs_all_images(step_sizes)
-    propose = jax.vmap(
-        lambda state, t, step, xi, coin: metropolis(q_and_slope, state, t, step, xi, coin, all_images)
-    )
+    watch = eager(key, a0, temperatures, steps)
+    propose = jax.vmap(lambda state, t, *given: offer(q_and_slope, state, t, *given, all_images))
 
     def swap(coins: Array, states: State, first: Array) -> tuple[State, Array]:
         """Offer each pair (i, i + 1), i = first, first + 2, ..., to change places, with value and slope."""
@@ -75,18 +74,25 @@ def tempering(
         source = jnp.where(accept, partner, index)
         return jax.tree.map(lambda x: x[source], states), accept
 
-    def one_round(states: State, given: tuple[Array, Array]) -> tuple[State, tuple[Array, Array]]:
+    def one_round(states: State, given: tuple[Array, Array]) -> tuple[State, tuple]:
         number, key = given
         for_noise, for_coins = jax.random.split(key)
         noise = jax.random.normal(for_noise, (steps_per_round, *a0.shape), a0.dtype)
         coins = jnp.log(jax.random.uniform(for_coins, (steps_per_round + 1, count), a0.dtype))
-        walk = lambda states, given: (propose(states, temperatures, steps, *given)[0], None)
-        states, _ = jax.lax.scan(walk, states, (noise, coins[:-1]))
+
+        def walk(states: State, given: tuple[Array, Array]) -> tuple[State, State | None]:
+            states, _, proposals = propose(states, temperatures, steps, *given)
+            return states, proposals if watch else None
+
+        states, proposals = jax.lax.scan(walk, states, (noise, coins[:-1]))
         states, accept = swap(coins[-1], states, number % 2)
         offered = (count - number % 2) // 2 * 2
-        return states, (jnp.sum(accept), offered)
+        return states, (jnp.sum(accept), offered, proposals)
 
     keys = jax.random.split(key, rounds)
     start = (a0, *jax.vmap(q_and_slope)(a0))
-    states, (accepted, offered) = jax.lax.scan(one_round, start, (jnp.arange(rounds), keys))
+    look(start)
+    states, (accepted, offered, proposals) = jax.lax.scan(one_round, start, (jnp.arange(rounds), keys))
+    if watch:
+        look(proposals)
     return states[0], jnp.sum(accepted) / jnp.maximum(jnp.sum(offered), 1)
