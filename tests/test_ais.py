@@ -19,11 +19,13 @@ from softq.testing import THRESHOLD, chi_square, mean_test, snis_law
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 SKEW, CELLS = landscapes.get("skew1"), 800
-LADDERS = {  # temperatures, steps, candidates, steps per level
-    "three levels": ([0.8, 0.4, 0.2], [0.3, 0.1, 0.05], 4, 2),
-    "hardly moves": ([0.8, 0.4, 0.2], [0.02, 0.02, 0.02], 1, 1),
-    "one level": ([0.2], [0.05], 4, 3),
-    "slowly": ([0.8, 0.65, 0.52, 0.42, 0.34, 0.27, 0.23, 0.2], [0.2] * 8, 16, 4),
+LADDERS = {  # temperatures, steps, candidates, steps per level, fresh candidates per level
+    "three levels": ([0.8, 0.4, 0.2], [0.3, 0.1, 0.05], 4, 2, 0),
+    "hardly moves": ([0.8, 0.4, 0.2], [0.02, 0.02, 0.02], 1, 1, 0),
+    "one level": ([0.2], [0.05], 4, 3, 0),
+    "slowly": ([0.8, 0.65, 0.52, 0.42, 0.34, 0.27, 0.23, 0.2], [0.2] * 8, 16, 4, 0),
+    "competing": ([0.8, 0.4, 0.2], [0.02, 0.02, 0.02], 1, 1, 2),
+    "a crowd": ([0.2], [0.05], 4, 3, 5),
 }
 
 
@@ -36,7 +38,7 @@ def slope(x):
 
 
 def kernel(temperature, step):
-    """The Metropolis-adjusted step as a matrix on cells: reflected proposals from each centre, and what is refused."""
+    """The Metropolis-adjusted step as a matrix on cells, and the share accepted from each: reflected proposals."""
     edges = np.linspace(-1, 1, CELLS + 1)
     x = (edges[1:] + edges[:-1]) / 2
     means = (x + step / 2 * slope(x) / temperature)[:, None]
@@ -49,13 +51,29 @@ def kernel(temperature, step):
         logs = np.log(proposals)
     gain = (q(x)[None] - q(x)[:, None]) / temperature + logs.T - logs
     moves = proposals * np.exp(np.minimum(0, np.where(np.isfinite(gain), gain, 0)))
+    return moves + np.diag(1 - moves.sum(1)), moves.sum(1)
+
+
+def sweep(temperature, num_fresh):
+    """One sweep of competition as a matrix on cells, by quadrature of 1 / (w(x) + sum of others) in Laplace's form.
+
+    With w = exp(q / temperature) the chance to move to within dy of y is the mean of num_fresh w(y) dy / 2 over the
+    sum of all w; and 1 / sum = int exp(-t sum) dt.
+    """
+    centres = (np.arange(CELLS) + 0.5) * 2 / CELLS - 1
+    w = np.exp((q(centres) - 0.8) / temperature)
+    log_t, gap = np.linspace(-40, 40 + 1 / temperature, 4000, retstep=True)
+    t = np.exp(log_t)
+    decay = np.exp(-np.outer(t, w))
+    others = decay.mean(1) ** (num_fresh - 1)
+    moves = num_fresh / CELLS * ((decay.T * (gap * t * others)) @ decay) * w
     return moves + np.diag(1 - moves.sum(1))
 
 
 @cache
 def exact(name):
     """(law of the end, its entropy, mean of lower, mean of upper, mean share accepted at the last level)."""
-    temperatures, steps, num_candidates, repeats = LADDERS[name]
+    temperatures, steps, num_candidates, repeats, num_fresh = LADDERS[name]
     inverse = 1 / np.array(temperatures)
     centres = (np.arange(CELLS) + 0.5) * 2 / CELLS - 1
     hottest = Boltzmann(SKEW, temperatures[0])
@@ -63,10 +81,11 @@ def exact(name):
     law = snis_law(q, temperatures[0], num_candidates, CELLS)
     p, left, right, accepted = law.probabilities, log_weight, log_weight, []
     for k, (temperature, step) in enumerate(zip(temperatures, steps, strict=True)):
-        moves, colder = kernel(temperature, step), inverse[k] - inverse[k - 1] if k else 0.0
+        (moves, share), colder = kernel(temperature, step), inverse[k] - inverse[k - 1] if k else 0.0
         left += colder * (p @ q(centres))
+        p = p @ sweep(temperature, num_fresh) if num_fresh else p
         for _ in range(repeats):
-            accepted.append(p @ (1 - np.diag(moves)))
+            accepted.append(p @ share)
             p = p @ moves
         right += colder * (p @ q(centres))
     end = p @ q(centres) * inverse[-1]
@@ -76,8 +95,8 @@ def exact(name):
 
 @cache
 def drawn(name):
-    temperatures, steps, num_candidates, repeats = LADDERS[name]
-    one = lambda key: ais(key, SKEW, 1, jnp.array(temperatures), jnp.array(steps), num_candidates, repeats)
+    temperatures, steps, *counts = LADDERS[name]
+    one = lambda key: ais(key, SKEW, 1, jnp.array(temperatures), jnp.array(steps), *counts)
     chains = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(11), 40_000))
     return jax.tree.map(lambda x: np.asarray(x, float), chains)
 
@@ -112,6 +131,20 @@ def test_the_weight_is_unbiased(name):
     assert mean_test(ratio(chains.lower), 1.1) < THRESHOLD
     if len(LADDERS[name][0]) > 1:
         assert mean_test(ratio(chains.upper), 1.0) < THRESHOLD
+
+
+def test_competition_leaves_the_softmax_and_moves_its_shares():
+    """The matrix of the test itself: it leaves the softmax, and moves mass where steps cannot."""
+    law = Boltzmann(SKEW, 0.2)
+    p = exact("three levels")[0].probabilities  # not the softmax: it has to move
+    target = np.exp(q((np.arange(CELLS) + 0.5) * 2 / CELLS - 1) / 0.2)
+    target /= target.sum()
+    moves = sweep(0.2, 3)
+    assert moves.min() > -1e-12
+    np.testing.assert_allclose(target @ moves, target, atol=1e-12)
+    assert np.abs(p @ moves - target).sum() < 0.8 * np.abs(p - target).sum()
+    still, competing = exact("hardly moves"), exact("competing")
+    assert abs(competing[1] - law.entropy) < 0.4 * abs(still[1] - law.entropy)
 
 
 @pytest.mark.parametrize("name", LADDERS)
@@ -153,6 +186,8 @@ def test_bad_input(key):
             run(*given)
     with pytest.raises(SoftqError, match="num_candidates must be positive"):
         run([0.1], [0.1], num_candidates=0)
+    with pytest.raises(SoftqError, match="num_fresh must not be negative, got -1"):
+        run([0.1], [0.1], num_fresh=-1)
 
 
 # Tuning a temperature (softq.algorithms.temperature)

@@ -23,6 +23,7 @@ SMALL = {
     "num_candidates": 4,
     "num_levels": 3,
     "num_steps": 2,
+    "num_fresh": 0,
     "heat": 8.0,
     "temperature": 0.2,
     "temperature_learning_rate": 0.05,
@@ -34,7 +35,7 @@ SMALL = {
 VARIANTS = {
     "default": {},
     "soft": {"backup": "soft", "entropy": "middle", "normalise": True},
-    "fixed": {"backup": "boltzmann", "tune": False},
+    "fixed": {"backup": "boltzmann", "tune": False, "num_fresh": 3},
 }
 KEYS = [jax.random.key(i) for i in range(3)]
 
@@ -96,8 +97,9 @@ class ByHand:
         return value[0], slope[0]
 
     def chain(self, obs, key, temperatures, steps):
-        a, (draw, pick, drive, toss) = self.algo, jax.random.split(key, 4)
-        pool = np.asarray(jax.random.uniform(draw, (a.num_candidates, ACT), minval=-1.0), float)
+        a, (draw, pick, drive, toss, renew) = self.algo, jax.random.split(key, 5)
+        uniform = lambda key, n: np.asarray(jax.random.uniform(key, (n, ACT), minval=-1.0), float)
+        pool = uniform(draw, a.num_candidates)
         values = self.q(self.online, obs, pool)
         action = pool[int(jax.random.categorical(pick, jnp.asarray(values / temperatures[0], jnp.float32)))]
         left = right = logsumexp(values / temperatures[0]) - np.log(len(pool)) + ACT * np.log(2)
@@ -108,6 +110,12 @@ class ByHand:
         for k, (temperature, step) in enumerate(zip(temperatures, steps, strict=True)):
             colder = 1 / temperature - 1 / temperatures[k - 1] if k else 0.0
             left += colder * value
+            if a.num_fresh:
+                draw, pick = jax.random.split(jax.random.split(renew, a.num_levels)[k])
+                pool = np.append(uniform(draw, a.num_fresh), action[None], axis=0)
+                logits = self.q(self.online, obs, pool) / temperature
+                action = pool[int(jax.random.categorical(pick, jnp.asarray(logits, jnp.float32)))]
+                value, slope = self.value_and_slope(obs, action)
             for t in range(a.num_steps):
                 mean = action + step / 2 * slope / temperature
                 there = fold(mean + np.sqrt(step) * xi[k, t])
@@ -210,7 +218,7 @@ def test_acting(key):
     def direct(temperature):
         temperatures = temperature * jnp.array([8.0, 8**0.5, 1.0])
         steps = jnp.minimum(jnp.exp(state.log_steps) * temperatures, 1.0)
-        return ais(key, state.critic.at(obs), ACT, temperatures, steps, 4, 2).action
+        return ais(key, state.critic.at(obs), ACT, temperatures, steps, 4, 2, algo.num_fresh).action
 
     @jax.jit
     def all_of_them():
@@ -281,16 +289,17 @@ def test_defaults():
         "temperature": 0.1,
         "target_entropy": -1.0,
         "temperature_learning_rate": 1e-3,
-        "heat": 16.0,
+        "heat": 8.0,
         "acceptance": 0.6,
         "step_learning_rate": 0.05,
         "discount": 0.99,
         "learning_rate": 3e-4,
         "polyak": 0.005,
         "reward_scale": 1.0,
-        "num_candidates": 32,
-        "num_levels": 10,
-        "num_steps": 2,
+        "num_candidates": 16,
+        "num_levels": 5,
+        "num_steps": 3,
+        "num_fresh": 4,
         "num_ascents": 10,
         "tune": True,
         "entropy": "lower",

@@ -48,11 +48,14 @@ def ais(
     step_sizes: Array,
     num_candidates: int = 16,
     steps_per_level: int = 1,
+    num_fresh: int = 0,
 ) -> Annealed:
     """One action from about exp(Q / temperatures[-1]), through the softmaxes at `temperatures` `(K,)`, hot to cold.
 
     The start is one draw of `snis` at the first temperature; at each, `steps_per_level` Metropolis-adjusted Langevin
     steps of `step_sizes` `(K,)`. lower + value / temperatures[-1] estimates log Z. Each step costs one gradient.
+    With `num_fresh` the steps of each level follow a sweep of `isir`: the action competes with so many uniform ones,
+    at one value each and a gradient more.
     Raises `SoftqError` for temperatures that rise, shapes that do not fit, anything that is not positive, or a step
     above 1.
     """
@@ -69,7 +72,9 @@ def ais(
         raise SoftqError(
             f"temperatures must not rise, got {np.round(temperatures, 6).tolist()}; sort them downwards."
         )
-    draw, pick, drive, toss = jax.random.split(key, 4)
+    if num_fresh < 0:
+        raise SoftqError(f"num_fresh must not be negative, got {num_fresh}; 0 goes without fresh candidates.")
+    draw, pick, drive, toss, renew = jax.random.split(key, 5)
     q_and_slope = jax.value_and_grad(q)
 
     pool = candidates(draw, dim, num_candidates)
@@ -79,11 +84,20 @@ def ais(
     reference = jnp.max(values)  # the entropy does not feel a constant in Q; single precision does
     log_weight = logsumexp((values - reference) * inverse[0]) - jnp.log(num_candidates) + dim * jnp.log(2.0)
 
+    def compete(place: State, temperature: Array, key: Array) -> State:
+        """One of the action and `num_fresh` uniform ones, by the softmax of Q over them: it leaves that of all."""
+        draw, pick = jax.random.split(key)
+        fresh = candidates(draw, dim, num_fresh)
+        values = jnp.append(jax.vmap(q)(fresh), place[1])
+        kept = jnp.append(fresh, place[0][None], axis=0)[jax.random.categorical(pick, values / temperature)]
+        return (kept, *q_and_slope(kept))
+
     def level(state: tuple[State, Array, Array], given: tuple) -> tuple[tuple[State, Array, Array], Array]:
-        """Cool, then move."""
-        (place, left, right), (temperature, colder, step, *noise) = state, given
+        """Cool, compete, move."""
+        (place, left, right), (temperature, colder, step, key, *noise) = state, given
         move = lambda place, noise: metropolis(q_and_slope, place, temperature, step, *noise)
         left = left + (place[1] - reference) * colder
+        place = compete(place, temperature, key) if num_fresh else place
         place, accepted = jax.lax.scan(move, place, tuple(noise))
         right = right + (place[1] - reference) * colder
         return (place, left, right), jnp.mean(accepted.astype(values.dtype))
@@ -92,7 +106,8 @@ def ais(
     xi = jax.random.normal(drive, (*shape, dim), values.dtype)
     coins = jnp.log(jax.random.uniform(toss, shape, values.dtype))
     colder = jnp.diff(inverse, prepend=inverse[:1])
-    levels = 1 / inverse, colder, jnp.asarray(step_sizes, values.dtype), xi, coins
+    keys = jax.random.split(renew, len(inverse))
+    levels = 1 / inverse, colder, jnp.asarray(step_sizes, values.dtype), keys, xi, coins
     first = (start, *q_and_slope(start)), log_weight, log_weight
     ((action, value, _), left, right), accepted = jax.lax.scan(level, first, levels)
     at_end = (value - reference) * inverse[-1]
