@@ -138,7 +138,7 @@ def report(run: "Run") -> int:
 def evaluate_command(argv: list[str]) -> int:
     """`softq evaluate`."""
     from softq.policies import SAMPLERS
-    from softq.training.results import evaluate_run
+    from softq.training.results import csv_file, evaluate_run, export_evaluation
 
     parser = Parser(prog="softq evaluate", description="Play episodes with the newest checkpoint of a run.")
     parser.add_argument("folder", metavar="DIR")
@@ -163,14 +163,19 @@ def evaluate_command(argv: list[str]) -> int:
         metavar="N",
         help="candidates or gradients per sampled action [100]",
     )
+    parser.add_argument("--out", metavar="FILE.csv", help="write the table there too")
     options = parser.parse(argv)
     if options.sampler and options.policy:
         raise SoftqError("--sampler replaces the policy; leave --policy out.")
+    if options.out:
+        csv_file(options.out)  # better now than after the episodes
     method = options.policy or ("exploit" if options.temperature is None else "policy")
     table = evaluate_run(
         options.folder, options.episodes, method, options.temperature, options.sampler, options.budget
     )
     print(table.to_string(index=False))
+    if options.out:
+        print(f"{options.out}: {export_evaluation(table, options.folder, options.out)} rows")
     return 0
 
 

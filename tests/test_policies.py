@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
 from softq import landscapes
@@ -112,7 +113,14 @@ def test_evaluate_a_run_through_a_sampler(tmp_path, capsys):
     folder = str(run.folder)
     assert main(["evaluate", folder, "--sampler", "mala", "--episodes", "1", "--budget", "4"]) == 0
     assert "mala" in capsys.readouterr().out
+    out = tmp_path / "table.csv"
+    assert main(["evaluate", folder, "--episodes", "2", "--temperature", "0.5", "--out", str(out)]) == 0
+    rows = pd.read_csv(out)
+    assert list(rows["seed"]) == ["0", "all"] and set(rows["temperature"]) == {0.5}
+    assert set(rows["algorithm"]) == {"ddsq"} and set(rows["updates"]) == {4}
+    assert rows["versions"].str.contains("jax=").all() and list(tmp_path.glob(".*")) == []
     for extra, message in (
+        (["--out", str(tmp_path)], "name a file that ends in .csv"),
         (["--sampler", "mall"], "Did you mean 'mala'"),
         (["--sampler", "mala", "--policy", "exploit"], "leave --policy out"),
     ):

@@ -99,17 +99,47 @@ def export(run_dirs: Iterable[Path | str], out: Path | str) -> int:
     """Write the curves of runs to `out` (CSV), with what they depend on; returns the number of rows."""
     parts = []
     for folder in run_dirs:
-        versions = RunDirectory(folder).read("versions.json")
         table = curves(folder).dropna(subset="return")
         table["kind"] = table["kind"].map(KINDS)
         keep = ["algorithm", "env", "seed", "updates", "env_steps", "return", "std", "episodes", "kind"]
-        packages = ("softq", "jax", "gymnasium", "mujoco")
-        table = table[keep].assign(device=versions["device"])
-        parts.append(table.assign(versions=" ".join(f"{name}={versions[name]}" for name in packages)))
-    table = pd.concat(parts, ignore_index=True)
+        parts.append(table[keep].assign(**made_with(folder)))
+    return write_csv(pd.concat(parts, ignore_index=True), out)
+
+
+def export_evaluation(table: pd.DataFrame, run_dir: Path | str, out: Path | str) -> int:
+    """Write what `evaluate_run` returned to `out` (CSV), with what it depends on; returns the number of rows."""
+    _, config, _ = RunDirectory(run_dir).config()
+    updates = int(curves(run_dir)["updates"].max())
+    labels = {"algorithm": config.algorithm, "env": config.env, "updates": updates}
+    return write_csv(table.assign(**labels, **made_with(run_dir)), out)
+
+
+def made_with(run_dir: Path | str) -> dict[str, str]:
+    """Device and versions of a run."""
+    versions = RunDirectory(run_dir).read("versions.json")
+    packages = ("softq", "jax", "gymnasium", "mujoco")
+    return {
+        "device": versions["device"],
+        "versions": " ".join(f"{name}={versions[name]}" for name in packages),
+    }
+
+
+def csv_file(out: Path | str) -> Path:
+    """`out` as a path; `SoftqError` unless it can be the name of a CSV file."""
     path = Path(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix != ".csv" or path.is_dir():
+        raise SoftqError(f"--out is {out}; name a file that ends in .csv.")
+    return path
+
+
+def write_csv(table: pd.DataFrame, out: Path | str) -> int:
+    """Write `table` to `out`, whole or not at all."""
+    path = csv_file(out)
     partial = path.with_name(f".{path.name}.partial")
-    table.to_csv(partial, index=False, float_format="%.6g")
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(partial, index=False, float_format="%.6g")
+        partial.replace(path)
+    except OSError as error:
+        raise SoftqError(f"{path} cannot be written ({error.strerror}); choose another --out.") from None
     return len(table)
