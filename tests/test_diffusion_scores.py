@@ -396,6 +396,41 @@ def test_one_dominant_weight_leaves_it_to_qne(key):
     assert jnp.abs(by_slope).max() > 100 * jnp.abs(both).max()
 
 
+@pytest.mark.parametrize("f", [idem, combined])
+@pytest.mark.parametrize(
+    "q", [lambda a: 300 * a[0] - 200 * a[1], lambda a: 200 * jnp.sum(a**2)], ids=["ramp", "valley"]
+)
+def test_steep_critic_at_a_low_temperature_is_in_the_range_of_scores(q, f, key):
+    """The faces overflow there, in the valley both. A score is (signal E[a] - a_t) / noise^2 with E[a] in the box."""
+    a_t, signal, noise = jnp.array([0.1, -0.1]), 0.99**0.5, 0.1
+
+    @jax.jit
+    def drawn(temperature):
+        one = lambda k: f(k, q, temperature, a_t, signal, noise, 20, True, boundary=True)
+        return jax.vmap(one)(jax.random.split(key, 100))
+
+    low, high = ((wall * signal - np.asarray(a_t)) / noise**2 for wall in (-1, 1))
+    for temperature in (1.0, 1e-2, 1e-4):
+        scores = np.asarray(drawn(temperature))
+        assert np.all(np.isfinite(scores))
+        assert np.all(low - 1e-3 <= scores) and np.all(scores <= high + 1e-3)
+
+
+def test_fitted_theta_counts_the_noise_of_the_faces(key):
+    """A steep slope is the same everywhere, so its average has no noise; its faces have, and QNE is the better one."""
+    steep = Landscape("steep", 1, 10.0, slope=(10.0,))
+    signal, noise = 0.9**0.5, 0.1**0.5
+    exact = noised(steep, 1.0, [[0.8]], signal, noise).score[0, 0]
+
+    def error(f):
+        one = lambda k: f(k, steep, 1.0, jnp.array([0.8]), signal, noise, 100)[0]
+        drawn = jax.jit(jax.vmap(one))(jax.random.split(key, 300))
+        return float(jnp.sqrt(jnp.mean((drawn - exact) ** 2)))
+
+    faces = lambda *given: idem(*given, True, True)
+    assert error(combined) < 1.1 * error(qne) < 0.2 * error(faces)
+
+
 @pytest.mark.parametrize("f", [qne, combined])
 def test_far_outside_the_box_is_finite(f, key):
     """Where a reverse chain may stray: everything is finite, and the score points home."""

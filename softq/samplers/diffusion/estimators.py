@@ -10,7 +10,8 @@ a_t, the clean action is a Gaussian around a_t / s with standard deviation n / s
 
 On all of R^d the last two have the same mean but for O(1 / num), by Stein's identity, so any theta qne + (1 - theta)
 idem is an estimate as well; `combined` takes the theta that cancels their noise, exactly so if the target is Gaussian.
-On the box the identity has a boundary term, which `idem` as published leaves out.
+On the box the identity has a boundary term, which `idem` as published leaves out, and coordinate j of the score lies
+between (-s - a_t) / n^2 and (s - a_t) / n^2, since it is (s E[a] - a_t) / n^2 and E[a] lies in the box.
 """
 
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from softq.samplers.check import positive
 from softq.samplers.diffusion.truncated import log_mass, truncated_normal
 
 Landscape = Callable[[Array], Array]
+LARGEST = 30.0  # exp(30) is beyond every score, and its square no overflow
 
 
 def proposals(
@@ -76,7 +78,10 @@ def idem(
 
     Plain, for a Q on all of R^d. Deviation: with `truncate` the actions stay in the box, as in MaxEntDP's released
     code; the average then tends to something else than the score unless `boundary` adds the faces, for 2 d more
-    values of Q an action. Raises `SoftqError` for `boundary` without `truncate`, or a number that is not positive.
+    values of Q an action. With its faces the estimate is clipped to the range that a score on the box can have, so it
+    is finite for a steep Q at a low temperature too; clipping never takes it further from the score, but moves the
+    mean where the noise is as wide as that range.
+    Raises `SoftqError` for `boundary` without `truncate`, or a number that is not positive.
     """
     _check(temperature, signal, noise, num)
     if boundary and not truncate:
@@ -86,7 +91,8 @@ def idem(
     logits = values / temperature
     score = jax.nn.softmax(logits) @ slopes / (temperature * signal)
     if boundary:
-        score = score - _flux(q, temperature, a_t, signal, noise, actions, logits) / signal
+        score = score - _flux(q, temperature, a_t, signal, noise, actions, logits).sum(0) / signal
+        score = _possible(score, a_t, signal, noise)
     return score
 
 
@@ -135,8 +141,9 @@ def combined(
 
     theta = r / (r + v) with r = (noise / signal)^2 and `variance` v, a number or `(d,)`: the variance of the softmax
     around here. For a Gaussian softmax on R^d the result is the score itself, with one action. Without v, theta is
-    fitted to the sample, coordinate by coordinate, as the one of least estimated variance in [0, 1] (this needs two
-    actions and biases the result by O(1 / num)). `boundary` is as in `idem` and follows `truncate` by default.
+    fitted to the sample, coordinate by coordinate, as the one of least estimated variance in [0, 1], that of the faces
+    included (this needs two actions and biases the result by O(1 / num)). `boundary` is as in `idem`, clipped as
+    there, and follows `truncate` by default; the result is then in the range of a score too, since `qne` always is.
     Raises `SoftqError` for a number that is not positive, or one action and no v.
     """
     _check(temperature, signal, noise, num)
@@ -150,29 +157,33 @@ def combined(
     actions, eps = proposals(key, a_t, signal, noise, num, truncate)
     values, slopes = jax.vmap(jax.value_and_grad(q))(actions)
     logits = values / temperature
-    weights = jax.nn.softmax(logits)
-    by_slope, by_noise = slopes / (temperature * signal), eps / noise
+    weights = jax.nn.softmax(logits)[:, None]
+    by_slope, by_noise = (
+        weights * slopes / (temperature * signal),
+        weights * eps / noise,
+    )  # sums over the first axis
+    if boundary:
+        by_slope = by_slope - _flux(q, temperature, a_t, signal, noise, actions, logits) / signal
     if variance is None:
         theta = _least_variance(weights, by_slope, by_noise)
     else:
         ratio = (noise / signal) ** 2
         theta = ratio / (ratio + variance)
-    from_slope = weights @ by_slope
+    from_slope = by_slope.sum(0)
     if boundary:
-        from_slope = from_slope - _flux(q, temperature, a_t, signal, noise, actions, logits) / signal
-    return theta * (weights @ by_noise) + (1 - theta) * from_slope
+        from_slope = _possible(from_slope, a_t, signal, noise)
+    return theta * by_noise.sum(0) + (1 - theta) * from_slope
 
 
 def _least_variance(weights: Array, by_slope: Array, by_noise: Array) -> Array:
-    """theta `(d,)` that minimises sum_i w_i^2 (f_i - f)^2, f = theta by_noise + (1 - theta) by_slope.
+    """theta `(d,)` that minimises sum_i w_i^2 (f_i - f)^2, f = theta by_noise + (1 - theta) by_slope, from w_i f_i.
 
     Where one weight is all there is nothing to fit, and a ridge lets `by_noise` have it, whose size is bounded.
     """
-    centred = lambda f: f - (weights @ f)[None]
+    centred = lambda f: f - weights * f.sum(0)[None]
     slope, difference = centred(by_slope), centred(by_noise - by_slope)
-    square = weights[:, None] ** 2
     ridge = 1e-7 * jnp.mean(difference**2, 0) + jnp.finfo(difference.dtype).tiny
-    theta = (ridge - jnp.sum(square * slope * difference, 0)) / (ridge + jnp.sum(square * difference**2, 0))
+    theta = (ridge - jnp.sum(slope * difference, 0)) / (ridge + jnp.sum(difference**2, 0))
     return jnp.clip(theta, 0.0, 1.0)
 
 
@@ -185,7 +196,8 @@ def _flux(
     actions: Array,
     logits: Array,
 ) -> Array:
-    """What leaves through the faces of the box, `(d,)`: the term that integration by parts adds on a box.
+    """What leaves through the faces of the box: the term that integration by parts adds on a box, as the contributions
+    `(num, d)` of the actions, to be summed.
 
     For coordinate j and the wall at 1: the truncated proposal's density there times the ratio of E exp(Q / temperature)
     with a_j put on the wall to the same with a_j where it was; minus the same for the wall at -1.
@@ -194,16 +206,24 @@ def _flux(
     low, high = (-signal - a_t) / noise, (signal - a_t) / noise
     log_total = log_mass(low, high)
 
-    def through(wall: float, z: Array) -> Array:
+    def log_through(wall: float, z: Array) -> Array:
         log_density = -(z**2) / 2 - 0.5 * jnp.log(2 * jnp.pi) - jnp.log(spread) - log_total
         wall = jax.lax.optimization_barrier(
             jnp.asarray(wall, actions.dtype)
         )  # or XLA evaluates Q while compiling
         moved = jax.vmap(lambda j: actions.at[:, j].set(wall))(jnp.arange(dim))
         lifted = jax.vmap(jax.vmap(q))(moved) / temperature
-        return jnp.exp(log_density + jax.nn.logsumexp(lifted, axis=1) - jax.nn.logsumexp(logits))
+        return log_density[None] + lifted.T - jax.nn.logsumexp(logits)
 
-    return through(1.0, high) - through(-1.0, low)
+    upper, lower = log_through(1.0, high), log_through(-1.0, low)
+    larger = jnp.maximum(upper, lower)
+    # where no proposal came near a wall that is far better, the larger overflows; both would, and leave inf - inf
+    return jnp.exp(jnp.minimum(larger, LARGEST)) * (jnp.exp(upper - larger) - jnp.exp(lower - larger))
+
+
+def _possible(score: Array, a_t: Array, signal: Array | float, noise: Array | float) -> Array:
+    """`score` clipped to what a score on the box can be: that of a clean action at -1, and that of one at 1."""
+    return jnp.clip(score, (-signal - a_t) / noise**2, (signal - a_t) / noise**2)
 
 
 def _check(temperature: Array | float, signal: Array | float, noise: Array | float, num: int) -> None:
