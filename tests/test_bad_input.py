@@ -7,8 +7,10 @@ import pytest
 
 from softq.errors import SoftqError
 from softq.samplers import (
+    ais,
     amortised_direction,
     annealed_langevin,
+    diffusion_sampler,
     geometric_levels,
     initial_action,
     isir,
@@ -78,13 +80,19 @@ CALLS = {
             KEY, lambda a, sigma: jax.grad(q)(a), a0, levels, step_sizes, temperature, repeats, False
         )
     ),
+    "ais": lambda q=bowl, temperatures=RUNGS[::-1], step_sizes=RUNGS, num_candidates=8, num_fresh=4: (
+        ais(KEY, q, 2, temperatures, step_sizes, num_candidates, 2, num_fresh).action
+    ),
+    "diffusion": lambda q=bowl, temperature=0.1, num=16, num_steps=5, process="flow": diffusion_sampler(
+        KEY, q, 2, temperature, num_steps, num, process=process
+    ),
     "svgd": lambda q=bowl, particles=FOUR, step_sizes=STEPS, width="squared": svgd(
         softmax_score(q, 0.1), particles, step_sizes, width
     ),
 }
 
 OUT, NOTHING = jnp.array([0.0, 1.5]), jnp.zeros((0, 2))
-VALUES = ("snis", "isir", "mala", "tempering", "qglg")  # those that look at Q itself
+VALUES = ("snis", "isir", "mala", "tempering", "qglg", "ais", "diffusion")  # those that look at Q itself
 FAULTS = [
     *[(n, {"temperature": t}, "temperature must be positive") for n in CALLS for t in (0.0, -1.0, np.nan)],
     *[(n, {"step_sizes": 0.0 * STEPS}, "step_sizes must be positive") for n in ("langevin", "mala", "svgd")],
@@ -111,15 +119,21 @@ FAULTS = [
     ("annealed", {"levels": 0 * LEVELS}, "levels must be positive"),
     ("annealed", {"step_sizes": -LEVELS}, "step_sizes must be positive"),
     ("annealed", {"repeats": 0}, "steps_per_level must be positive"),
+    ("ais", {"temperatures": RUNGS}, "temperatures must not rise"),
+    ("ais", {"num_candidates": 0}, "num_candidates must be positive"),
+    ("ais", {"num_fresh": -1}, "num_fresh must not be negative"),
+    ("diffusion", {"num": 0}, "num must be positive"),
+    ("diffusion", {"process": "flows"}, "Did you mean 'flow'"),
     ("svgd", {"particles": NOTHING}, "M >= 1"),
     ("svgd", {"particles": jnp.full((2, 2), 1.5)}, "particles must lie in the box"),
     ("svgd", {"width": -1.0}, "bandwidth must be positive"),
-    *[(n, {"q": torn}, r"is nan at action \[0\.[2-9]\d*, ") for n in VALUES],
-    *[(n, {"q": endless}, r"at action \[0\.[2-9]\d*, ") for n in VALUES],
+    *[(n, {"q": torn}, r"is nan at action \[(0\.[2-9]\d*|1\.0), ") for n in VALUES],
+    *[(n, {"q": endless}, r"at action \[(0\.[2-9]\d*|1\.0), ") for n in VALUES],
     ("langevin", {"q": steep}, r"the score is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
     ("annealed", {"q": steep}, r"the slope is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
     ("svgd", {"q": steep}, r"the score is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
     ("mala", {"q": steep}, r"the slope is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
+    ("ais", {"q": steep}, r"the slope is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
     ("qglg", {"q": steep}, r"the score is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
 ]
 FAULTS = [
@@ -183,6 +197,10 @@ def rest(name, temperature):
     """What makes a call traced: a temperature, or a start that depends on one."""
     if "temperature" in CALLS[name].__code__.co_varnames:
         return {"temperature": temperature}
-    starts = {"svgd": ("particles", FOUR), "tempering": ("temperatures", jnp.asarray(RUNGS))}
+    ladders = {
+        "tempering": ("temperatures", jnp.asarray(RUNGS)),
+        "ais": ("temperatures", jnp.asarray(RUNGS[::-1])),
+    }
+    starts = {"svgd": ("particles", FOUR)} | ladders
     argument, value = starts.get(name, ("a0", MIDDLE))
     return {argument: value + 0 * temperature}

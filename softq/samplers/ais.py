@@ -25,8 +25,8 @@ from jax import Array
 from jax.scipy.special import logsumexp
 
 from softq.errors import SoftqError
-from softq.samplers.check import positive
-from softq.samplers.mala import State, check_steps, metropolis
+from softq.samplers.check import eager, finite_at, positive
+from softq.samplers.mala import State, check_steps, look, offer
 from softq.samplers.snis import candidates
 
 
@@ -57,7 +57,7 @@ def ais(
     With `num_fresh` the steps of each level follow a sweep of `isir`: the action competes with so many uniform ones,
     at one value each and a gradient more.
     Raises `SoftqError` for temperatures that rise, shapes that do not fit, anything that is not positive, or a step
-    above 1.
+    above 1; called by hand, also where Q or its slope is not finite.
     """
     positive("temperatures", temperatures)
     positive("num_candidates", num_candidates)
@@ -79,28 +79,36 @@ def ais(
 
     pool = candidates(draw, dim, num_candidates)
     values = jax.vmap(q)(pool)
+    finite_at(pool, values)
+    watch = eager(key, temperatures, step_sizes)
     inverse = 1 / jnp.asarray(temperatures, values.dtype)
     start = pool[jax.random.categorical(pick, values * inverse[0])]
     reference = jnp.max(values)  # the entropy does not feel a constant in Q; single precision does
     log_weight = logsumexp((values - reference) * inverse[0]) - jnp.log(num_candidates) + dim * jnp.log(2.0)
 
-    def compete(place: State, temperature: Array, key: Array) -> State:
+    def compete(place: State, temperature: Array, key: Array) -> tuple[State, tuple[Array, Array]]:
         """One of the action and `num_fresh` uniform ones, by the softmax of Q over them: it leaves that of all."""
         draw, pick = jax.random.split(key)
         fresh = candidates(draw, dim, num_fresh)
         values = jnp.append(jax.vmap(q)(fresh), place[1])
-        kept = jnp.append(fresh, place[0][None], axis=0)[jax.random.categorical(pick, values / temperature)]
-        return (kept, *q_and_slope(kept))
+        rivals = jnp.append(fresh, place[0][None], axis=0)
+        kept = rivals[jax.random.categorical(pick, values / temperature)]
+        return (kept, *q_and_slope(kept)), (rivals, values)
 
-    def level(state: tuple[State, Array, Array], given: tuple) -> tuple[tuple[State, Array, Array], Array]:
+    def level(state: tuple[State, Array, Array], given: tuple) -> tuple[tuple[State, Array, Array], tuple]:
         """Cool, compete, move."""
         (place, left, right), (temperature, colder, step, key, *noise) = state, given
-        move = lambda place, noise: metropolis(q_and_slope, place, temperature, step, *noise)
+
+        def move(place: State, noise: tuple[Array, Array]) -> tuple[State, tuple]:
+            place, accept, proposal = offer(q_and_slope, place, temperature, step, *noise)
+            return place, (accept, proposal if watch else None)
+
         left = left + (place[1] - reference) * colder
-        place = compete(place, temperature, key) if num_fresh else place
-        place, accepted = jax.lax.scan(move, place, tuple(noise))
+        place, rivals = compete(place, temperature, key) if num_fresh else (place, None)
+        place, (accepted, proposals) = jax.lax.scan(move, place, tuple(noise))
         right = right + (place[1] - reference) * colder
-        return (place, left, right), jnp.mean(accepted.astype(values.dtype))
+        seen = (rivals, proposals) if watch else None
+        return (place, left, right), (jnp.mean(accepted.astype(values.dtype)), seen)
 
     shape = len(inverse), steps_per_level
     xi = jax.random.normal(drive, (*shape, dim), values.dtype)
@@ -108,7 +116,14 @@ def ais(
     colder = jnp.diff(inverse, prepend=inverse[:1])
     keys = jax.random.split(renew, len(inverse))
     levels = 1 / inverse, colder, jnp.asarray(step_sizes, values.dtype), keys, xi, coins
-    first = (start, *q_and_slope(start)), log_weight, log_weight
-    ((action, value, _), left, right), accepted = jax.lax.scan(level, first, levels)
+    place = (start, *q_and_slope(start))
+    look(place)
+    first = place, log_weight, log_weight
+    ((action, value, _), left, right), (accepted, seen) = jax.lax.scan(level, first, levels)
+    if watch:
+        rivals, proposals = seen
+        look(proposals)
+        if num_fresh:
+            finite_at(rivals[0].reshape(-1, dim), rivals[1].ravel())
     at_end = (value - reference) * inverse[-1]
     return Annealed(action, value, left - at_end, right - at_end, accepted)

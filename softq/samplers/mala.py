@@ -72,11 +72,6 @@ def offer(
     return jax.tree.map(lambda proposed, old: jnp.where(accept, proposed, old), new, state), accept, new
 
 
-def metropolis(*args: object) -> tuple[State, Array]:
-    """`offer`, without the proposal itself."""
-    return offer(*args)[:2]
-
-
 def look(state: State) -> None:
     """`SoftqError` where Q or its slope is not finite, for concrete states `(..., d)`, `(...)`, `(..., d)`."""
     if eager(state):

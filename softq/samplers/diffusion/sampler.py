@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
+import numpy as np
 from jax import Array
 
 from softq.errors import SoftqError, suggest
-from softq.samplers.check import positive
+from softq.samplers.check import eager, finite_on, positive
 from softq.samplers.diffusion.estimators import ESTIMATORS
 from softq.samplers.diffusion.reverse import (
     ancestral,
@@ -39,7 +40,7 @@ def diffusion_sampler(
     At each step the score is estimated anew from `num` actions around the noisy one: `num_steps * num` values of Q in
     all (and slopes, but for "qne"). `estimate` holds further arguments of the estimator, `options` of the process; an
     action that would end outside is put back. Raises `SoftqError` for a number that is not positive, or an unknown
-    name.
+    name; called by hand, also where Q is not finite.
     """
     positive("temperature", temperature)
     positive("num", num)
@@ -56,12 +57,18 @@ def diffusion_sampler(
             at, q, temperature, a, schedule.signal(t), schedule.noise(t), num, **extra
         )
 
+    if process not in PROCESSES:
+        raise SoftqError(f"unknown process '{process}'.{suggest(process, PROCESSES)}")
     if process == "ancestral":
         noise_of = noise_from_score(score, schedule)
-        return ancestral(first, noise_of, dim, schedule, num_steps, trajectory=trajectory, **options)
-    options = {"final": "reflect"} | options
-    if process == "sde":
-        return reverse_sde(first, score, dim, schedule, num_steps, trajectory=trajectory, **options)
-    if process == "flow":
-        return probability_flow(first, score, dim, schedule, num_steps, trajectory=trajectory, **options)
-    raise SoftqError(f"unknown process '{process}'.{suggest(process, PROCESSES)}")
+        action = ancestral(first, noise_of, dim, schedule, num_steps, trajectory=trajectory, **options)
+    else:
+        reverse = reverse_sde if process == "sde" else probability_flow
+        options = {"final": "reflect"} | options
+        action = reverse(first, score, dim, schedule, num_steps, trajectory=trajectory, **options)
+    if eager(action) and not np.isfinite(action).all():
+        finite_on(q, dim)  # names the place, if it is not too narrow to be found
+        raise SoftqError(
+            "an estimated score is not finite; look at Q near the walls, or choose a higher temperature."
+        )
+    return action
