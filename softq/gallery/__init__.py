@@ -1,6 +1,6 @@
 """Every sampler on every landscape at equal budget, measured against the truth: `softq gallery`."""
 
-from softq.gallery.contest import BUDGETS, COLUMNS, EXACT, contest, draws
+from softq.gallery.contest import BUDGETS, COLUMNS, EXACT, contest, draws, write
 from softq.gallery.counting import GRADIENT, Calls, count
 from softq.gallery.formula import Formula, corners, formula_of
 from softq.gallery.problems import HEATS, Problem, names, problem
@@ -34,4 +34,5 @@ __all__ = [
     "regret",
     "verdicts",
     "winners",
+    "write",
 ]

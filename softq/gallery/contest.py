@@ -26,18 +26,13 @@ from softq.options import Parser
 BUDGETS = {20: 4096, 200: 2048, 2000: 1024}  # evaluations per action: actions drawn
 BATCH = 256  # actions at a time
 REFERENCE = "langevin"  # whose time is the unit
-EXACT = (
-    "exact"  # draws from the truth itself, measured as if they came from a sampler: what the floors should be
-)
+EXACT = "exact"  # draws from the truth, measured as if they came from a sampler: what the floors should be
 VIEWS = ("tv_action", "tv_scalar", "tv_hills", "mean_q", "w1")
-COLUMNS = ["landscape", "dim", "heat", "temperature", "relative", "sampler", "setting", "budget", "values"]
-COLUMNS += [
-    "gradients",
-    "num_samples",
-    "error",
-    *(f"{view}{end}" for view in VIEWS for end in ("", "_floor")),
-]
-COLUMNS += ["time_ratio", "device", "versions"]
+FLOORS = [f"{view}_floor" for view in VIEWS]
+ROUND = ["landscape", "dim", "heat", "budget"]
+COLUMNS = ["landscape", "dim", "heat", "temperature", "budget", "sampler", "setting", "values", "gradients"]
+COLUMNS += ["num_samples", "error", *VIEWS, "time_ratio", *FLOORS, "device", "versions"]
+REPEATED = [*FLOORS, "device", "versions"]  # the same for all samplers of a round: in the file only once
 
 
 @cache
@@ -134,7 +129,7 @@ def _round(
 ) -> list[dict]:
     """The rows of one landscape, temperature and budget."""
     label = {"landscape": one.name, "dim": one.dim, "heat": heat, "temperature": one.temperature(heat)}
-    label |= {"relative": label["temperature"] / one.spread, "budget": budget, "num_samples": num}
+    label |= {"budget": budget, "num_samples": num}
     exact = truth.sample(np.random.default_rng(_seed(one.name, one.dim, heat, budget)), num)
     rows = [label | {"sampler": EXACT, "seconds": np.nan} | truth.compare(one.formula, exact)]
     for name, *_ in _affordable(one.dim, {budget: num}, samplers):
@@ -148,6 +143,15 @@ def _round(
         )
         tick(f"{one.name}, d = {one.dim}")
     return rows
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """A table of `contest` as CSV, to three digits; `REPEATED` stand in the rows of the exact draws only.
+
+    `report.read` fills them in again.
+    """
+    lean = table.assign(**{name: table[name].where(table["sampler"] == EXACT) for name in REPEATED})
+    lean.to_csv(path, index=False, float_format="%.3g")
 
 
 QUICK = {"dims": (1,), "budgets": {20: 2000}, "heats": ("medium",), "landscapes": ("twomode1",)}
@@ -189,7 +193,7 @@ def command(argv: list[str]) -> int:
                 bar.update(not what.endswith("compiling"))
 
             table = contest(tick=tick, **chosen)
-        table.to_csv(partial_path, index=False, float_format="%.4g")
+        write(table, partial_path)
         partial_path.replace(path)
     finally:
         partial_path.unlink(missing_ok=True)

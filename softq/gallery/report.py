@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from softq.errors import SoftqError
-from softq.gallery.contest import COLUMNS, EXACT
+from softq.gallery.contest import COLUMNS, EXACT, REPEATED, ROUND
 
 SIZES = {"d = 1, 2": (1, 2), "d = 4 to 8": (3, 8), "d = 17": (9, np.inf)}
 REGIME = ["size", "heat", "budget"]
@@ -12,15 +12,16 @@ TIE = 0.02  # of the error: what two runs of one sampler may differ by
 NEAR = 0.1  # an error that we call small
 
 
-def read(path: object) -> pd.DataFrame:
-    """The table of samplers in the file `path`, exact draws left out, with a column `size` of dimensions.
+def read(path: object, exact: bool = False) -> pd.DataFrame:
+    """The table in the file `path`, with a column `size` of dimensions; with `exact` also the rows of exact draws.
 
     Raises `SoftqError` for a file that is not one of `softq gallery`.
     """
     table = pd.read_csv(path, keep_default_na=False, na_values={c: "" for c in COLUMNS if c != "setting"})
     if list(table.columns) != COLUMNS:
         raise SoftqError(f"{path} is no table of `softq gallery`; write one with softq gallery --out {path}.")
-    return sized(table[table["sampler"] != EXACT])
+    table[REPEATED] = table.groupby(ROUND, sort=False)[REPEATED].transform("first")
+    return sized(table if exact else table[table["sampler"] != EXACT])
 
 
 def sized(table: pd.DataFrame) -> pd.DataFrame:
