@@ -3,7 +3,6 @@
 What is left of an actor's error is then its own: its family of laws, its objective, its optimiser.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -25,11 +24,25 @@ class Known:
     def action_dim(self) -> int:
         return self.landscape.dim
 
-    def at(self, obs: Array) -> Callable[[Array], Array]:
-        return lambda action: self.scale * self.landscape(action)
+    def at(self, obs: Array) -> "KnownAt":
+        return KnownAt(self)
 
     def __call__(self, obs: Array, action: Array) -> Array:
         return jnp.full(2, self.at(obs)(action))
+
+
+@pytree
+class KnownAt:
+    """The landscape of a `Known` as samplers ask for it: its value, and one slope at every noise level."""
+
+    critic: Known
+
+    def __call__(self, action: Array) -> Array:
+        return self.critic.scale * self.critic.landscape(action)
+
+    def slope(self, action: Array, level: Array, twins: str) -> Array:
+        """As `NoiseLandscape.slope`: nothing is blurred, so a noise-conditioned chain sees no error of its levels."""
+        return jax.grad(self)(action)
 
 
 def fit(
@@ -37,7 +50,8 @@ def fit(
 ) -> Any:
     """The state of `algo` after `num_steps` of its `improve` on a known critic, with `batch_size` draws in each.
 
-    `improve(state, obs, key)` returns the new state and metrics; SAC, DDPG and SQL have it. A critic that learns is
+    `improve(state, obs, key)` returns the new state and metrics; an algorithm without it has no actor, and its state
+    only receives the critic. A critic that learns is
     flat at first: during the share `growth` of the steps the landscape grows from nothing to its full height. The one
     observation is `ones(1)`: not zero, at which every fresh network gives the same action. `vmap` over keys,
     hyper-parameters or `growth`.
@@ -52,4 +66,6 @@ def fit(
         return algo.improve(state, obs, jax.random.fold_in(rest, t))[0], None
 
     state = replace(state, critic=Known(landscape, jnp.ones(())))
+    if not hasattr(algo, "improve"):
+        return state
     return jax.lax.scan(step, state, jnp.arange(num_steps))[0]

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from by_hand import ScoreByHand, moved
 
+from softq.algorithms import DQS, MaxEntDP
 from softq.errors import SoftqError
 from softq.networks import ScoreNetwork
+from softq.pytree import replace
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 OBS, ACT = 3, 2
@@ -86,3 +88,30 @@ def test_bad_input_is_named():
         ScoreNetwork.create(jax.random.key(0), *zeros, style="sinusoid")
     with pytest.raises(SoftqError, match="unknown activation"):
         ScoreNetwork.create(jax.random.key(0), *zeros, activation="misch")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_louder_multiplies_the_action_and_nothing_else(name):
+    network = make(name)
+    obs, action, condition = (jnp.asarray(x[0], jnp.float32) for x in points(network))
+    louder = network.louder(3.0)
+    np.testing.assert_allclose(
+        louder(obs, action, condition), network(obs, 3 * action, condition), rtol=1e-5, atol=1e-6
+    )
+    assert np.abs(louder(obs, action, condition) - network(obs, action, condition)).max() > 1e-3
+    with pytest.raises(SoftqError, match="gain"):
+        network.louder(0.0)
+
+
+def test_the_action_is_hardly_heard_beside_the_noise_level():
+    """How much of a fresh first layer is the action's: the variance that it adds over the box, next to the level's."""
+    for name, algo in (("maxentdp", MaxEntDP()), ("dqs", DQS())):
+        state = algo.init(jax.random.key(0), jnp.ones(1), jnp.zeros(2))
+        actor = state.actor
+        kernel = np.asarray(actor.params["action_part"]["kernel"])
+        from_action = (kernel**2).sum(0).mean() / 3  # uniform actions have variance 1/3
+        assert from_action < 0.04, name
+        louder = replace(algo, action_gain=16.0).init(jax.random.key(0), jnp.ones(1), jnp.zeros(2)).actor
+        np.testing.assert_allclose(louder.params["action_part"]["kernel"], 16 * kernel, rtol=1e-6)
+        same = {k: v for k, v in louder.params.items() if k != "action_part"}
+        jax.tree.map(np.testing.assert_array_equal, same, {k: actor.params[k] for k in same})

@@ -77,6 +77,9 @@ class DQS(Algorithm):
     discount: float = 0.99  # gamma
     learning_rate: float = 3e-4  # of the critics, Adam
     actor_learning_rate: float = 3e-4  # of the score network, Adam
+    action_gain: float = (
+        1.0  # times the score network's first weights of the action, see `ScoreNetwork.louder`
+    )
     polyak: float = 0.005  # 1 - eta, after every update
     reward_scale: float = 1.0
     num_steps: int = static(default=1000)  # of the reverse process, even in tau and so in log sigma
@@ -107,7 +110,7 @@ class DQS(Algorithm):
         told = 2 if self.condition else 1
         actor = ScoreNetwork.create(
             for_actor, obs, action, self.hidden_sizes, self.activation, "sinusoidal", told
-        )
+        ).louder(self.action_gain)
         optimisers = self.adam().init(critic.params), self.actor_adam().init(actor.params)
         log_scale = jnp.zeros(())
         return DQSState(critic, copy(critic), actor, *optimisers, log_scale, self.adam().init(log_scale))

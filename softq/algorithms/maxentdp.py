@@ -63,6 +63,9 @@ class MaxEntDP(Algorithm):
     discount: float = 0.99  # gamma
     learning_rate: float = 3e-4  # of the critics, Adam
     actor_learning_rate: float = 3e-4  # of the noise network, Adam
+    action_gain: float = (
+        1.0  # times the noise network's first weights of the action, see `ScoreNetwork.louder`
+    )
     decay_updates: float = 2e6  # of the cosine, see `decay`
     polyak: float = 0.005  # tau, after every update
     reward_scale: float = 1.0
@@ -87,6 +90,7 @@ class MaxEntDP(Algorithm):
         for_critic, for_actor = jax.random.split(key)
         critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.critic_activation)
         actor = ScoreNetwork.create(for_actor, obs, action, self.hidden_sizes, self.activation, "fourier")
+        actor = actor.louder(self.action_gain)
         optimisers = self.critic_adam().init(critic.params), self.actor_adam().init(actor.params)
         log_scale = jnp.zeros(())
         return MaxEntDPState(

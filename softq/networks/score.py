@@ -15,7 +15,8 @@ from jax import Array
 
 from softq.errors import SoftqError, suggest
 from softq.networks.layers import ACTIVATIONS, check_architecture, dense
-from softq.pytree import pytree, static
+from softq.pytree import pytree, replace, static
+from softq.samplers.check import positive
 
 Style = Literal["fourier", "sinusoidal"]
 STYLES = ("fourier", "sinusoidal")
@@ -150,6 +151,16 @@ class ScoreNetwork:
             self.action_dim,
             self.num_conditions,
         )
+
+    def louder(self, gain: float | Array) -> "ScoreNetwork":
+        """The network with the action's first weights multiplied by `gain`, which must be positive.
+
+        The first weights shrink with the number of inputs, of which 128 to 512 tell the noise level and two the action:
+        the action is hardly heard at first, and a field that changes within 0.1 of an action takes long to learn.
+        """
+        positive("gain", gain)
+        part = self.params["action_part"]
+        return replace(self, params=self.params | {"action_part": {"kernel": gain * part["kernel"]}})
 
     def at(self, obs: Array) -> "StateScore":
         return StateScore(self, self.module.apply({"params": self.params}, obs, method="encode"))
