@@ -188,8 +188,11 @@ def export_command(argv: list[str]) -> int:
     )
     parser.add_argument("folders", nargs="+", metavar="DIR")
     parser.add_argument("--out", required=True, metavar="FILE.csv")
+    parser.add_argument(
+        "--metrics", nargs="+", default=[], metavar="NAME", help="columns of the log too, such as temperature"
+    )
     options = parser.parse(argv)
-    rows = export(options.folders, options.out)
+    rows = export(options.folders, options.out, options.metrics)
     print(f"{options.out}: {rows} rows from {len(options.folders)} runs")
     return 0
 

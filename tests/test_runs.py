@@ -68,6 +68,14 @@ def test_curves_are_tidy_and_equal_to_the_returned_ones(run):
 def test_export_writes_a_small_table(run, tmp_path):
     out = tmp_path / "results" / "x.csv"
     assert export([run.folder], out) == len(pd.read_csv(out))
+    export([run.folder], tmp_path / "metrics.csv", ["critic_loss"])
+    metrics = pd.read_csv(tmp_path / "metrics.csv")
+    assert (
+        metrics["critic_loss"].notna().any()
+        and metrics["critic_loss"].isna()[metrics["kind"] == "evaluation"].all()
+    )
+    with pytest.raises(SoftqError, match=r"no metric 'critic_los'\. Did you mean 'critic_loss'"):
+        export([run.folder], out, ["critic_los"])
     table = pd.read_csv(out)
     expected = ["algorithm", "env", "seed", "updates", "env_steps", "return"]
     assert list(table)[:6] == expected and set(table["kind"]) <= {"training", "evaluation"}

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pandas as pd
 
 from softq.algorithms import Algorithm
-from softq.errors import SoftqError
+from softq.errors import SoftqError, suggest
 from softq.policies import Through
 from softq.pytree import replace
 from softq.training.checkpoint import Checkpoints
@@ -95,14 +95,21 @@ def evaluate_run(
     return table
 
 
-def export(run_dirs: Iterable[Path | str], out: Path | str) -> int:
-    """Write the curves of runs to `out` (CSV), with what they depend on; returns the number of rows."""
+def export(run_dirs: Iterable[Path | str], out: Path | str, metrics: Iterable[str] = ()) -> int:
+    """Write the curves of runs to `out` (CSV), with what they depend on; returns the number of rows.
+
+    `metrics` adds columns of the log, such as "temperature", to the training rows. Raises `SoftqError` for one that a
+    run has not logged.
+    """
     parts = []
     for folder in run_dirs:
         table = curves(folder).dropna(subset="return")
         table["kind"] = table["kind"].map(KINDS)
         keep = ["algorithm", "env", "seed", "updates", "env_steps", "return", "std", "episodes", "kind"]
-        parts.append(table[keep].assign(**made_with(folder)))
+        for name in metrics:
+            if name not in table or name in keep:
+                raise SoftqError(f"{folder} has no metric '{name}'.{suggest(name, table.columns)}")
+        parts.append(table[[*keep, *metrics]].assign(**made_with(folder)))
     return write_csv(pd.concat(parts, ignore_index=True), out)
 
 
