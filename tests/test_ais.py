@@ -151,6 +151,7 @@ def test_competition_leaves_the_softmax_and_moves_its_shares():
 def test_lower_bounds_the_entropy_of_the_end(name):
     """By exact numbers, sampled nowhere: below the entropy of the law of the end, which need not be the softmax."""
     _, entropy, lower, upper, _ = exact(name)
+    # checks thm-critic-ais
     assert lower < entropy
     if name == "slowly":  # in near equilibrium the two enclose it, and closely
         assert lower < entropy < upper < lower + 0.5
