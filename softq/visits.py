@@ -15,10 +15,12 @@ import numpy as np
 import pandas as pd
 from jax import Array
 
+from softq import landscapes
 from softq.algorithms import ALGORITHMS, Algorithm, get
 from softq.envs import make
 from softq.envs.maze import ROUTES
 from softq.errors import SoftqError, suggest
+from softq.known import fit
 from softq.options import Parser, fields_from, integer
 from softq.training import PRESETS, TrainConfig, train
 
@@ -94,6 +96,39 @@ WORLDS = {
 }
 
 
+# Why a method misses modes: one thing changed at a time. None of these replaces the row of the settings as they are.
+# "exact": the policy acts on, or its actor is fitted to, the landscape itself, so nothing is wrong with the critic.
+VARIANTS: dict[str, tuple[str, bool, dict[str, Any]]] = {
+    "ddsq, exact critic": ("ddsq", True, {}),
+    "ddsq, exact critic, random end point": ("ddsq", True, {"select": "random"}),
+    "nclql, exact critic": ("nclql", True, {}),
+    "maxentdp, exact critic": ("maxentdp", True, {}),
+    "maxentdp, exact critic, action times 16": ("maxentdp", True, {"action_gain": 16.0}),
+    "dqs, exact critic": ("dqs", True, {}),
+    "dqs, exact critic, action times 50": ("dqs", True, {"action_gain": 50.0}),
+    "sql, exact critic": ("sql", True, {}),
+    "ddsq, relu critic": ("ddsq", False, {"activation": "relu"}),
+    "nclql, relu critic": ("nclql", False, {"activation": "relu"}),
+    "ddsq, never greedy": ("ddsq", False, {"explore_prob": 1.0}),
+    "dqs, action times 50": ("dqs", False, {"action_gain": 50.0}),
+    "sql, exact critic, 6000 updates": ("sql", True, {"iterations": 6000}),
+    "ddsq, relu critic, never greedy": ("ddsq", False, {"activation": "relu", "explore_prob": 1.0}),
+    "maxentdp, action times 16, relu critic": (
+        "maxentdp",
+        False,
+        {"action_gain": 16.0, "critic_activation": "relu"},
+    ),
+    "dqs, exact critic, 6000 updates": ("dqs", True, {"iterations": 6000}),
+    "maxentdp, exact critic, 6000 updates": ("maxentdp", True, {"iterations": 6000}),
+}
+
+
+def exact_states(algo: Algorithm, env: Any, seeds: int, updates: int, batch_size: int) -> Any:
+    """States of `algo` whose critic is the bandit's landscape, a leading axis `seeds`; an actor is fitted to it."""
+    landscape, keys = landscapes.get(env.landscape), jax.random.split(jax.random.key(0), seeds)
+    return jax.jit(jax.vmap(lambda key: fit(algo, landscape, key, updates, batch_size)))(keys)
+
+
 def settings(world: World, name: str) -> dict[str, Any]:
     """All of `name`'s settings in `world`: fields of `TrainConfig` and of the algorithm."""
     own = world.own.get(name)
@@ -146,19 +181,24 @@ def visits(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train `name` in `world` and count: one row per seed and kind of start, and `keep` paths of the first seed.
 
-    Starts: `fixed`, all episodes from the centre; `usual`, those of the environment.
+    `name` is an algorithm or, in the bandit, one of `VARIANTS`. Starts: `fixed`, all episodes from the centre;
+    `usual`, those of the environment.
     """
-    given = settings(world, name) | (
-        {"iterations": iterations, "eval_every": iterations} if iterations else {}
-    )
-    algo = get(name)(**fields_from(given, get(name)))
+    label, (name, exact, change) = name, VARIANTS.get(name, (name, False, {}))
+    given = settings(world, name) | change | ({"iterations": iterations} if iterations else {})
+    given |= {"eval_every": given["iterations"]}
+    algo, env = get(name)(**fields_from(given, get(name))), make(world.env_id)
     config = TrainConfig(**fields_from(given, TrainConfig) | {"seeds": seeds, "checkpoint_every": 10**9})
-    run = train(algo, world.env_id, config, progress=progress)
-    if not run.finished:
-        raise KeyboardInterrupt
-    env, rows, kept = make(world.env_id), [], []
+    if exact:
+        states = exact_states(algo, env, seeds, config.iterations, config.batch_size)
+    else:
+        run = train(algo, world.env_id, config, progress=progress)
+        if not run.finished:
+            raise KeyboardInterrupt
+        states = run.states
+    rows, kept = [], []
     for seed in range(seeds):
-        state = jax.tree.map(lambda x, seed=seed: x[seed], run.states)
+        state = jax.tree.map(lambda x, seed=seed: x[seed], states)
         for start in STARTS[
             : 1 if env.max_steps == 1 else 2
         ]:  # one step from the one state: no choice of start
@@ -166,10 +206,10 @@ def visits(
                 algo, state, env, jax.random.key(10_000 + seed), episodes, start == "fixed"
             )
             counts = dict(zip(world.outcomes, count(world, env, paths).tolist(), strict=True))
-            label = {"algorithm": name, "seed": seed, "start": start}
-            rows.append(label | counts | {"return": float(returns.mean())})
+            where = {"algorithm": label, "seed": seed, "start": start}
+            rows.append(where | counts | {"return": float(returns.mean())})
             if seed == 0 and (start == "usual" or env.max_steps == 1):
-                kept.append(tidy_paths(name, paths[:keep], world.stride))
+                kept.append(tidy_paths(label, paths[:keep], world.stride))
     return pd.DataFrame(rows), pd.concat(kept)
 
 
@@ -192,7 +232,7 @@ def add(table: pd.DataFrame, path: Path, digits: int) -> None:
     """Write `table` behind what `path` holds, whole or not at all; algorithms in the order of `softq list`."""
     before = known(path)
     whole = table if before is None else pd.concat([before, table])
-    order = list(ALGORITHMS)
+    order = [*ALGORITHMS, *VARIANTS]
     whole = whole.sort_values("algorithm", key=lambda c: c.map(order.index), kind="stable")
     partial_path = path.with_name(f".{path.name}.part")
     whole.round(digits).to_csv(partial_path, index=False)
@@ -217,6 +257,9 @@ def command(argv: list[str]) -> int:
     )
     parser.add_argument("--keep", type=integer, default=40, metavar="N", help="paths that are stored [40]")
     parser.add_argument("--iterations", type=integer, metavar="N", help="updates, instead of the world's own")
+    parser.add_argument(
+        "--variants", action="store_true", help="of the bandit: one setting changed at a time"
+    )
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     options = parser.parse(argv[1:] if named else argv)
     if not named or argv[0] not in WORLDS:
@@ -235,8 +278,15 @@ def run_all(world: World, names: Iterable[str], options: Any) -> int:
             raise SoftqError(
                 f"{path} cannot be written; name a file that ends in .csv in a folder that exists."
             )
-    for name in names:
-        get(name)
+    if options.variants:
+        if world is not WORLDS["bandit"]:
+            raise SoftqError(
+                "--variants are of the bandit, whose critic is known; name that world or leave it out."
+            )
+        names = [label for label in VARIANTS if VARIANTS[label][0] in names]
+    else:
+        for name in names:
+            get(name)
     for name in names:
         done = known(out)
         if done is not None and name in set(done["algorithm"]):

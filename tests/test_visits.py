@@ -1,5 +1,7 @@
 """Counting what policies visit: outcomes of paths drawn by hand, rollouts of a known policy, the command."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,7 @@ from softq.envs.maze import ROUTES
 from softq.options import fields_from
 from softq.pytree import pytree
 from softq.training import TrainConfig
-from softq.visits import WORLDS, count, settings, tidy_paths, travel, verdict
+from softq.visits import VARIANTS, WORLDS, count, exact_states, settings, tidy_paths, travel, verdict
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -131,6 +133,41 @@ def test_the_command_trains_counts_and_continues(tmp_path, capsys):
     assert main(run) == 0 and out.read_text() == first and capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("label", VARIANTS)
+def test_a_variant_changes_what_it_says(label):
+    """Fields that exist, values that differ from the row's own settings."""
+    name, _, change = VARIANTS[label]
+    given, cls = settings(WORLDS["bandit"], name), get(name)
+    defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+    assert label.startswith(name) and set(change) <= set(defaults) | {"iterations"}
+    assert all((defaults | given)[field] != value for field, value in change.items())
+
+
+@pytest.mark.parametrize("name", ["ddsq", "nclql", "sql"])
+def test_exact_states_act_on_the_landscape(name):
+    """Each seed's critic is the landscape, also as a chain asks for it, and the policy runs on it."""
+    env = Bandit()
+    algo = get(name)(hidden_sizes=(8,), **get(name).small)
+    states = exact_states(algo, env, 2, 3, 4)
+    state = jax.tree.map(lambda x: x[1], states)
+    action = jnp.array([0.3, -0.6])
+    expected = env.step(jnp.zeros(2), action)[2]
+    np.testing.assert_allclose(state.critic(jnp.ones(1), action), jnp.full(2, expected), rtol=1e-6)
+    slope = jax.grad(lambda a: env.step(jnp.zeros(2), a)[2])(action)
+    np.testing.assert_allclose(state.critic.at(jnp.ones(1)).slope(action, 0, "mean"), slope, rtol=1e-5)
+    assert np.abs(jax.jit(algo.policy)(state, jnp.ones(1), jax.random.key(0))).max() <= 1
+
+
+def test_stored_variants_are_whole():
+    table = pd.read_csv("results/bandit-variants.csv")
+    outcomes = list(WORLDS["bandit"].outcomes)
+    assert table.columns.tolist() == ["algorithm", "seed", "start", *outcomes, "return"]
+    assert table[outcomes].sum(axis=1).unique().tolist() == [200]
+    assert (
+        set(table["algorithm"]) <= set(VARIANTS) and (table.groupby("algorithm")["seed"].nunique() == 4).all()
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -138,6 +175,7 @@ def test_the_command_trains_counts_and_continues(tmp_path, capsys):
         (["--out", "a.csv"], "name a world"),
         (["maze", "--out", "no/such/a.csv"], "folder that exists"),
         (["maze", "--out", "a.csv", "--seeds", "0"], "at least 1"),
+        (["maze", "--out", "a.csv", "--variants"], "--variants are of the bandit"),
         (["maze", "--out", "a.csv", "--algorithms", "sacc"], "Did you mean 'sac'"),
     ],
 )
