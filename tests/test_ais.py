@@ -71,7 +71,7 @@ def sweep(temperature, num_fresh):
 
 
 @cache
-def exact(name):
+def exact(name, late=0):
     """(law of the end, its entropy, mean of lower, mean of upper, mean share accepted at the last level)."""
     temperatures, steps, num_candidates, repeats, num_fresh = LADDERS[name]
     inverse = 1 / np.array(temperatures)
@@ -83,7 +83,7 @@ def exact(name):
     for k, (temperature, step) in enumerate(zip(temperatures, steps, strict=True)):
         (moves, share), colder = kernel(temperature, step), inverse[k] - inverse[k - 1] if k else 0.0
         left += colder * (p @ q(centres))
-        p = p @ sweep(temperature, num_fresh) if num_fresh else p
+        p = p @ sweep(temperatures[max(k - late, 0)], num_fresh) if num_fresh else p
         for _ in range(repeats):
             accepted.append(p @ share)
             p = p @ moves
@@ -131,6 +131,11 @@ def test_the_weight_is_unbiased(name):
     assert mean_test(ratio(chains.lower), 1.1) < THRESHOLD
     if len(LADDERS[name][0]) > 1:
         assert mean_test(ratio(chains.upper), 1.0) < THRESHOLD
+
+
+def test_competition_at_the_wrong_temperature_shows():
+    """Candidates that compete before the chain is cooled, at the level above, give another law."""
+    assert chi_square(drawn("competing").action[:, 0], *exact("competing", late=1)[0]) < THRESHOLD
 
 
 def test_competition_leaves_the_softmax_and_moves_its_shares():
