@@ -363,6 +363,7 @@ def test_defaults_are_those_of_the_paper():
         "discount": 0.99,
         "learning_rate": 3e-4,
         "actor_learning_rate": 3e-4,
+        "action_gain": 1.0,
         "polyak": 0.005,
         "reward_scale": 1.0,
         "num_steps": 1000,
