@@ -137,8 +137,9 @@ def report(run: "Run") -> int:
 
 def evaluate_command(argv: list[str]) -> int:
     """`softq evaluate`."""
+    from softq.files import csv_file
     from softq.policies import SAMPLERS
-    from softq.training.results import csv_file, evaluate_run, export_evaluation
+    from softq.training.results import evaluate_run, export_evaluation
 
     parser = Parser(prog="softq evaluate", description="Play episodes with the newest checkpoint of a run.")
     parser.add_argument("folder", metavar="DIR")

@@ -20,6 +20,7 @@ from softq.algorithms import ALGORITHMS, Algorithm, get
 from softq.envs import make
 from softq.envs.maze import ROUTES
 from softq.errors import SoftqError, suggest
+from softq.files import whole
 from softq.known import fit
 from softq.options import Parser, fields_from, integer
 from softq.training import PRESETS, TrainConfig, train
@@ -231,12 +232,11 @@ def known(path: Path) -> pd.DataFrame | None:
 def add(table: pd.DataFrame, path: Path, digits: int) -> None:
     """Write `table` behind what `path` holds, whole or not at all; algorithms in the order of `softq list`."""
     before = known(path)
-    whole = table if before is None else pd.concat([before, table])
+    table = table if before is None else pd.concat([before, table])
     order = [*ALGORITHMS, *VARIANTS]
-    whole = whole.sort_values("algorithm", key=lambda c: c.map(order.index), kind="stable")
-    partial_path = path.with_name(f".{path.name}.part")
-    whole.round(digits).to_csv(partial_path, index=False)
-    partial_path.replace(path)
+    table = table.sort_values("algorithm", key=lambda c: c.map(order.index), kind="stable")
+    with whole(path) as partial:
+        table.round(digits).to_csv(partial, index=False)
 
 
 def command(argv: list[str]) -> int:

@@ -77,9 +77,7 @@ class DQS(Algorithm):
     discount: float = 0.99  # gamma
     learning_rate: float = 3e-4  # of the critics, Adam
     actor_learning_rate: float = 3e-4  # of the score network, Adam
-    action_gain: float = (
-        1.0  # times the score network's first weights of the action, see `ScoreNetwork.louder`
-    )
+    action_gain: float = 1.0  # not in the paper: of the action's first weights, see `ScoreNetwork.louder`
     polyak: float = 0.005  # 1 - eta, after every update
     reward_scale: float = 1.0
     num_steps: int = static(default=1000)  # of the reverse process, even in tau and so in log sigma

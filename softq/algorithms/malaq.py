@@ -74,9 +74,7 @@ class MalaQ(Algorithm):
     num_candidates: int = static(default=16)  # of the start
     num_levels: int = static(default=5)  # K temperatures in geometric progression, hot to cold
     num_steps: int = static(default=3)  # at each
-    num_fresh: int = static(
-        default=4
-    )  # uniform actions that compete with the current one at each level; 0: none
+    num_fresh: int = static(default=4)  # uniform actions that compete with the current one at each level
     num_ascents: int = static(default=10)  # steps uphill of `exploit`
     tune: bool = static(default=True)  # False: the temperature stays where it is
     entropy: Literal["lower", "middle"] = static(default="lower")  # which estimate tunes, see `entropy_of`

@@ -63,9 +63,7 @@ class MaxEntDP(Algorithm):
     discount: float = 0.99  # gamma
     learning_rate: float = 3e-4  # of the critics, Adam
     actor_learning_rate: float = 3e-4  # of the noise network, Adam
-    action_gain: float = (
-        1.0  # times the noise network's first weights of the action, see `ScoreNetwork.louder`
-    )
+    action_gain: float = 1.0  # not in the paper: of the action's first weights, see `ScoreNetwork.louder`
     decay_updates: float = 2e6  # of the cosine, see `decay`
     polyak: float = 0.005  # tau, after every update
     reward_scale: float = 1.0

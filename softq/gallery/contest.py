@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from softq import __version__
 from softq.errors import SoftqError, suggest
+from softq.files import csv_file, whole
 from softq.gallery.formula import Formula
 from softq.gallery.problems import DIMS, HEATS, Problem, names, problem
 from softq.gallery.registry import REGISTRY, Given
@@ -174,29 +175,16 @@ def command(argv: list[str]) -> int:
     )
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     options = parser.parse(argv)
-    path, chosen = Path(options.out), QUICK if options.quick else {}
-    if path.suffix != ".csv" or path.is_dir():
-        raise SoftqError(f"--out is {options.out}; name a file that ends in .csv.")
-    partial_path = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial_path.touch()  # better now than after ten minutes
-    except OSError as error:
-        raise SoftqError(f"{path} cannot be written ({error.strerror}); choose another --out.") from None
-    try:
-        with tqdm(
-            total=_size(**chosen), unit="draws", disable=options.no_progress, dynamic_ncols=True
-        ) as bar:
+    path, chosen = csv_file(options.out), QUICK if options.quick else {}
+    with tqdm(total=_size(**chosen), unit="draws", disable=options.no_progress, dynamic_ncols=True) as bar:
 
-            def tick(what: str) -> None:
-                bar.set_postfix_str(what, refresh=False)
-                bar.update(not what.endswith("compiling"))
+        def tick(what: str) -> None:
+            bar.set_postfix_str(what, refresh=False)
+            bar.update(not what.endswith("compiling"))
 
-            table = contest(tick=tick, **chosen)
+        table = contest(tick=tick, **chosen)
+    with whole(path) as partial_path:
         write(table, partial_path)
-        partial_path.replace(path)
-    finally:
-        partial_path.unlink(missing_ok=True)
     print(f"{path}: {len(table)} rows")
     return 0
 

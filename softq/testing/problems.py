@@ -26,6 +26,11 @@ def two_hills(action: Array) -> Array:
     return sum(jnp.exp(-((action[0] - centre) ** 2) / (2 * 0.15**2)) for centre in HILLS)
 
 
+def hills(action: np.ndarray) -> np.ndarray:
+    """The same of any number of actions, in float64."""
+    return sum(np.exp(-((action - centre) ** 2) / (2 * 0.15**2)) for centre in HILLS)
+
+
 @dataclass(frozen=True)
 class Problem:
     """`step(obs, action)` gives `(reward, discount, next_obs)`; `value(obs, action)` is the exact Q in float64.
@@ -73,7 +78,7 @@ PROBLEMS = (
         "hills",
         "two equal hills, and the end",
         _ends(lambda o, a: two_hills(a)),
-        lambda o, a: sum(np.exp(-((a - c) ** 2) / (2 * 0.15**2)) for c in HILLS),
+        lambda o, a: hills(a),
     ),
     Problem(
         "endless hills",
@@ -91,8 +96,7 @@ def endless_value(backup: str, temperature: float) -> float:
     temperature) over the box, "mellowmax" the same of its mean. Each lets a constant through, so V is that of the
     reward over 1 - DISCOUNT.
     """
-    line = np.linspace(-1, 1, 20_001)
-    reward = sum(np.exp(-((line - centre) ** 2) / (2 * 0.15**2)) for centre in HILLS)
+    reward = hills(np.linspace(-1, 1, 20_001))
     weights = np.exp((reward - reward.max()) / temperature)
     mellow = reward.max() + temperature * np.log(weights.mean())
     values = {
@@ -106,8 +110,7 @@ def endless_value(backup: str, temperature: float) -> float:
 def endless_level(values: np.ndarray) -> float:
     """V as learnt: what values `(P, 2, 41)` add to the reward of "endless hills", over the discount."""
     index = [problem.name for problem in PROBLEMS].index("endless hills")
-    line = np.linspace(-1, 1, 41)
-    reward = sum(np.exp(-((line - centre) ** 2) / (2 * 0.15**2)) for centre in HILLS)
+    reward = hills(np.linspace(-1, 1, 41))
     return float(np.mean(np.asarray(values, float)[index] - reward) / DISCOUNT)
 
 

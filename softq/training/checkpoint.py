@@ -13,7 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from softq.errors import SoftqError
-from softq.training.files import write_whole
+from softq.files import write_whole
 
 KEEP = 2  # the last one, and the one before should a disk fail
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from softq.algorithms import Algorithm
 from softq.errors import SoftqError, suggest
+from softq.files import csv_file, whole
 from softq.policies import Through
 from softq.pytree import replace
 from softq.training.checkpoint import Checkpoints
@@ -131,22 +132,8 @@ def made_with(run_dir: Path | str) -> dict[str, str]:
     }
 
 
-def csv_file(out: Path | str) -> Path:
-    """`out` as a path; `SoftqError` unless it can be the name of a CSV file."""
-    path = Path(out)
-    if path.suffix != ".csv" or path.is_dir():
-        raise SoftqError(f"--out is {out}; name a file that ends in .csv.")
-    return path
-
-
 def write_csv(table: pd.DataFrame, out: Path | str) -> int:
     """Write `table` to `out`, whole or not at all."""
-    path = csv_file(out)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(csv_file(out)) as partial:
         table.to_csv(partial, index=False, float_format="%.6g")
-        partial.replace(path)
-    except OSError as error:
-        raise SoftqError(f"{path} cannot be written ({error.strerror}); choose another --out.") from None
     return len(table)

@@ -20,8 +20,8 @@ import pandas as pd
 from softq import __version__
 from softq.algorithms import Algorithm, get
 from softq.errors import SoftqError
+from softq.files import write_whole
 from softq.training.config import TrainConfig
-from softq.training.files import write_whole
 
 COLUMNS = ["algorithm", "env", "seed", "kind", "updates", "env_steps", "return", "std", "episodes"]
 

@@ -158,10 +158,7 @@ def combined(
     values, slopes = jax.vmap(jax.value_and_grad(q))(actions)
     logits = values / temperature
     weights = jax.nn.softmax(logits)[:, None]
-    by_slope, by_noise = (
-        weights * slopes / (temperature * signal),
-        weights * eps / noise,
-    )  # sums over the first axis
+    by_slope, by_noise = weights * slopes / (temperature * signal), weights * eps / noise  # to be summed
     if boundary:
         by_slope = by_slope - _flux(q, temperature, a_t, signal, noise, actions, logits) / signal
     if variance is None:
