@@ -164,7 +164,7 @@ def test_stored_variants_are_whole():
     assert table.columns.tolist() == ["algorithm", "seed", "start", *outcomes, "return"]
     assert table[outcomes].sum(axis=1).unique().tolist() == [200]
     assert (
-        set(table["algorithm"]) <= set(VARIANTS) and (table.groupby("algorithm")["seed"].nunique() == 4).all()
+        set(table["algorithm"]) == set(VARIANTS) and (table.groupby("algorithm")["seed"].nunique() == 4).all()
     )
 
 
