@@ -1,0 +1,43 @@
+"""The space in which a diffusion over actions runs, and the way back into the box.
+
+DQS noises replayed actions, evaluates Q around them, walls or not, and applies tanh to the sample: "printed". What is
+executed then is not the action that was scored. Deviation: readings in which it is.
+
+- tanh: x with a = tanh(x) is diffused, and Q(tanh x) scored. That is flat far out, so its softmax has no density and
+  the widest noise decides where x ends, near a wall more often than not. With the log of tanh's slope added, the
+  softmax of Q over actions results, exactly.
+- reflect, project: actions are diffused, and put back in the end. Q is then asked far outside the box, unless the
+  estimator of the score keeps its actions inside (`truncate`), where "idem" needs `boundary` to be right.
+"""
+
+from typing import Literal
+
+import jax.numpy as jnp
+from jax import Array
+
+from softq.networks.actors import log_slope
+from softq.samplers.diffusion.estimators import Landscape
+from softq.samplers.diffusion.reverse import Final
+
+Space = Literal["tanh", "reflect", "project", "printed"]
+BACK: dict[Space, Final] = {"tanh": "tanh", "reflect": "reflect", "project": "project", "printed": "tanh"}
+MARGIN = 1e-3  # actions are kept this far from the walls before arctanh
+
+
+def inward(space: Space, action: Array) -> Array:
+    """Where an action `(d,)` lies in the space."""
+    return jnp.arctanh(jnp.clip(action, MARGIN - 1, 1 - MARGIN)) if space == "tanh" else action
+
+
+def landscape(space: Space, q: Landscape, temperature: float | Array, jacobian: bool) -> Landscape:
+    """What plays the part of Q there; `jacobian` adds temperature * log of tanh's slope in the space "tanh"."""
+    if space != "tanh":
+        return q
+    if not jacobian:
+        return lambda x: q(jnp.tanh(x))
+    return lambda x: q(jnp.tanh(x)) + temperature * jnp.sum(log_slope(x))
+
+
+def log_volume(space: Space, x: Array) -> Array | float:
+    """log |da / dx| at x `(d,)`: what log p(x) exceeds log pi(a) by."""
+    return jnp.sum(log_slope(x)) if space == "tanh" else 0.0
