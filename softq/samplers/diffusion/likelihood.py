@@ -70,6 +70,17 @@ def log_likelihood(
     return -dim / 2 * jnp.log(2 * jnp.pi * jnp.e) + 0.5 * jnp.dot(weights, difference)
 
 
+def beyond(a0: Array, largest: float | Array) -> Array:
+    """What the noise beyond the standard deviation `largest` adds to log pi(a0) where no schedule ends in pure noise.
+
+    A variance-exploding sampler starts from N(0, largest^2 I) as if that were the noised law: with that law's network
+    the rest of the integral has a closed form. For a normal law of variance u * largest^2 it is too low by
+    (u - log(1 + u)) / 2 nats a coordinate.
+    """
+    snr = largest**-2
+    return (a0.size * jnp.log1p(snr) - snr * jnp.sum(a0**2)) / 2
+
+
 def cells(schedule: Schedule, num_steps: int, rule: Rule) -> tuple[Array, Array, Array]:
     """Times, u, and the weight of d u - mse(u) at each node: the integral as a sum over `num_steps` cells.
 
