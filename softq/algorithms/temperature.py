@@ -1,4 +1,6 @@
-"""A temperature tuned towards a target entropy, by an estimate whose error has a known sign.
+"""A temperature tuned towards a target entropy: DDSQ's rule (`temperature_step`), SAC's (`sac_step`), and estimates.
+
+Two estimates of the entropy have an error of a known sign:
 
 - snis: DDSQ's, from m uniform actions. Never below dim log 2 - log m, so a target under that floor drives the
   temperature to zero; asking for one is an error.
@@ -9,14 +11,17 @@ Both are about the softmax of Q at the temperature, whatever a method makes of i
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import Array
 
+from softq.algorithms.learning import descend
 from softq.errors import SoftqError, suggest
 from softq.importance import entropy_floor
+from softq.pytree import replace
 from softq.samplers import candidates, stability_limit, steepest_curvature
 from softq.samplers.ais import ais
 from softq.samplers.entropy import snis_entropy
@@ -68,3 +73,19 @@ def temperature_step(log_scale: Array, entropies: Array, target: float | Array, 
     """
     error = jnp.mean(entropies) - target
     return log_scale - rate * error / jnp.maximum(1.0, jnp.std(entropies))
+
+
+def sac_step(
+    state: Any,
+    adam: optax.GradientTransformation,
+    temperature: Array,
+    entropy: Array,
+    target: float | Array,
+) -> Any:
+    """`state` with a new `log_scale`: SAC's rule (Haarnoja et al. 2018, Equation 18) for a mean entropy, nats.
+
+    One step of `adam` on `temperature`, the one in force, times (entropy - target): up when that is negative.
+    """
+    gradient = temperature * (entropy - target)
+    log_scale, optimiser = descend(adam, state.temperature_optimiser, state.log_scale, gradient)
+    return replace(state, log_scale=log_scale, temperature_optimiser=optimiser)
