@@ -13,23 +13,17 @@ from jax import Array
 
 from softq.algorithms.backup import Backup, bootstrap
 from softq.algorithms.base import Algorithm, Transition
-from softq.algorithms.learning import copy, descend, polyak, regress, td_target
+from softq.algorithms.denoising import regress_actor
+from softq.algorithms.learning import copy, polyak, regress, td_target
+from softq.algorithms.temperature import sac_step
 from softq.errors import SoftqError
 from softq.networks import Critic, ScoreNetwork
-from softq.networks.actors import log_slope
-from softq.networks.critic import StateLandscape
 from softq.pytree import pytree, replace, static
-from softq.samplers.diffusion import VarianceExploding, log_likelihood, reverse_sde
-from softq.samplers.diffusion.estimators import ESTIMATORS, Landscape
+from softq.samplers.diffusion import VarianceExploding, log_likelihood, noise_from_score, reverse_sde
+from softq.samplers.diffusion.estimators import ESTIMATORS
+from softq.samplers.diffusion.likelihood import beyond
 from softq.samplers.diffusion.reverse import Field
-
-MARGIN = 1e-3  # replayed actions are kept this far from the walls before arctanh
-OPTIONS = {
-    "qsm": (),
-    "qne": ("truncate",),
-    "idem": ("truncate", "boundary"),
-    "combined": ("truncate", "boundary"),
-}
+from softq.samplers.diffusion.space import BACK, Space, inward, landscape, log_volume
 
 
 @pytree
@@ -65,15 +59,11 @@ class DQS(Algorithm):
     temperature: float = 0.05  # T; maze 10 at the start ...
     temperature_decay: float = 1.0  # ... and times this in the end, exponentially; maze 0.1
     decay_updates: float = 250_000.0  # updates until then
-    temperature_spread: float = (
-        1.0  # the actor learns at T * spread^U[-1, 1]; 1 as in the paper, see `policy_at`
-    )
+    temperature_spread: float = 1.0  # the actor learns at T * spread^U[-1, 1]; paper 1, see `policy_at`
     target_entropy: float = -1.0  # nats per action dimension; matters only with tune
     sigma_min: float = 1e-5  # noise at tau = 0
     sigma_max: float = 1.0  # noise at tau = 1
-    stop: float = (
-        0.0  # tau at which the reverse process ends; below 0.5 sigma is under 0.003 and little moves
-    )
+    stop: float = 0.0  # tau at which sampling ends; below 0.5 sigma is under 0.003 and little moves
     discount: float = 0.99  # gamma
     learning_rate: float = 3e-4  # of the critics, Adam
     actor_learning_rate: float = 3e-4  # of the score network, Adam
@@ -82,7 +72,7 @@ class DQS(Algorithm):
     reward_scale: float = 1.0
     num_steps: int = static(default=1000)  # of the reverse process, even in tau and so in log sigma
     num_samples: int = static(default=1000)  # K
-    space: Literal["tanh", "reflect", "project", "printed"] = static(default="tanh")  # see `landscape`
+    space: Space = static(default="tanh")  # where the diffusion runs, see `softq.samplers.diffusion.space`
     jacobian: bool = static(default=False)  # of tanh, without which the law has no density to aim at
     estimator: Literal["idem", "qne", "qsm", "combined"] = static(default="idem")  # of the score
     truncate: bool = static(default=False)  # keep the K actions in the box; not in the space "tanh"
@@ -105,13 +95,12 @@ class DQS(Algorithm):
         """Fresh networks, and targets equal to the critics."""
         for_critic, for_actor = jax.random.split(key)
         critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.activation)
-        told = 2 if self.condition else 1
-        actor = ScoreNetwork.create(
-            for_actor, obs, action, self.hidden_sizes, self.activation, "sinusoidal", told
-        ).louder(self.action_gain)
-        optimisers = self.adam().init(critic.params), self.actor_adam().init(actor.params)
-        log_scale = jnp.zeros(())
-        return DQSState(critic, copy(critic), actor, *optimisers, log_scale, self.adam().init(log_scale))
+        layers, told = (self.hidden_sizes, self.activation), 2 if self.condition else 1
+        actor = ScoreNetwork.create(for_actor, obs, action, *layers, "sinusoidal", told)
+        actor = actor.louder(self.action_gain)
+        adam, log_scale = self.adam(), jnp.zeros(())
+        optimisers = adam.init(critic.params), self.actor_adam().init(actor.params)
+        return DQSState(critic, copy(critic), actor, *optimisers, log_scale, adam.init(log_scale))
 
     def adam(self) -> optax.GradientTransformation:
         """Of the critics, and of the temperature."""
@@ -128,30 +117,6 @@ class DQS(Algorithm):
         count = optax.tree_utils.tree_get(state.actor_optimiser, "count")
         done = jnp.minimum(count / self.decay_updates, 1.0)
         return self.temperature * self.temperature_decay**done * jnp.exp(state.log_scale)
-
-    # Spaces
-
-    def landscape(self, q: StateLandscape, temperature: float | Array) -> Landscape:
-        """What plays the part of Q where the diffusion runs.
-
-        Deviation: the paper noises replayed actions, evaluates Q around them, walls or not, and applies tanh to the
-        sample: "printed". What is executed then is not the action that was scored. Readings in which it is:
-        "tanh": x with a = tanh(x) is diffused, and Q(tanh x) scored. That is flat far out, so its softmax has no
-        density and sigma_max decides where x ends, near a wall more often than not; with `jacobian` the softmax of Q
-        over actions results, exactly. "reflect" and "project": actions are diffused, and put back in the end. Q is
-        then asked far outside the box, unless `truncate`, whose "idem" needs `boundary` to be right.
-        """
-        if self.space != "tanh":
-            return q
-        if not self.jacobian:
-            return lambda x: q(jnp.tanh(x))
-        return lambda x: q(jnp.tanh(x)) + temperature * jnp.sum(log_slope(x))
-
-    def inward(self, action: Array) -> Array:
-        """Where an action lies in the space of the diffusion."""
-        if self.space == "tanh":
-            return jnp.arctanh(jnp.clip(action, MARGIN - 1, 1 - MARGIN))
-        return action
 
     # Acting. The same action gathers data and is scored; the paper mentions no other.
 
@@ -185,8 +150,7 @@ class DQS(Algorithm):
 
     def sample(self, state: DQSState, obs: Array, key: Array, temperature: float | Array) -> Array:
         """The reverse equation from N(0, sigma_max^2) (Equation 3), and back into the box."""
-        final = "tanh" if self.space in ("tanh", "printed") else self.space
-        score, dim = self.score(state, obs, temperature), state.actor.action_dim
+        score, dim, final = self.score(state, obs, temperature), state.actor.action_dim, BACK[self.space]
         return reverse_sde(key, score, dim, self.schedule(), self.num_steps, t_end=self.stop, final=final)
 
     def log_prob(
@@ -194,19 +158,13 @@ class DQS(Algorithm):
     ) -> Array:
         """Estimated log pi(a|s), nats; not in the paper, which finds it too expensive.
 
-        The formula of MaxEntDP's Theorem 3.5 for this schedule, and for the noise beyond sigma_max, where the sampler
-        starts from N(0, sigma_max^2), that law's closed form: for a normal law of variance v that part is too low by
-        (v - log(1 + v)) / 2 nats a coordinate. A network that is not the best for its own law makes log pi too low,
-        and the entropy too high.
+        MaxEntDP's Theorem 3.5 for this schedule, and a closed form for the noise beyond sigma_max. A network that is
+        not the best for its own law makes log pi too low, and the entropy too high.
         """
-        x = self.inward(action)
-        schedule, score = self.schedule(), self.score(state, obs, temperature)
-        noise_of = lambda x, tau: -schedule.noise(tau) * score(x, tau)
-        levels, noises = self.num_levels, self.num_noises
-        inner = log_likelihood(key, noise_of, x, schedule, levels, noises, rule="log_snr", paired=True)
-        snr = self.sigma_max**-2
-        outer = (x.size * jnp.log1p(snr) - snr * jnp.sum(x**2)) / 2
-        return inner + outer - (jnp.sum(log_slope(x)) if self.space == "tanh" else 0.0)
+        x, schedule = inward(self.space, action), self.schedule()
+        noise_of, levels = noise_from_score(self.score(state, obs, temperature), schedule), self.num_levels
+        inner = log_likelihood(key, noise_of, x, schedule, levels, self.num_noises, "log_snr", paired=True)
+        return inner + beyond(x, self.sigma_max) - log_volume(self.space, x)
 
     # Learning (Algorithm 1)
 
@@ -230,10 +188,8 @@ class DQS(Algorithm):
         temperature, dim = self.temperature_now(state), state.actor.action_dim
 
         def one(obs: Array, key: Array) -> Array:
-            draw = lambda key: self.policy(state, obs, key)
-            return bootstrap(
-                self.backup, key, state.target.at(obs), dim, temperature, self.num_value_samples, draw
-            )
+            q, draw = state.target.at(obs), lambda key: self.policy(state, obs, key)
+            return bootstrap(self.backup, key, q, dim, temperature, self.num_value_samples, draw)
 
         values = jax.vmap(one)(batch.next_obs, jax.random.split(key, len(batch.reward)))
         return td_target(batch, values, self.discount, self.reward_scale)
@@ -241,38 +197,29 @@ class DQS(Algorithm):
     def improve(
         self, state: DQSState, obs: Array, key: Array, action: Array | None = None
     ) -> tuple[DQSState, dict[str, Array]]:
-        """One step of the score network on Equation 9 over states `(B, obs_dim)` and noised actions.
+        """One step of the score network on Equation 9 over states `(B, obs_dim)` and noised actions `(B, d)`.
 
-        The actions `(B, d)` come from the replay; without them they are uniform, which has the same minimiser.
-        The critic's smaller twin is scored; line 13 prints one, and no temperature.
+        Without actions they are uniform. The critic's smaller twin is scored; line 13 prints one, and no temperature.
         """
-        for_start, for_target = jax.random.split(key)
-        if action is None:
-            shape = len(obs), state.actor.action_dim
-            action = jax.random.uniform(for_start, shape, minval=-1.0, maxval=1.0)
-        options = {name: getattr(self, name) for name in OPTIONS[self.estimator]}
         estimate, now = ESTIMATORS[self.estimator], self.temperature_now(state)
+        faces = {"boundary": self.boundary} if self.estimator in ("idem", "combined") else {}
 
-        def example(obs: Array, action: Array, key: Array) -> tuple[Array, ...]:
+        def example(obs: Array, action: Array, key: Array) -> tuple[Array, Array, Array]:
             """A noisy action, what the network reads beside it, and what it should say: Equation 5's estimate."""
             for_time, for_noise, for_estimate, for_spread = jax.random.split(key, 4)
             tau = jax.random.uniform(for_time)
             sigma = self.schedule().noise(tau)
-            x = self.inward(action) + sigma * jax.random.normal(for_noise, action.shape)
+            x = inward(self.space, action) + sigma * jax.random.normal(for_noise, action.shape)
             temperature = now * self.temperature_spread ** jax.random.uniform(for_spread, minval=-1.0)
-            q = self.landscape(state.critic.at(obs), temperature)
-            target = estimate(for_estimate, q, temperature, x, 1.0, sigma, self.num_samples, **options)
-            return x, self.told(tau, temperature), self.unit(tau) * target
+            q = landscape(self.space, state.critic.at(obs), temperature, self.jacobian)
+            score = estimate(
+                for_estimate, q, temperature, x, 1.0, sigma, self.num_samples, self.truncate, **faces
+            )
+            return x, self.told(tau, temperature), self.unit(tau) * score
 
-        x, told, target = jax.vmap(example)(obs, action, jax.random.split(for_target, len(obs)))
-
-        def loss(params: dict) -> Array:
-            predicted = jax.vmap(replace(state.actor, params=params))(obs, x, told)
-            return jnp.mean(jnp.sum((predicted - target) ** 2, axis=-1))
-
-        error, gradient = jax.value_and_grad(loss)(state.actor.params)
-        params, optimiser = descend(self.actor_adam(), state.actor_optimiser, state.actor.params, gradient)
-        actor = replace(state.actor, params=params)
+        actor, optimiser, error = regress_actor(
+            state.actor, self.actor_adam(), state.actor_optimiser, example, obs, action, key
+        )
         return replace(state, actor=actor, actor_optimiser=optimiser), {"actor_loss": error}
 
     def entropy(self, state: DQSState, obs: Array, key: Array) -> Array:
@@ -287,8 +234,6 @@ class DQS(Algorithm):
         return jnp.mean(jax.vmap(one)(obs, jax.random.split(key, len(obs))))
 
     def adjust(self, state: DQSState, entropy: Array) -> DQSState:
-        """One step of log T on T * (entropy - target entropy), as in SAC: up when the entropy is too low."""
-        excess = entropy - self.target_entropy * state.actor.action_dim
-        gradient = self.temperature_now(state) * excess
-        log_scale, optimiser = descend(self.adam(), state.temperature_optimiser, state.log_scale, gradient)
-        return replace(state, log_scale=log_scale, temperature_optimiser=optimiser)
+        """One step of log T by SAC's rule."""
+        target = self.target_entropy * state.actor.action_dim
+        return sac_step(state, self.adam(), self.temperature_now(state), entropy, target)
