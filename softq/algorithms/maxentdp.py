@@ -13,7 +13,9 @@ import optax
 from jax import Array
 
 from softq.algorithms.base import Algorithm, Transition
-from softq.algorithms.learning import copy, descend, polyak, regress, td_target
+from softq.algorithms.denoising import regress_actor
+from softq.algorithms.learning import copy, polyak, regress, td_target
+from softq.algorithms.temperature import sac_step
 from softq.networks import Critic, ScoreNetwork
 from softq.pytree import pytree, replace, static
 from softq.samplers.diffusion import (
@@ -56,9 +58,7 @@ class MaxEntDP(Algorithm):
         "paired": True,
     }
 
-    temperature: float = (
-        0.1  # beta, from the code; Table 3: 0.2 HalfCheetah, 0.05 Ant and Hopper, 0.01 Walker2d
-    )
+    temperature: float = 0.1  # beta, from the code; Table 3: HalfCheetah 0.2, Ant, Hopper 0.05, Walker2d 0.01
     target_entropy: float = -1.0  # nats per action dimension; matters only with tune
     discount: float = 0.99  # gamma
     learning_rate: float = 3e-4  # of the critics, Adam
@@ -89,11 +89,9 @@ class MaxEntDP(Algorithm):
         critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.critic_activation)
         actor = ScoreNetwork.create(for_actor, obs, action, self.hidden_sizes, self.activation, "fourier")
         actor = actor.louder(self.action_gain)
-        optimisers = self.critic_adam().init(critic.params), self.actor_adam().init(actor.params)
-        log_scale = jnp.zeros(())
-        return MaxEntDPState(
-            critic, copy(critic), actor, *optimisers, log_scale, self.critic_adam().init(log_scale)
-        )
+        adam, log_scale = self.critic_adam(), jnp.zeros(())
+        optimisers = adam.init(critic.params), self.actor_adam().init(actor.params)
+        return MaxEntDPState(critic, copy(critic), actor, *optimisers, log_scale, adam.init(log_scale))
 
     def critic_adam(self) -> optax.GradientTransformation:
         """Of the critics, and of the temperature."""
@@ -142,16 +140,9 @@ class MaxEntDP(Algorithm):
         "log_snr" and `paired` it is too low by 0.000, 0.002 and 0.022. A network that predicts worse than the best one
         for the law it samples makes log pi too low under every rule.
         """
+        noise_of, steps, noises = self.noise_of(state, obs), self.num_steps, self.num_noises
         return log_likelihood(
-            key,
-            self.noise_of(state, obs),
-            action,
-            SCHEDULE,
-            self.num_steps,
-            self.num_noises,
-            self.rule,
-            self.clip_x0,
-            self.paired,
+            key, noise_of, action, SCHEDULE, steps, noises, self.rule, self.clip_x0, self.paired
         )
 
     # Learning (Algorithm 1)
@@ -189,45 +180,28 @@ class MaxEntDP(Algorithm):
     def improve(
         self, state: MaxEntDPState, obs: Array, key: Array, action: Array | None = None
     ) -> tuple[MaxEntDPState, dict[str, Array]]:
-        """One step of the noise network on Equation 18 over states `(B, obs_dim)` and noised actions.
+        """One step of the noise network on Equation 18 over states `(B, obs_dim)` and noised actions `(B, d)`.
 
-        The actions `(B, d)` come from the replay; without them they are uniform, which has the same minimiser.
+        Without actions they are uniform.
         """
-        for_start, for_target = jax.random.split(key)
-        if action is None:
-            shape = len(obs), state.actor.action_dim
-            action = jax.random.uniform(for_start, shape, minval=-1.0, maxval=1.0)
+        guide = state.critic if self.guide == "online" else state.target
 
         def example(obs: Array, action: Array, key: Array) -> tuple[Array, Array, Array]:
-            """A noisy action, its time and the target of Equation 17."""
+            """A noisy action, its log signal-to-noise ratio and the noise that Equation 17 finds in it."""
             for_time, for_noise, for_estimate = jax.random.split(key, 3)
             t = jax.random.uniform(for_time, minval=SCHEDULE.t_min, maxval=SCHEDULE.t_max)
             signal, noise = SCHEDULE.signal(t), SCHEDULE.noise(t)
             noisy = signal * action + noise * jax.random.normal(for_noise, action.shape)
-            q = (state.critic if self.guide == "online" else state.target).at(obs)
-            beta, num = self.beta(state), self.num_samples
+            q, beta, num = guide.at(obs), self.beta(state), self.num_samples
             target = qne(for_estimate, q, beta, noisy, signal, noise, num, self.truncate, target="noise")
-            return noisy, t, target
+            return noisy, SCHEDULE.log_snr(t)[None], target
 
-        noisy, t, target = jax.vmap(example)(obs, action, jax.random.split(for_target, len(obs)))
-
-        def loss(params: dict) -> Array:
-            actor = replace(state.actor, params=params)
-            predicted = jax.vmap(actor)(obs, noisy, SCHEDULE.log_snr(t)[:, None])
-            return jnp.mean(jnp.sum((predicted - target) ** 2, axis=-1))
-
-        error, gradient = jax.value_and_grad(loss)(state.actor.params)
-        params, optimiser = descend(self.actor_adam(), state.actor_optimiser, state.actor.params, gradient)
-        actor = replace(state.actor, params=params)
+        actor, optimiser, error = regress_actor(
+            state.actor, self.actor_adam(), state.actor_optimiser, example, obs, action, key
+        )
         return replace(state, actor=actor, actor_optimiser=optimiser), {"actor_loss": error}
 
     def adjust(self, state: MaxEntDPState, entropy: Array) -> MaxEntDPState:
-        """One step of log beta on beta * (entropy - target entropy), as in SAC: up when the entropy is too low.
-
-        Not in the paper, which keeps beta. The entropy is that of `log_prob`, with its bias: take an exact rule.
-        """
-        excess = entropy - self.target_entropy * state.actor.action_dim
-        log_scale, optimiser = descend(
-            self.critic_adam(), state.temperature_optimiser, state.log_scale, self.beta(state) * excess
-        )
-        return replace(state, log_scale=log_scale, temperature_optimiser=optimiser)
+        """One step of log beta by SAC's rule; `entropy` has the bias of `log_prob`, so take an exact rule."""
+        target = self.target_entropy * state.actor.action_dim
+        return sac_step(state, self.critic_adam(), self.beta(state), entropy, target)
