@@ -116,20 +116,14 @@ class NCLQL(Algorithm):
         free and its last action is clipped, as the environment would.
         """
         first, drive = jax.random.split(key)
-        levels = self.levels()
-        return project(
-            annealed_langevin(
-                drive,
-                lambda action, sigma: q.slope(action, jnp.sum(levels > sigma), self.twins),
-                initial_action(first, q.critic.action_dim, self.start),
-                levels,
-                level_steps(levels, self.step_size),
-                temperature,
-                self.num_steps,
-                self.normalise,
-                BOUNDARIES[self.boundary],
-            )
+        start = initial_action(first, q.critic.action_dim, self.start)
+        levels, boundary = self.levels(), BOUNDARIES[self.boundary]
+        steps = level_steps(levels, self.step_size)
+        slope = lambda action, sigma: q.slope(action, jnp.sum(levels > sigma), self.twins)
+        action = annealed_langevin(
+            drive, slope, start, levels, steps, temperature, self.num_steps, self.normalise, boundary
         )
+        return project(action)
 
     # Learning (Algorithm 2)
 
@@ -176,8 +170,9 @@ class NCLQL(Algorithm):
             values = jax.vmap(replace(state.critic, params=params))(batch.obs, noisy, levels)
             return jnp.sum(jnp.mean((values - smooth) ** 2, axis=0))
 
+        steps = ((td, smoothing),) if self.loss == "joint" else ((td,), (smoothing,))
         params, optimiser, losses = state.critic.params, state.optimiser, []
-        for parts in ((td, smoothing),) if self.loss == "joint" else ((td,), (smoothing,)):
+        for parts in steps:
 
             def together(params: dict, parts: tuple = parts) -> tuple[Array, list[Array]]:
                 terms = [part(params) for part in parts]
@@ -192,9 +187,9 @@ class NCLQL(Algorithm):
         metrics |= {"q_mean": jnp.mean(clean), "target_mean": jnp.mean(targets)}
         log_scale, entropy = state.log_scale, state.entropy
         if self.temperature_learning_rate > 0:
-            count = optax.tree_utils.tree_get(optimiser, "count") // (1 if self.loss == "joint" else 2)
+            updates = optax.tree_utils.tree_get(optimiser, "count") // len(steps)
             log_scale, entropy = jax.lax.cond(
-                count % self.temperature_cycle == 0,
+                updates % self.temperature_cycle == 0,
                 lambda: self.adjusted(state, batch.obs, for_entropy),
                 lambda: (log_scale, entropy),
             )
