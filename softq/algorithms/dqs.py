@@ -23,7 +23,7 @@ from softq.samplers.diffusion import VarianceExploding, log_likelihood, noise_fr
 from softq.samplers.diffusion.estimators import ESTIMATORS
 from softq.samplers.diffusion.likelihood import beyond
 from softq.samplers.diffusion.reverse import Field
-from softq.samplers.diffusion.space import BACK, Space, inward, landscape, log_volume
+from softq.samplers.diffusion.space import BACK, Space, inward, landscape, log_volume, outward, source
 
 
 @pytree
@@ -149,20 +149,36 @@ class DQS(Algorithm):
         return self.sample(state, obs, key, temperature)
 
     def sample(self, state: DQSState, obs: Array, key: Array, temperature: float | Array) -> Array:
-        """The reverse equation from N(0, sigma_max^2) (Equation 3), and back into the box."""
-        score, dim, final = self.score(state, obs, temperature), state.actor.action_dim, BACK[self.space]
-        return reverse_sde(key, score, dim, self.schedule(), self.num_steps, t_end=self.stop, final=final)
+        """A draw, put back into the box."""
+        return outward(self.space, self.unbounded(state, obs, key, temperature))
+
+    def unbounded(self, state: DQSState, obs: Array, key: Array, temperature: float | Array) -> Array:
+        """The reverse equation from N(0, sigma_max^2), `(d,)` (Equation 3)."""
+        score, dim = self.score(state, obs, temperature), state.actor.action_dim
+        return reverse_sde(key, score, dim, self.schedule(), self.num_steps, t_end=self.stop)
 
     def log_prob(
         self, state: DQSState, obs: Array, action: Array, key: Array, temperature: float | Array
     ) -> Array:
         """Estimated log pi(a|s), nats; not in the paper, which finds it too expensive.
 
+        The density of the x that becomes this action, less the log slope of the way back. Within 1e-6 of a wall "tanh"
+        and "printed" give the density at that distance, since float32 knows no better. "reflect" leaves out the images
+        of x beyond the walls that fold onto the same action: log pi is too low, the entropy too high. "project" gives
+        the density inside; the mass that it puts on the walls has none, and a point on a wall gets that beside it.
+        """
+        return self.log_density(state, obs, source(self.space, action), key, temperature)
+
+    def log_density(
+        self, state: DQSState, obs: Array, x: Array, key: Array, temperature: float | Array
+    ) -> Array:
+        """Estimated log pi at the action that x `(d,)` becomes, of this x alone.
+
         MaxEntDP's Theorem 3.5 for this schedule, and a closed form for the noise beyond sigma_max. A network that is
         not the best for its own law makes log pi too low, and the entropy too high.
         """
-        x, schedule = inward(self.space, action), self.schedule()
-        noise_of, levels = noise_from_score(self.score(state, obs, temperature), schedule), self.num_levels
+        schedule, levels = self.schedule(), self.num_levels
+        noise_of = noise_from_score(self.score(state, obs, temperature), schedule)
         inner = log_likelihood(key, noise_of, x, schedule, levels, self.num_noises, "log_snr", paired=True)
         return inner + beyond(x, self.sigma_max) - log_volume(self.space, x)
 
@@ -228,8 +244,10 @@ class DQS(Algorithm):
 
         def one(obs: Array, key: Array) -> Array:
             draw, estimate = jax.random.split(key)
-            action = self.sample(state, obs, draw, temperature)
-            return -self.log_prob(state, obs, action, estimate, temperature)
+            x = self.unbounded(state, obs, draw, temperature)
+            if BACK[self.space] != "tanh":  # the image in the box is the one to ask for
+                x = outward(self.space, x)
+            return -self.log_density(state, obs, x, estimate, temperature)
 
         return jnp.mean(jax.vmap(one)(obs, jax.random.split(key, len(obs))))
 
