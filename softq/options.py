@@ -1,10 +1,15 @@
 """Command-line options made from dataclasses: name, type, default and help all come from the field itself."""
 
 import argparse
+import ast
 import dataclasses
 import inspect
-import re
+import io
+import textwrap
+import tokenize
 import typing
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from softq.errors import SoftqError, suggest
@@ -40,19 +45,42 @@ def integer(text: str) -> int:
 
 
 def notes(cls: type) -> dict[str, str]:
-    """The comment behind each field in the source of the dataclass `cls`."""
-    lines = inspect.getsource(cls).splitlines()
-    found = (re.match(r"\s+(\w+): .*?\s#\s*(.+)", line) for line in lines)
-    return {match[1]: match[2].strip(". ").replace("%", "%%") for match in found if match}
+    """The comment behind each field in the source of the dataclass `cls`, on whichever line of its statement.
+
+    Comments that have a line of their own are not about one field.
+    """
+    source = textwrap.dedent(inspect.getsource(cls))
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {
+        token.start[0]: token.string.strip("#. ").replace("%", "%%")
+        for token in tokens
+        if token.type == tokenize.COMMENT and token.line[: token.start[1]].strip()
+    }
+    body = ast.parse(source).body[0].body  # type: ignore[attr-defined]
+    found = {}
+    for field in (line for line in body if isinstance(line, ast.AnnAssign)):
+        lines = range(field.lineno, (field.end_lineno or field.lineno) + 1)
+        words = " ".join(comments[number] for number in lines if number in comments)
+        found |= {ast.unparse(field.target): words} if words else {}
+    return found
 
 
-def add_fields(parser: Parser, cls: type, title: str, leave_out: tuple[str, ...] = ()) -> None:
-    """One option for each field of the dataclass `cls`. Options that are not given stay out of the result."""
+def add_fields(
+    parser: Parser,
+    cls: type,
+    title: str,
+    leave_out: tuple[str, ...] = (),
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """One option for each field of the dataclass `cls`. Options that are not given stay out of the result.
+
+    `defaults` are shown in place of the fields' own.
+    """
     group, hints, comments = parser.add_argument_group(title), typing.get_type_hints(cls), notes(cls)
     for field in dataclasses.fields(cls):
         if field.name in leave_out:
             continue
-        kind, default = hints[field.name], field.default
+        kind, default = hints[field.name], defaults.get(field.name, field.default)
         shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
         comment = comments.get(field.name, "")
         more: dict[str, Any] = {"help": f"{comment} [{shown}]".strip(), "default": argparse.SUPPRESS}

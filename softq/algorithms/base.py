@@ -34,6 +34,8 @@ class Algorithm(ABC):
 
     small: ClassVar[dict[str, Any]] = {}
     """What `softq train --preset small` changes beyond the general preset: hyper-parameters, `TrainConfig` fields."""
+    paper: ClassVar[dict[str, Any]] = {}
+    """How the method's own paper trained: the `TrainConfig` fields in which it differs from DDSQ's, the default."""
 
     @abstractmethod
     def init(self, key: Array, obs: Array, action: Array) -> Any:

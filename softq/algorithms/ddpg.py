@@ -36,19 +36,21 @@ class DDPG(Algorithm):
     """Hyper-parameters with the values of `OurDDPG.py`."""
 
     small: ClassVar[dict] = {"actor_learning_rate": 2e-3}
+    # Like the values below those of Fujimoto's repository; the paper has batches of 64.
+    paper: ClassVar[dict] = {"num_envs": 1, "iterations": 1_000_000, "warmup": 25_000}
 
     discount: float = 0.99  # gamma
     learning_rate: float = 3e-4  # of the critic, Adam; paper 1e-3
     actor_learning_rate: float = 3e-4  # paper 1e-4
     weight_decay: float = 0.0  # added to the critic's gradient, times the weights; paper 1e-2
     polyak: float = 0.005  # tau, critic and actor, after every update; paper 1e-3
-    reward_scale: float = 1.0
+    reward_scale: float = 1.0  # multiplies the rewards
     exploration_noise: float = 0.1  # standard deviation of normal noise, clipped to the box
     # Deviation: the paper adds Ornstein-Uhlenbeck noise, theta 0.15 and sigma 0.2, which needs a memory. Independent
     # noise of its stationary spread, sigma / sqrt(2 theta - theta^2) = 0.38, explores less far: it does not persist.
     # Deviation: the action enters the critic's first layer; the paper lets it enter the second.
     hidden_sizes: tuple[int, ...] = static(default=(256, 256))  # paper (400, 300)
-    activation: str = static(default="relu")
+    activation: str = static(default="relu")  # of critic and actor
 
     def init(self, key: Array, obs: Array, action: Array) -> DDPGState:
         """Fresh networks, and targets equal to them."""

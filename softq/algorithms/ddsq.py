@@ -38,38 +38,28 @@ class DDSQ(Algorithm):
 
     small: ClassVar[dict] = {"num_candidates": 16, "num_schedules": 3, "num_steps": 5}
 
-    temperature: float = (
-        0.05  # lambda_0 in lambda(s) = lambda_0 * std_a Q(s, a); Figure 4 has 0.15, Figure 5 0.01
-    )
-    explore_prob: float = (
-        0.15  # p_e, share of behaviour actions drawn by QGLG; the rest is greedy (footnote 3)
-    )
+    temperature: float = 0.05  # lambda_0, lambda(s) = lambda_0 * std_a Q(s, a); Figure 4 0.15, Figure 5 0.01
+    explore_prob: float = 0.15  # p_e, share of actions that QGLG draws; the rest is greedy (footnote 3)
     discount: float = 0.99  # gamma
     learning_rate: float = 2e-4  # eta, Adam
     polyak: float = 0.005  # tau, after every update
-    reward_scale: float = 1.0
+    reward_scale: float = 1.0  # multiplies the rewards (Table 2)
     start_step: float = 1.0  # schedules start at logspace(log start_step, log end_step, num_schedules) ...
     end_step: float = 1e-4  # ... and all end here, in absolute units as printed
     target_entropy: float = -1.0  # per action dimension; matters only when the temperature is tuned
     num_schedules: int = static(default=10)  # Table 3; Appendix A says that the main experiments used 4
     num_steps: int = static(default=20)  # T
-    num_candidates: int = static(
-        default=100
-    )  # m of the SNIS start, reused for std_a Q, whose m is not stated
-    hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))
-    activation: str = static(default="mish")
+    num_candidates: int = static(default=100)  # m of the SNIS start, also for std_a Q, whose m is not stated
+    hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))  # units of each critic layer (Table 2)
+    activation: str = static(default="mish")  # of these layers (Table 2)
     normalise: bool = static(default=True)  # False: lambda(s) = lambda_0
-    boundary: Literal["reflect", "project"] = static(default="reflect")
+    boundary: Literal["reflect", "project"] = static(default="reflect")  # of a step that leaves the box
     select: Literal["argmax", "weight", "random"] = static(default="argmax")  # Algorithm 1, line 7
-    backup: Backup = static(
-        default="boltzmann"
-    )  # what the target adds; others by num_candidates uniform actions
+    backup: Backup = static(default="boltzmann")  # what the target adds; others by num_candidates actions
     temperature_learning_rate: float = static(default=0.0)  # 0 as in the paper: lambda_0 stays where it is
-    temperature_space: Literal["log", "linear"] = static(default="log")
-    temperature_cycle: int = static(
-        default=100
-    )  # updates between two entropy estimates and temperature steps
-    num_entropy_samples: int = static(default=1000)
+    temperature_space: Literal["log", "linear"] = static(default="log")  # of a tuning step; printed "linear"
+    temperature_cycle: int = static(default=100)  # updates between two entropy estimates and tuning steps
+    num_entropy_samples: int = static(default=1000)  # uniform actions of an entropy estimate (Table 3)
     track_entropy: bool = static(default=False)  # estimate the entropy even if the temperature stays
 
     def init(self, key: Array, obs: Array, action: Array) -> DDSQState:

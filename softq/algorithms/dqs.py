@@ -55,6 +55,13 @@ class DQS(Algorithm):
         "truncate": True,
         "predict": "noise",
     }
+    # Table 1 and Appendix B; one environment follows from "one update per environment step".
+    paper: ClassVar[dict] = {
+        "num_envs": 1,
+        "iterations": 250_000,
+        "warmup": 10_000,
+        "buffer_size": 250_000,
+    }
 
     temperature: float = 0.05  # T; maze 10 at the start ...
     temperature_decay: float = 1.0  # ... and times this in the end, exponentially; maze 0.1
@@ -69,7 +76,7 @@ class DQS(Algorithm):
     actor_learning_rate: float = 3e-4  # of the score network, Adam
     action_gain: float = 1.0  # not in the paper: of the action's first weights, see `ScoreNetwork.louder`
     polyak: float = 0.005  # 1 - eta, after every update
-    reward_scale: float = 1.0
+    reward_scale: float = 1.0  # multiplies the rewards
     num_steps: int = static(default=1000)  # of the reverse process, even in tau and so in log sigma
     num_samples: int = static(default=1000)  # K
     space: Space = static(default="tanh")  # where the diffusion runs, see `softq.samplers.diffusion.space`
@@ -84,8 +91,8 @@ class DQS(Algorithm):
     tune: bool = static(default=False)  # learn the temperature, which the paper does not, see `adjust`
     num_levels: int = static(default=20)  # of the likelihood that the entropy is estimated by
     num_noises: int = static(default=2)  # at each of them
-    hidden_sizes: tuple[int, ...] = static(default=(256, 256))
-    activation: str = static(default="relu")
+    hidden_sizes: tuple[int, ...] = static(default=(256, 256))  # units of each layer, critics and actor
+    activation: str = static(default="relu")  # of these layers
 
     def __post_init__(self) -> None:
         if self.space == "tanh" and (self.truncate or self.boundary):

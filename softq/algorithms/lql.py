@@ -37,13 +37,14 @@ class LQL(Algorithm):
 
     # Steps that cross the box: 20 of length 0.1, four times the printed ones, with noise of 0.06 a step.
     small: ClassVar[dict] = {"temperature": 0.02, "step_size": 0.004}
+    paper: ClassVar[dict] = {"num_envs": 5, "iterations": 1_000_000, "warmup": 30_000}  # Table 5, E.1
 
     temperature: float = 1 / 500  # 1 / w; with normalise it has the unit of an action, else that of Q
     step_size: float = 1e-4  # epsilon
     discount: float = 0.99  # gamma
     learning_rate: float = 1e-4  # Adam
     polyak: float = 0.005  # tau, after every update
-    reward_scale: float = 0.2
+    reward_scale: float = 0.2  # multiplies the rewards (Table 5)
     num_steps: int = static(default=20)  # T
     normalise: bool = static(default=True)  # divide each slope by its length (E.2)
     boundary: Literal["project", "reflect", "none"] = static(default="project")  # none in the paper
@@ -52,8 +53,8 @@ class LQL(Algorithm):
     num_actions: int = static(default=1)  # N of best-of-N, which the paper does without
     backup: Backup = static(default="boltzmann")  # what the target adds, see `softq.algorithms.backup`
     num_value_samples: int = static(default=100)  # uniform actions of the other backups
-    hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))
-    activation: str = static(default="mish")
+    hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))  # units of each layer of the critics
+    activation: str = static(default="mish")  # of these layers
 
     def init(self, key: Array, obs: Array, action: Array) -> LQLState:
         """Fresh twins, and targets equal to them."""

@@ -67,10 +67,10 @@ class MalaQ(Algorithm):
     heat: float = 8.0  # the hottest level over the temperature
     acceptance: float = 0.6  # share of accepted proposals that the steps are adapted to
     step_learning_rate: float = 0.05  # a step of log step size per unit of acceptance
-    discount: float = 0.99
+    discount: float = 0.99  # gamma
     learning_rate: float = 3e-4  # Adam
     polyak: float = 0.005  # after every update
-    reward_scale: float = 1.0
+    reward_scale: float = 1.0  # multiplies the rewards
     num_candidates: int = static(default=16)  # of the start
     num_levels: int = static(default=5)  # K temperatures in geometric progression, hot to cold
     num_steps: int = static(default=3)  # at each
@@ -80,8 +80,8 @@ class MalaQ(Algorithm):
     entropy: Literal["lower", "middle"] = static(default="lower")  # which estimate tunes, see `entropy_of`
     normalise: bool = static(default=False)  # True: temperature times the standard deviation of Q(s, .)
     backup: Backup = static(default="mellowmax")  # what the target adds, see `targets`
-    hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))
-    activation: str = static(default="mish")
+    hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))  # units of each layer of the critics
+    activation: str = static(default="mish")  # of these layers
 
     def init(self, key: Array, obs: Array, action: Array) -> MalaQState:
         """Fresh twins, and targets equal to them."""

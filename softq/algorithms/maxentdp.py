@@ -57,6 +57,8 @@ class MaxEntDP(Algorithm):
         "rule": "log_snr",
         "paired": True,
     }
+    # Batch and buffer are Table 1's; the rest is not in the paper but in the code.
+    paper: ClassVar[dict] = {"num_envs": 1, "iterations": 1_000_000, "warmup": 10_000}
 
     temperature: float = 0.1  # beta, from the code; Table 3: HalfCheetah 0.2, Ant, Hopper 0.05, Walker2d 0.01
     target_entropy: float = -1.0  # nats per action dimension; matters only with tune
@@ -66,7 +68,7 @@ class MaxEntDP(Algorithm):
     action_gain: float = 1.0  # not in the paper: of the action's first weights, see `ScoreNetwork.louder`
     decay_updates: float = 2e6  # of the cosine, see `decay`
     polyak: float = 0.005  # tau, after every update
-    reward_scale: float = 1.0
+    reward_scale: float = 1.0  # multiplies the rewards
     num_steps: int = static(default=20)  # T, of the sampler and of the likelihood
     num_samples: int = static(default=500)  # K, weighted noises for each regression target
     num_noises: int = static(default=50)  # N, at each level of the likelihood
@@ -80,7 +82,7 @@ class MaxEntDP(Algorithm):
     decay: Literal["constant", "cosine"] = static(default="constant")  # actor's learning rate; code "cosine"
     tune: bool = static(default=False)  # learn the temperature, which the paper does not, see `adjust`
     hidden_sizes: tuple[int, ...] = static(default=(256, 256))  # three layers against other diffusion methods
-    activation: str = static(default="mish")
+    activation: str = static(default="mish")  # of the noise network
     critic_activation: str = static(default="mish")  # Table 1; code "relu"
 
     def init(self, key: Array, obs: Array, action: Array) -> MaxEntDPState:

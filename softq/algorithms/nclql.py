@@ -2,7 +2,7 @@
 
 "Direct soft-policy sampling via Langevin dynamics" (Ki et al. 2026), Definition 2, Equations 8 and 9, Algorithms 2 and
 6, Appendix E.2. The released code departs from the paper; each departure is a field, with the paper's choice as its
-default where the paper makes one. 20 environments of the training loop are 5 there, and the warm-up 30,000.
+default where the paper makes one.
 """
 
 from typing import ClassVar, Literal
@@ -41,6 +41,7 @@ class NCLQL(Algorithm):
     # The sampler as printed. Fewer levels between the same sigmas leave a gap: at 5 the drift falls from 2.5 to 0.25 a
     # step, and an action that a coarse level threw to a wall never comes back to the middle.
     small: ClassVar[dict] = {}
+    paper: ClassVar[dict] = {"num_envs": 5, "iterations": 1_000_000, "warmup": 30_000}  # Table 5, E.1
 
     temperature: float = 1 / 500  # 1 / w; with normalise it has the unit of an action, else that of Q
     step_size: float = 1e-4  # epsilon, the step at the last level
@@ -49,7 +50,7 @@ class NCLQL(Algorithm):
     discount: float = 0.99  # gamma
     learning_rate: float = 1e-4  # Adam
     polyak: float = 0.005  # tau, after every update
-    reward_scale: float = 0.2
+    reward_scale: float = 0.2  # multiplies the rewards (Table 5)
     num_levels: int = static(default=10)  # L
     num_steps: int = static(default=2)  # T, at each level
     loss: Literal["joint", "sequential"] = static(default="joint")  # code "sequential", see `update`
@@ -69,8 +70,8 @@ class NCLQL(Algorithm):
     target_entropy: float = static(default=-1.0)  # nats per action dimension, if the temperature is tuned
     estimator: Estimator = static(default="ais")  # of the entropy, see `softq.algorithms.temperature`
     num_entropy_samples: int = static(default=100)  # uniform actions of an estimate
-    hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))
-    activation: str = static(default="mish")
+    hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))  # units of each layer of the critics
+    activation: str = static(default="mish")  # of these layers
 
     def init(self, key: Array, obs: Array, action: Array) -> NCLQLState:
         """Fresh twins, and targets equal to them. Raises `SoftqError` for a temperature that cannot be tuned."""

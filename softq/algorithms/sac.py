@@ -35,6 +35,9 @@ class SAC(Algorithm):
     """Hyper-parameters of Table 1, with their values; the temperature is the paper's alpha."""
 
     small: ClassVar[dict] = {}
+    # Table 1: one update a step, batch 256, buffer 1e6. It names no warm-up, this is Spinning Up's and jaxrl5's, nor
+    # one length for all tasks: DDSQ's stays.
+    paper: ClassVar[dict] = {"num_envs": 1, "warmup": 10_000}
 
     temperature: float = 1.0  # alpha at the start, or for good with tune=False; DPRL starts at e
     target_entropy: float = -1.0  # nats per action dimension; jaxrl5 has -1/2
@@ -42,8 +45,8 @@ class SAC(Algorithm):
     learning_rate: float = 3e-4  # Adam, for critics, actor and temperature alike
     polyak: float = 0.005  # tau, after every update
     reward_scale: float = 1.0  # DPRL: 0.2
-    hidden_sizes: tuple[int, ...] = static(default=(256, 256))
-    activation: str = static(default="relu")
+    hidden_sizes: tuple[int, ...] = static(default=(256, 256))  # units of each layer, critics and actor
+    activation: str = static(default="relu")  # of these layers; DPRL "gelu"
     tune: bool = static(default=True)  # False: the temperature stays where it is
     actor_value: Literal["min", "mean"] = static(default="min")  # of the twins; jaxrl5 takes the mean
     jacobian: bool = static(default=True)  # False: the density before tanh, a defect, see below

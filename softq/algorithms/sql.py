@@ -45,6 +45,13 @@ class SQL(Algorithm):
         "num_updated": 16,
         "num_value_samples": 16,
     }
+    # D.1: 500 epochs of 10,000 steps, one update in each; the multi-goal task has 100 epochs.
+    paper: ClassVar[dict] = {
+        "num_envs": 1,
+        "iterations": 5_000_000,
+        "warmup": 10_000,
+        "batch_size": 64,
+    }
 
     temperature: float = 0.1  # alpha; 10 in the paper's multi-goal task, 1 in the official code
     reward_scale: float = 1.0  # official code: 1 / alpha, 10 to 300
@@ -66,7 +73,7 @@ class SQL(Algorithm):
     repulsion: Literal["temperature", "printed"] = static(default="temperature")  # C.1 is "printed"
     squash: bool = static(default=False)  # True: the official code's log(1 - a^2), see `squashed`
     hidden_sizes: tuple[int, ...] = static(default=(200, 200))  # official code (128, 128)
-    activation: str = static(default="relu")
+    activation: str = static(default="relu")  # of critic and sampling network
 
     def init(self, key: Array, obs: Array, action: Array) -> SQLState:
         """Fresh networks, and a target equal to the critic."""
