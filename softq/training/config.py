@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+import typing
 from dataclasses import dataclass
+from typing import Literal
 
 from softq.algorithms import Algorithm
-from softq.errors import SoftqError
+from softq.errors import SoftqError, suggest
 
 # A run that a laptop finishes in minutes; names of TrainConfig and of the algorithm together;
 # what an algorithm needs beyond it is in its own `small`. The Polyak rate is four
@@ -40,7 +42,11 @@ PRESETS = {"paper": {}, "small": SMALL}
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One iteration is one step of all environments and one update. Defaults are DDSQ's Table 2."""
+    """One iteration is one step of all environments and one update.
+
+    Defaults are DDSQ's Table 2; how another method's paper trained is in its `Algorithm.paper`, which `train` and the
+    preset "paper" take up.
+    """
 
     env: str = "MultiGoal"  # environment id; `softq list` shows some
     algorithm: str = "ddsq"  # name of the algorithm
@@ -89,7 +95,14 @@ class TrainConfig:
 
 
 def check_hyperparameters(algo: Algorithm) -> None:
-    """`SoftqError` for a value that no algorithm can use; compiled programs cannot check their arguments."""
+    """`SoftqError` for a value that no algorithm can use; compiled programs cannot check their arguments.
+
+    Nor does Python check a `Literal`: without this a misspelt switch is read as one of its other values.
+    """
+    for name, kind in typing.get_type_hints(type(algo)).items():
+        value, options = getattr(algo, name), typing.get_args(kind)
+        if typing.get_origin(kind) is Literal and value not in options:
+            raise SoftqError(f"unknown {name} {value!r}.{suggest(value, options)}")
     for name, value in ((field.name, getattr(algo, field.name)) for field in dataclasses.fields(algo)):
         if isinstance(value, float) and not math.isfinite(value):
             raise SoftqError(f"{name} is {value}; it must be finite.")
