@@ -214,7 +214,7 @@ def gallery_command(argv: list[str]) -> int:
 
 def visits_command(argv: list[str]) -> int:
     """`softq visits`."""
-    from softq.visits import command
+    from softq.visits.command import command
 
     return command(argv)
 

@@ -8,15 +8,34 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from softq import landscapes
 from softq.algorithms import ALGORITHMS, get
+from softq.boltzmann import Boltzmann
 from softq.cli import main
 from softq.envs import Bandit, Maze, MultiGoal, make
 from softq.envs.maze import ROUTES
+from softq.known import Known
 from softq.options import fields_from
-from softq.pytree import pytree
+from softq.pytree import pytree, replace
 from softq.training import TrainConfig
-from softq.visits import VARIANTS, WORLDS, count, exact_states, settings, tidy_paths, travel, verdict
+from softq.visits import (
+    FACTORS,
+    RESOLUTION,
+    VARIANTS,
+    WORLDS,
+    Exactly,
+    count,
+    dial,
+    exact_states,
+    looked_at,
+    settings,
+    temperature_at,
+    tidy_paths,
+    travel,
+    verdict,
+)
 
+PARTS = ("during", "moves", "critics")
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
@@ -133,14 +152,101 @@ def test_the_command_trains_counts_and_continues(tmp_path, capsys):
     assert main(run) == 0 and out.read_text() == first and capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("label", VARIANTS)
-def test_a_variant_changes_what_it_says(label):
-    """Fields that exist, values that differ from the row's own settings."""
-    name, _, change = VARIANTS[label]
-    given, cls = settings(WORLDS["bandit"], name), get(name)
+ALL_VARIANTS = [(world, label) for world in VARIANTS for label in VARIANTS[world]]
+
+
+@pytest.mark.parametrize(("world", "label"), ALL_VARIANTS)
+def test_a_variant_changes_what_it_says(world, label):
+    """Fields that exist, values that differ from the row's own settings; the label names the rest."""
+    variant = VARIANTS[world][label]
+    given, cls = settings(WORLDS[world], variant.algorithm), get(variant.algorithm)
     defaults = {field.name: field.default for field in dataclasses.fields(cls)}
-    assert label.startswith(name) and set(change) <= set(defaults) | {"iterations"}
-    assert all((defaults | given)[field] != value for field, value in change.items())
+    assert label.startswith(variant.algorithm)
+    assert set(variant.change) <= set(defaults) | {"iterations", "warmup"}
+    assert all((defaults | given)[field] != value for field, value in variant.change.items())
+    assert ("exact critic" in label) == variant.exact_critic
+    assert ("exact sampler" in label) == variant.exact_sampler
+    assert variant.change or variant.exact_critic or variant.exact_sampler
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_temperature_of_the_softmax_that_is_aimed_at(name):
+    """By the settings of a fresh state; DDSQ's is a share of the spread of Q; three methods have none of their own."""
+    algo = get(name)(hidden_sizes=(8,), **get(name).small)
+    obs, action = jnp.ones(2), jnp.zeros(2)
+    state = algo.init(jax.random.key(0), obs, action)
+    found = float(temperature_at(algo, state, obs, 0.7))
+    if name in ("lql", "nclql", "ddpg"):
+        assert found == np.float32(0.7)
+    elif name == "ddsq":
+        grid = jnp.stack(jnp.meshgrid(*[jnp.linspace(-0.99, 0.99, 100)] * 2), -1).reshape(-1, 2)
+        spread = jax.vmap(state.critic.at(obs))(grid).std()
+        np.testing.assert_allclose(found, algo.temperature * spread, rtol=0.1)
+    else:
+        np.testing.assert_allclose(found, algo.temperature, rtol=1e-6)
+    turned = dial(algo, state)
+    assert (turned is None) == (name in ("dqs", "maxentdp", "sql", "sac", "ddpg"))
+    if turned is not None:
+        np.testing.assert_allclose(turned, algo.temperature, rtol=1e-6)
+
+
+def test_the_exact_sampler_samples_the_softmax_of_the_critic():
+    """On a known landscape: mean value against quadrature, for the temperature that the state has learned."""
+    env, algo = Bandit(), get("malaq")(hidden_sizes=(8,), temperature=0.1)
+    state = jax.tree.map(lambda x: x[0], exact_states(algo, env, 1, 3, 4))
+    keys = jax.random.split(jax.random.key(1), 4000)
+    landscape = landscapes.get("bandit")
+    for log_scale in (0.0, 1.0):
+        now = replace(state, log_scale=jnp.asarray(log_scale))
+        actions = jax.vmap(lambda key, now=now: Exactly(algo, 9.0).policy(now, jnp.ones(1), key))(keys)
+        values = np.asarray(jax.vmap(landscape)(actions))
+        law = Boltzmann(landscape, 0.1 * np.exp(log_scale), 2, panels=16)
+        assert abs(values.mean() - law.mean_value) < 5 * values.std() / np.sqrt(len(values))
+    # the factor of the second law is seen: the first is far from it
+    assert abs(Boltzmann(landscape, 0.1, 2, panels=16).mean_value - law.mean_value) > 0.05
+
+
+def test_a_portrait_is_written_and_not_redone(tmp_path, capsys):
+    """Paths of two moments that differ, the deterministic policy's one move; a second call does nothing."""
+    run = [
+        "visits",
+        "bandit",
+        "--portrait",
+        str(tmp_path / "b"),
+        "--iterations",
+        "20",
+        "--algorithms",
+        "ddpg",
+    ]
+    assert main(run) == 0
+    during, moves, critics = (pd.read_csv(tmp_path / f"b-{part}.csv") for part in PARTS)
+    assert (during.groupby("updates")["episode"].nunique() == 20).all()
+    ends = during[during["step"] == 1].groupby("updates")[["x", "y"]].agg(["min", "max"])
+    assert list(ends.index) == [2, 6, 20] and ends["x"]["min"].nunique() >= 2
+    assert (ends["x"]["min"] == ends["x"]["max"]).all()
+    assert len(moves) == 300 and moves["dx"].nunique() == 1
+    assert abs(moves["dx"][0] - ends["x"]["min"][20]) <= 0.006
+    assert len(critics) == RESOLUTION
+    assert "ddpg: done" in capsys.readouterr().out
+    assert main(run) == 0 and capsys.readouterr().out == ""
+
+
+def test_moves_and_critic_at_a_place():
+    """The stored grid is the critic's, cell by cell; a dial that is turned up gives hotter moves."""
+    env, algo = MultiGoal(), get("malaq")(hidden_sizes=(8,), temperature=0.02)
+    state = algo.init(jax.random.key(0), jnp.zeros(2), jnp.zeros(2))
+    state = replace(state, critic=Known(landscapes.get("bandit")))
+    moves, critic = looked_at(WORLDS["multigoal"], "malaq", algo, state, env, (2.5, -2.5), 400)
+    middles = critic.columns[5:].astype(float).to_numpy()
+    np.testing.assert_allclose(middles, critic["dy"], atol=1e-4)
+    np.testing.assert_allclose(np.diff(middles), 2 / RESOLUTION, atol=2e-4)
+    action = jnp.array([critic.columns[5 + 30], critic["dy"][7]], jnp.float32)
+    np.testing.assert_allclose(critic.iloc[7, 5 + 30], landscapes.get("bandit")(action), atol=1e-3)
+    assert set(critic["x"]) == {2.5} and set(critic["y"]) == {-2.5}
+    np.testing.assert_allclose(critic["temperature"], 0.02, rtol=1e-6)
+    values = jax.vmap(landscapes.get("bandit"))(moves[["dx", "dy"]].to_numpy(np.float32))
+    mean = pd.Series(values).groupby(moves["factor"].to_numpy()).mean()
+    assert list(mean.index) == sorted(FACTORS) and mean.is_monotonic_decreasing and np.ptp(mean) > 0.02
 
 
 @pytest.mark.parametrize("name", ["ddsq", "nclql", "sql"])
@@ -158,14 +264,26 @@ def test_exact_states_act_on_the_landscape(name):
     assert np.abs(jax.jit(algo.policy)(state, jnp.ones(1), jax.random.key(0))).max() <= 1
 
 
-def test_stored_variants_are_whole():
-    table = pd.read_csv("results/bandit-variants.csv")
-    outcomes = list(WORLDS["bandit"].outcomes)
+@pytest.mark.parametrize(("world", "seeds"), [("bandit", 4), ("multigoal", 10), ("maze", 10)])
+def test_stored_variants_are_whole(world, seeds):
+    table = pd.read_csv(f"results/{world}-variants.csv")
+    outcomes = list(WORLDS[world].outcomes)
     assert table.columns.tolist() == ["algorithm", "seed", "start", *outcomes, "return"]
     assert table[outcomes].sum(axis=1).unique().tolist() == [200]
-    assert (
-        set(table["algorithm"]) == set(VARIANTS) and (table.groupby("algorithm")["seed"].nunique() == 4).all()
-    )
+    assert set(table["algorithm"]) == set(VARIANTS[world])
+    assert (table.groupby("algorithm")["seed"].nunique() == seeds).all()
+
+
+def test_stored_portraits_are_whole():
+    """Every method, each moment; the grid is complete and the deterministic policy's moves are all the same."""
+    during, moves, critics = (pd.read_csv(f"results/multigoal-{part}.csv") for part in PARTS)
+    for table in (during, moves, critics):
+        assert list(dict.fromkeys(table["algorithm"])) == list(ALGORITHMS)
+    assert set(during["updates"]) == {250, 750, 2500}
+    assert critics.shape == (9 * 2 * RESOLUTION, 5 + RESOLUTION)
+    count = moves.groupby(["algorithm", "x", "factor"]).size()
+    assert (count == 300).all() and len(count) == 2 * (4 * len(FACTORS) + 5)
+    assert (moves[moves["algorithm"] == "ddpg"].groupby("x")[["dx", "dy"]].nunique() == 1).all(axis=None)
 
 
 @pytest.mark.parametrize(
@@ -173,9 +291,13 @@ def test_stored_variants_are_whole():
     [
         (["bandits", "--out", "a.csv"], "Did you mean 'bandit'"),
         (["--out", "a.csv"], "name a world"),
-        (["maze", "--out", "no/such/a.csv"], "folder that exists"),
+        (["maze", "--out", "a.txt"], "name a file that ends in .csv"),
+        (["maze", "--portrait", "a", "--out", "a.csv"], "name one of --out"),
+        (["maze"], "name one of --out"),
+        (["maze", "--portrait", "a", "--variants"], "leave --variants and --paths out"),
+        (["maze", "--out", "a.csv", "--iterations", "0"], "at least 1"),
         (["maze", "--out", "a.csv", "--seeds", "0"], "at least 1"),
-        (["maze", "--out", "a.csv", "--variants"], "--variants are of the bandit"),
+        (["maze", "--out", "a.csv", "--variants", "--algorithms", "sac"], "maze has no variants of sac"),
         (["maze", "--out", "a.csv", "--algorithms", "sacc"], "Did you mean 'sac'"),
     ],
 )

@@ -1,0 +1,33 @@
+"""Which modes, goals and paths a policy visits: train every algorithm on a small world with equal answers, and count.
+
+Returns cannot tell a policy that knows four equally good goals from one that knows one. Counts can. `softq visits`.
+"""
+
+from softq.visits.count import count, tidy_paths, trained, travel, verdict, visits
+from softq.visits.portrait import FACTORS, MOMENTS, RESOLUTION, looked_at, portrait
+from softq.visits.variants import VARIANTS, Exactly, Variant, dial, exact_states, temperature_at
+from softq.visits.worlds import STARTS, WORLDS, World, settings
+
+__all__ = [
+    "FACTORS",
+    "MOMENTS",
+    "RESOLUTION",
+    "STARTS",
+    "VARIANTS",
+    "WORLDS",
+    "Exactly",
+    "Variant",
+    "World",
+    "count",
+    "dial",
+    "exact_states",
+    "looked_at",
+    "portrait",
+    "settings",
+    "temperature_at",
+    "tidy_paths",
+    "trained",
+    "travel",
+    "verdict",
+    "visits",
+]

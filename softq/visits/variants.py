@@ -1,0 +1,139 @@
+"""Why a method misses modes: one thing changed at a time, and none of it replaces the row of the settings as they are.
+
+Two questions come first. Is the critic wrong? Give the policy the true landscape (the bandit's is known). Is the
+sampler wrong? Let the same critic act through a sampler that is almost exact.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from softq import landscapes
+from softq.algorithms import DDSQ, DQS, LQL, NCLQL, SAC, SQL, Algorithm, MalaQ, MaxEntDP
+from softq.known import fit
+from softq.pytree import pytree, static
+from softq.samplers import snis
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A training of `algorithm` in which `change` differs from its own settings in the world."""
+
+    algorithm: str
+    change: dict[str, Any] = field(default_factory=dict)
+    exact_critic: bool = False  # the policy acts on, or its actor is fitted to, the landscape itself
+    exact_sampler: bool = False  # trained as it is; in the count its critic acts through `Exactly`
+
+
+PRESET = {name: DQS.small[name] for name in ("space", "estimator", "truncate", "predict")}
+VARIANTS: dict[str, dict[str, Variant]] = {
+    "bandit": {
+        "ddsq, exact critic": Variant("ddsq", exact_critic=True),
+        "ddsq, exact critic, random end point": Variant("ddsq", {"select": "random"}, exact_critic=True),
+        "nclql, exact critic": Variant("nclql", exact_critic=True),
+        "maxentdp, exact critic": Variant("maxentdp", exact_critic=True),
+        "maxentdp, exact critic, action times 16": Variant(
+            "maxentdp", {"action_gain": 16.0}, exact_critic=True
+        ),
+        "dqs, exact critic": Variant("dqs", exact_critic=True),
+        "dqs, exact critic, action times 50": Variant("dqs", {"action_gain": 50.0}, exact_critic=True),
+        "sql, exact critic": Variant("sql", exact_critic=True),
+        "ddsq, relu critic": Variant("ddsq", {"activation": "relu"}),
+        "nclql, relu critic": Variant("nclql", {"activation": "relu"}),
+        "ddsq, never greedy": Variant("ddsq", {"explore_prob": 1.0}),
+        "dqs, action times 50": Variant("dqs", {"action_gain": 50.0}),
+        "sql, exact critic, 6000 updates": Variant("sql", {"iterations": 6000}, exact_critic=True),
+        "ddsq, relu critic, never greedy": Variant("ddsq", {"activation": "relu", "explore_prob": 1.0}),
+        "maxentdp, action times 16, relu critic": Variant(
+            "maxentdp", {"action_gain": 16.0, "critic_activation": "relu"}
+        ),
+        "dqs, exact critic, 6000 updates": Variant("dqs", {"iterations": 6000}, exact_critic=True),
+        "maxentdp, exact critic, 6000 updates": Variant("maxentdp", {"iterations": 6000}, exact_critic=True),
+    },
+    "multigoal": {
+        "ddsq, exact sampler": Variant("ddsq", exact_sampler=True),
+        "nclql, exact sampler": Variant("nclql", exact_sampler=True),
+        "malaq, exact sampler": Variant("malaq", exact_sampler=True),
+        "dqs, exact sampler": Variant("dqs", exact_sampler=True),
+        "ddsq, random end point": Variant("ddsq", {"select": "random"}),
+        "ddsq, relu critic": Variant("ddsq", {"activation": "relu"}),
+        "nclql, relu critic": Variant("nclql", {"activation": "relu"}),
+        "malaq, fixed temperature": Variant("malaq", {"tune": False}),
+        "dqs, action times 50": Variant("dqs", {"action_gain": 50.0}),
+        "ddsq, twice the warm-up": Variant("ddsq", {"warmup": 200_000}),
+    },
+    "maze": {
+        "dqs, one temperature": Variant("dqs", {"temperature": 0.1, "temperature_decay": 1.0}),
+        "dqs, preset": Variant("dqs", PRESET),
+        "dqs, preset, one temperature": Variant(
+            "dqs", PRESET | {"temperature": 0.1, "temperature_decay": 1.0}
+        ),
+        "dqs, exact sampler": Variant("dqs", exact_sampler=True),
+        "maxentdp, exact sampler": Variant("maxentdp", exact_sampler=True),
+        "lql, exact sampler": Variant("lql", exact_sampler=True),
+    },
+}
+
+
+def exact_states(algo: Algorithm, env: Any, seeds: int, updates: int, batch_size: int) -> Any:
+    """States of `algo` whose critic is the bandit's landscape, a leading axis `seeds`; an actor is fitted to it."""
+    landscape, keys = landscapes.get(env.landscape), jax.random.split(jax.random.key(0), seeds)
+    return jax.jit(jax.vmap(lambda key: fit(algo, landscape, key, updates, batch_size)))(keys)
+
+
+def temperature_at(algo: Algorithm, state: Any, obs: Array, otherwise: float) -> Array:
+    """What divides Q at `obs` in the softmax that `algo` aims at.
+
+    `otherwise` for those that aim at none: LQL and NC-LQL normalise the slope, DDPG has no temperature.
+    """
+    match algo:
+        case DDSQ():  # a share of the spread of Q
+            return algo.temperature_at(state, obs, jax.random.key(0), 1000)
+        case MalaQ():
+            return algo.in_force(state) * algo.scale(state.critic.at(obs))
+        case MaxEntDP():
+            return algo.beta(state)
+        case DQS():
+            return algo.temperature_now(state)
+        case SQL():
+            return jnp.asarray(algo.temperature)
+        case SAC():
+            return jnp.exp(state.log_temperature)
+    return jnp.asarray(otherwise)
+
+
+def dial(algo: Algorithm, state: Any) -> Array | None:
+    """The temperature in force, as `policy_at` takes it; None for a policy that has one temperature only.
+
+    DQS has one, unless its actor was trained at several.
+    """
+    match algo:
+        case DDSQ():
+            return algo.lambda_0(state)
+        case NCLQL() | MalaQ():
+            return algo.in_force(state)
+        case LQL():
+            return jnp.asarray(algo.temperature)
+        case DQS() if algo.temperature_spread != 1:
+            return algo.temperature_now(state)
+    return None
+
+
+@pytree
+class Exactly:
+    """A policy that samples the softmax of what `algo` has learned, almost exactly: `num` resampled uniform candidates.
+
+    `otherwise`: the temperature where the algorithm has none of its own, see `temperature_at`.
+    """
+
+    algo: Algorithm
+    otherwise: float
+    num: int = static(default=1024)
+
+    def policy(self, state: Any, obs: Array, key: Array) -> Array:
+        """One action `(action_dim,)`."""
+        temperature = temperature_at(self.algo, state, obs, self.otherwise)
+        return snis(key, state.critic.at(obs), state.critic.action_dim, temperature, self.num)
