@@ -82,7 +82,7 @@ def list_command(argv: list[str]) -> int:
 
 def train_command(argv: list[str]) -> int:
     """`softq train`."""
-    from softq.algorithms import get
+    from softq.algorithms import Algorithm, get
     from softq.training import PRESETS, TrainConfig, resume, train
     from softq.training.runs import default_folder
 
@@ -95,9 +95,9 @@ def train_command(argv: list[str]) -> int:
     parser.add_argument("--out", metavar="DIR", help="a new run directory [runs/ALGORITHM-ENV-DATE]")
     parser.add_argument("--preset", choices=PRESETS, default="paper", help="where defaults come from [paper]")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
-    add_fields(parser, TrainConfig, "training", leave_out=("algorithm",))
+    algorithm = get(argv[0]) if named else Algorithm
+    add_fields(parser, TrainConfig, "training", leave_out=("algorithm",), defaults=algorithm.paper)
     if named:
-        algorithm = get(argv[0])
         add_fields(parser, algorithm, f"hyper-parameters of {argv[0]}")
     options = vars(parser.parse(argv[1:] if named else argv))
     if options["resume"]:
@@ -107,7 +107,7 @@ def train_command(argv: list[str]) -> int:
         return report(resume(options["resume"], not options["no_progress"]))
     if not named:
         raise SoftqError("name the algorithm first: softq train ALGORITHM --env ID (see `softq list`).")
-    own = algorithm.small if options["preset"] == "small" else {}
+    own = algorithm.small if options["preset"] == "small" else algorithm.paper
     given = PRESETS[options["preset"]] | own | options
     if "env" not in given:
         raise SoftqError(

@@ -1,12 +1,27 @@
 """What the algorithms' switches compute, against closed forms and NumPy by hand; what no switch may say."""
 
+import dataclasses
+import typing
+from functools import cache, partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from by_hand import ScoreByHand, action_gradient, float64, forward, layers_of_critic, moved
+from by_hand_noise import sinusoids
 
-from softq.algorithms import DQS
-from softq.pytree import pytree
+from softq.algorithms import ALGORITHMS, DQS, NCLQL, MaxEntDP, get
+from softq.algorithms.maxentdp import SCHEDULE
+from softq.cli import main
+from softq.errors import SoftqError
+from softq.options import notes
+from softq.pytree import pytree, replace
+from softq.samplers.diffusion import ancestral
+from softq.samplers.diffusion.truncated import truncated_normal
+from softq.testing.probe import random_batch
+from softq.training import TrainConfig, start
+from softq.training.config import SMALL, check_hyperparameters
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -58,3 +73,269 @@ def test_the_entropy_knows_what_was_squashed(space, key):
     expected = -np.mean([exact(row) for row in np.asarray(x)])
     assert float(got) == pytest.approx(expected, abs=0.3)
     assert expected > 80
+
+
+# MaxEntDP: the ablations of Sections 5.2 and 5.3, the variance of the chain
+
+OBS, ACT, BATCH, NUM = 3, 2, 8, 4
+TINY = {
+    "hidden_sizes": (6, 5),
+    "critic_activation": "relu",
+    "temperature": 0.5,
+    "discount": 0.9,
+    "num_steps": 4,
+    "num_samples": NUM,
+    "num_noises": 2,
+}
+
+
+@pytree
+class Stubbed(MaxEntDP):
+    """Known next actions and log-densities."""
+
+    def policy(self, state, obs, key):
+        return jnp.tanh(obs[:ACT])
+
+    def log_prob(self, state, obs, action, key):
+        return jnp.sum(obs) + action[0]
+
+
+@cache
+def fresh():
+    """A state whose targets and biases differ from the online networks and from zero."""
+    state = jax.jit(MaxEntDP(**TINY).init)(jax.random.key(5), jnp.zeros(OBS), jnp.zeros(ACT))
+    rng = np.random.default_rng(0)
+    critic, target = moved(state.critic, rng), moved(state.target, rng)
+    return replace(state, critic=critic, target=target, actor=moved(state.actor, rng, 0.1))
+
+
+@partial(jax.jit, static_argnums=2)
+def draws(key, action, truncate):
+    """Of one actor step: signal and noise `(B,)`, noisy actions `(B, d)` and the noises of Q's actions `(B, K, d)`."""
+
+    def one(action, key):
+        for_time, for_noise, for_estimate = jax.random.split(key, 3)
+        t = jax.random.uniform(for_time, minval=SCHEDULE.t_min, maxval=SCHEDULE.t_max)
+        s, n = SCHEDULE.signal(t), SCHEDULE.noise(t)
+        noisy = s * action + n * jax.random.normal(for_noise, (ACT,))
+        free = jax.random.normal(for_estimate, (NUM, ACT))
+        boxed = truncated_normal(for_estimate, (-s - noisy) / n, (s - noisy) / n, NUM)
+        return s, n, noisy, boxed if truncate else free
+
+    return jax.vmap(one)(action, jax.random.split(jax.random.split(key)[1], BATCH))
+
+
+def smaller(critic, obs, action):
+    """Values and slopes of the smaller twin, in float64."""
+    pairs = [action_gradient(layers_of_critic(critic, twin), obs, action) for twin in (0, 1)]
+    values, slopes = (np.stack(x) for x in zip(*pairs, strict=True))
+    which = values.argmin(0), np.arange(len(obs))
+    return values[which], slopes[which]
+
+
+def actor_loss(algo, state, batch, key, fault=""):
+    """By hand: the network's noise against -noise * score, the score of Equation 63 or the slope over beta."""
+    signal, noise, noisy, eps = float64(draws(key, batch.action, algo.truncate))
+    signal, noise, beta, batch = signal[:, None], noise[:, None], algo.temperature, float64(batch)
+    critic = state.critic if (algo.guide == "online") != (fault == "guide") else state.target
+    if algo.estimator == "qsm":
+        score = smaller(critic, batch.obs, noisy)[1] / beta
+    else:
+        clean = (noisy[:, None] + noise[:, None] * eps) / signal[:, None]
+        clean = np.clip(clean, -1, 1) if algo.truncate else clean
+        values, slopes = smaller(critic, np.repeat(batch.obs, NUM, 0), clean.reshape(-1, ACT))
+        weights = np.exp((values - values.max()).reshape(BATCH, NUM, 1) / beta)
+        weights /= weights.sum(1, keepdims=True)
+        score = np.sum(weights * slopes.reshape(BATCH, NUM, ACT), 1) / beta
+        score = score / (1 if fault == "signal" else signal)
+    sign = 1 if fault == "sign" else -1
+    size = 1 if fault == "size" else noise
+    log_snr = 2 * (np.log(signal) - np.log(noise))
+    error = ScoreByHand(state.actor).outputs(batch.obs, noisy, log_snr) - sign * size * score
+    return np.mean(np.sum(error**2, 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "faults"),
+    [
+        ({"estimator": "qsm", "guide": "target"}, ("sign", "size", "guide")),
+        ({"estimator": "idem"}, ("sign", "size", "signal", "guide")),
+        ({"estimator": "idem", "truncate": False}, ("sign", "size", "signal", "guide")),
+    ],
+)
+def test_the_other_estimators_of_the_noise(options, faults, key):
+    algo, state, batch = MaxEntDP(**TINY | options), fresh(), random_batch(key, BATCH, OBS, ACT)
+    got = jax.jit(algo.improve)(state, batch.obs, key, batch.action)[1]["actor_loss"]
+    assert float(got) == pytest.approx(actor_loss(algo, state, batch, key), rel=1e-3)
+    for fault in faults:
+        assert abs(actor_loss(algo, state, batch, key, fault) / float(got) - 1) > 0.01, fault
+
+
+@pytest.mark.parametrize("entropy", [True, False])
+def test_a_target_with_and_without_the_entropy(entropy, key):
+    """The entropy is reported either way."""
+    algo, state, batch = Stubbed(**TINY, entropy_backup=entropy), fresh(), random_batch(key, BATCH, OBS, ACT)
+    got, reported = jax.jit(algo.targets)(state, batch, key)
+    plain = float64(batch)
+    action = np.tanh(plain.next_obs[:, :ACT])
+    inputs = np.concatenate([plain.next_obs, action], 1)
+    twins = [forward(layers_of_critic(state.target, i), inputs)[0][:, 0] for i in (0, 1)]
+    log_prob = plain.next_obs.sum(1) + action[:, 0]
+    value = np.min(twins, 0) - 0.5 * entropy * log_prob
+    np.testing.assert_allclose(got, plain.reward + 0.9 * plain.discount * value, atol=1e-4)
+    assert float(reported) == pytest.approx(-log_prob.mean(), abs=1e-4)
+
+
+def test_the_variance_of_the_chain(key):
+    """With the posterior's, which is smaller, the other actions come from the same noises."""
+    state, obs = fresh(), jnp.array([0.3, -0.5, 1.0])
+    noise_of = lambda a, t: state.actor(obs, a, SCHEDULE.log_snr(t)[None])
+    actions = {}
+    for variance in ("beta", "posterior"):
+        algo = MaxEntDP(**TINY, variance=variance)
+        actions[variance] = jax.jit(algo.policy)(state, obs, key)
+        chain = jax.jit(
+            partial(ancestral, noise_of=noise_of, dim=ACT, schedule=SCHEDULE, num_steps=4, variance=variance)
+        )
+        np.testing.assert_allclose(actions[variance], chain(key), atol=1e-5)
+    assert np.abs(actions["beta"] - actions["posterior"]).max() > 1e-3
+
+
+# NC-LQL
+
+
+def test_sigmas_are_nearly_one_number_to_the_network():
+    """What the comment beside `embed` says: codes of sigmas differ by less than 0.03, those of indices by more."""
+    algo = NCLQL()
+    far = lambda numbers: np.linalg.norm(np.subtract(*sinusoids([numbers[0], numbers[-1]])))
+    assert 0.02 < far(np.asarray(algo.levels())) < 0.03
+    assert far(np.arange(2)) > 0.2
+
+
+# How each paper trained
+
+# Typed from the papers, and from the official code where they are silent:
+# num_envs, iterations, warmup, batch_size, buffer_size.
+TRAINED = {
+    "ddsq": (20, 1_500_000, 200_000, 256, 1_000_000),  # Table 2
+    "malaq": (20, 1_500_000, 200_000, 256, 1_000_000),  # ours: as DDSQ
+    "lql": (5, 1_000_000, 30_000, 256, 1_000_000),  # Table 5, E.1
+    "nclql": (5, 1_000_000, 30_000, 256, 1_000_000),
+    "dqs": (1, 250_000, 10_000, 256, 250_000),  # Table 1, Appendix B
+    "maxentdp": (1, 1_000_000, 10_000, 256, 1_000_000),  # Table 1, official code
+    "sql": (1, 5_000_000, 10_000, 64, 1_000_000),  # D.1
+    "sac": (1, 1_500_000, 10_000, 256, 1_000_000),  # Table 1; length as DDSQ
+    "ddpg": (1, 1_000_000, 25_000, 256, 1_000_000),  # TD3's repository
+}
+
+
+class Caught(Exception):
+    pass
+
+
+@pytest.fixture
+def config_of(monkeypatch):
+    """The `TrainConfig` with which a command or a call would start to train."""
+
+    def catch(algo, config):
+        raise Caught(config)
+
+    monkeypatch.setattr(start, "Trainer", catch)
+
+    def run(begin):
+        with pytest.raises(Caught) as caught:
+            begin()
+        return caught.value.args[0]
+
+    return run
+
+
+def trained(config):
+    return config.num_envs, config.iterations, config.warmup, config.batch_size, config.buffer_size
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_without_settings_a_method_trains_as_its_paper(name, config_of, tmp_path, capsys):
+    command = ["train", name, "--env", "MultiGoal", "--no-progress", "--out", str(tmp_path / "run")]
+    assert trained(config_of(lambda: main(command))) == TRAINED[name]
+    assert trained(config_of(lambda: start.train(name, "MultiGoal"))) == TRAINED[name]
+    assert config_of(lambda: main([*command, "--batch-size=7"])).batch_size == 7
+    small = get(name).small.get("batch_size", SMALL["batch_size"])
+    assert config_of(lambda: main([*command, "--preset", "small"])).batch_size == small
+    given = TrainConfig(batch_size=9)
+    expected = dataclasses.replace(given, algorithm=name, env="MultiGoal", warmup=4)
+    assert config_of(lambda: start.train(name, "MultiGoal", given, warmup=4)) == expected
+    assert main(["train", name, "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for what, value in zip(("iterations", "warmup"), TRAINED[name][1:3], strict=True):
+        assert f"[{value}]" in shown, what
+
+
+def test_presets_name_fields_that_exist():
+    settings = {field.name for field in dataclasses.fields(TrainConfig)}
+    for cls in ALGORITHMS.values():
+        assert cls.paper.keys() <= settings
+        assert cls.small.keys() <= settings | {field.name for field in dataclasses.fields(cls)}
+
+
+def test_one_environment_is_enough():
+    """`num_envs` 1, which most papers have."""
+    run = start.train(
+        get("ddpg")(hidden_sizes=(4,)),
+        "MultiGoal",
+        iterations=3,
+        warmup=2,
+        batch_size=2,
+        eval_episodes=1,
+        progress=False,
+    )
+    assert run.config.num_envs == 1 and run.finished
+
+
+# What no switch may say, and what each is for
+
+SWITCHES = [
+    (name, field, options)
+    for name, cls in ALGORITHMS.items()
+    for field, kind in typing.get_type_hints(cls).items()
+    if (options := typing.get_args(kind)) and typing.get_origin(kind) is typing.Literal
+]
+
+
+@pytest.mark.parametrize(("name", "field", "options"), SWITCHES)
+def test_a_misspelt_switch_is_refused(name, field, options):
+    algo, wrong = get(name)(), f"{options[0]}e"
+    check_hyperparameters(algo)
+    with pytest.raises(SoftqError, match=f"unknown {field} '{wrong}'. Did you mean '{options[0]}'"):
+        check_hyperparameters(replace(algo, **{field: wrong}))
+
+
+def test_a_misspelt_switch_stops_a_training():
+    """Also one whose values stand in a named type, `Backup`."""
+    assert ("ddsq", "backup", ("boltzmann", "soft", "mellowmax")) in SWITCHES
+    for field, wrong, meant in ("sampling", "odee", "ode"), ("guide", "on-line", "online"):
+        with pytest.raises(SoftqError, match=f"unknown {field} '{wrong}'. Did you mean '{meant}'"):
+            start.train(get("maxentdp")(**{field: wrong}), "MultiGoal")
+
+
+@dataclasses.dataclass
+class Example:
+    # A line of its own.
+    one: int = 1  # behind, 5 %.
+    two: tuple = (
+        # not this
+        2,  # within
+    )
+    three: str = "# no comment"  # after "it"
+    four: int = 4
+
+
+def test_help_is_found_on_whichever_line_a_field_ends():
+    assert notes(Example) == {"one": "behind, 5 %%", "two": "within", "three": 'after "it"'}
+
+
+@pytest.mark.parametrize("cls", [TrainConfig, *ALGORITHMS.values()])
+def test_every_option_says_what_it_is(cls):
+    said = notes(cls)
+    for field in dataclasses.fields(cls):
+        assert len(said.get(field.name, "")) > 0, field.name

@@ -1,8 +1,8 @@
 """MaxEntDP: soft actor-critic with a diffusion actor, whose noise network learns from Q-weighted noises.
 
 "Maximum entropy reinforcement learning with diffusion policy" (Dong et al. 2025), Algorithm 1, Equations 2, 17, 18, 21,
-Tables 1 and 3. The released code departs from the paper; each departure is a field, with the paper's choice as its
-default where the paper makes one.
+Tables 1 and 3. The released code departs from the paper; each departure but the critics' first weights is a field, with
+the paper's choice as its default where the paper makes one.
 """
 
 from typing import ClassVar, Literal
@@ -26,6 +26,7 @@ from softq.samplers.diffusion import (
     qne,
     score_from_noise,
 )
+from softq.samplers.diffusion.estimators import ESTIMATORS
 from softq.samplers.diffusion.likelihood import Rule
 from softq.samplers.diffusion.reverse import Field
 
@@ -60,7 +61,8 @@ class MaxEntDP(Algorithm):
     # Batch and buffer are Table 1's; the rest is not in the paper but in the code.
     paper: ClassVar[dict] = {"num_envs": 1, "iterations": 1_000_000, "warmup": 10_000}
 
-    temperature: float = 0.1  # beta, from the code; Table 3: HalfCheetah 0.2, Ant, Hopper 0.05, Walker2d 0.01
+    temperature: float = 0.1  # beta, the code's; Table 3 has one for each task, 0.01 to 0.2
+    # HalfCheetah 0.2; Ant, Hopper 0.05; Humanoid 0.02; Swimmer, Walker2d 0.01.
     target_entropy: float = -1.0  # nats per action dimension; matters only with tune
     discount: float = 0.99  # gamma
     learning_rate: float = 3e-4  # of the critics, Adam
@@ -74,7 +76,10 @@ class MaxEntDP(Algorithm):
     num_noises: int = static(default=50)  # N, at each level of the likelihood
     num_actions: int = static(default=10)  # M, of which `exploit` keeps the best
     sampling: Literal["ancestral", "ode"] = static(default="ancestral")  # Algorithm 1 "ode", Appendix B not
-    guide: Literal["online", "target"] = static(default="online")  # whose Q weighs the noises; code "target"
+    variance: Literal["beta", "posterior"] = static(default="beta")  # of an ancestral step; code "beta"
+    estimator: Literal["qne", "idem", "qsm"] = static(default="qne")  # of the noise, see Section 5.2
+    guide: Literal["online", "target"] = static(default="online")  # whose Q the estimator asks; code "target"
+    entropy_backup: bool = static(default=True)  # False: no entropy in the target, the ablation of Figure 5
     truncate: bool = static(default=True)  # keep the actions that Q weighs in the box
     rule: Rule = static(default="left")  # sum for the integral of log pi, see `log_prob`
     paired: bool = static(default=False)  # noises in pairs, which an exact rule needs
@@ -88,6 +93,7 @@ class MaxEntDP(Algorithm):
     def init(self, key: Array, obs: Array, action: Array) -> MaxEntDPState:
         """Fresh networks, and targets equal to the critics."""
         for_critic, for_actor = jax.random.split(key)
+        # Deviation: the code's critics start from Xavier-uniform weights, like the actor here; ours as all of softq's.
         critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.critic_activation)
         actor = ScoreNetwork.create(for_actor, obs, action, self.hidden_sizes, self.activation, "fourier")
         actor = actor.louder(self.action_gain)
@@ -125,7 +131,7 @@ class MaxEntDP(Algorithm):
         """
         noise_of, dim = self.noise_of(state, obs), state.actor.action_dim
         if self.sampling == "ancestral":
-            return ancestral(key, noise_of, dim, SCHEDULE, self.num_steps)
+            return ancestral(key, noise_of, dim, SCHEDULE, self.num_steps, self.variance)
         score = score_from_noise(noise_of, SCHEDULE)
         return probability_flow(key, score, dim, SCHEDULE, self.num_steps, final="project")
 
@@ -167,6 +173,8 @@ class MaxEntDP(Algorithm):
     def targets(self, state: MaxEntDPState, batch: Transition, key: Array) -> tuple[Array, Array]:
         """r + gamma * (min_j Q_target_j(s', a') - beta log pi(a'|s')), `(B,)`, and the mean of -log pi.
 
+        Without `entropy_backup` the bracket is min_j Q_target_j(s', a'); log pi is estimated for the log all the same.
+
         Deviation: line 14 prints the online critics, and line 19 gives them the average; Equation 2 has the targets.
         """
 
@@ -174,7 +182,8 @@ class MaxEntDP(Algorithm):
             draw, estimate = jax.random.split(key)
             action = self.policy(state, obs, draw)
             log_prob = self.log_prob(state, obs, action, estimate)
-            return state.target.at(obs)(action) - self.beta(state) * log_prob, log_prob
+            value = state.target.at(obs)(action)
+            return value - self.beta(state) * log_prob if self.entropy_backup else value, log_prob
 
         values, log_prob = jax.vmap(bootstrap)(batch.next_obs, jax.random.split(key, len(batch.reward)))
         return td_target(batch, values, self.discount, self.reward_scale), -jnp.mean(log_prob)
@@ -184,18 +193,23 @@ class MaxEntDP(Algorithm):
     ) -> tuple[MaxEntDPState, dict[str, Array]]:
         """One step of the noise network on Equation 18 over states `(B, obs_dim)` and noised actions `(B, d)`.
 
-        Without actions they are uniform.
+        Without actions they are uniform. The other estimators are of the score, which is the noise over minus its
+        size: "idem" is Equation 63 (in the box, as in the code), "qsm" the slope at the noisy action.
         """
         guide = state.critic if self.guide == "online" else state.target
 
         def example(obs: Array, action: Array, key: Array) -> tuple[Array, Array, Array]:
-            """A noisy action, its log signal-to-noise ratio and the noise that Equation 17 finds in it."""
+            """A noisy action, its log signal-to-noise ratio and the noise that the estimator finds in it."""
             for_time, for_noise, for_estimate = jax.random.split(key, 3)
             t = jax.random.uniform(for_time, minval=SCHEDULE.t_min, maxval=SCHEDULE.t_max)
             signal, noise = SCHEDULE.signal(t), SCHEDULE.noise(t)
             noisy = signal * action + noise * jax.random.normal(for_noise, action.shape)
-            q, beta, num = guide.at(obs), self.beta(state), self.num_samples
-            target = qne(for_estimate, q, beta, noisy, signal, noise, num, self.truncate, target="noise")
+            law = guide.at(obs), self.beta(state), noisy, signal, noise
+            how = self.num_samples, self.truncate
+            if self.estimator == "qne":
+                target = qne(for_estimate, *law, *how, target="noise")  # Equation 17
+            else:
+                target = -noise * ESTIMATORS[self.estimator](for_estimate, *law, *how)
             return noisy, SCHEDULE.log_snr(t)[None], target
 
         actor, optimiser, error = regress_actor(

@@ -45,6 +45,7 @@ def train(
     """Train `algo` (or the algorithm of that name with its defaults) in `env_id`; `settings` are
     `TrainConfig` fields.
 
+    Without a `config` the other settings are those of the algorithm's own paper, as in `softq train`.
     Everything is in the returned `Run`; with `out`, a run directory is written too, which `resume` continues.
     After the first Ctrl-C the run stops at its next step and is returned as it is. Raises `SoftqError` for
     bad input.
@@ -55,7 +56,7 @@ def train(
     for setting in settings:
         if setting not in fields:
             raise SoftqError(f"unknown setting {setting!r}.{suggest(setting, fields)}")
-    config = dataclasses.replace(config or TrainConfig(), algorithm=name, env=env_id, **settings)
+    config = dataclasses.replace(config or TrainConfig(**algo.paper), algorithm=name, env=env_id, **settings)
     if out is not None:
         RunDirectory(out).check_free()
     with Interrupt() as stop:
