@@ -3,7 +3,7 @@
 "Continuous control with deep reinforcement learning" (Lillicrap et al. 2016), Algorithm 1, with the settings of the
 `OurDDPG.py` of Fujimoto's TD3 repository, the fair ones beside newer methods. It is the limit of soft methods as the
 temperature goes to zero: no entropy, one action a state. The paper's own settings: hidden_sizes (400, 300),
-actor_learning_rate 1e-4, learning_rate 1e-3, weight_decay 1e-2, polyak 0.001, exploration_noise 0.48.
+actor_learning_rate 1e-4, learning_rate 1e-3, weight_decay 1e-2, polyak 0.001, exploration_noise 0.38.
 """
 
 from typing import ClassVar

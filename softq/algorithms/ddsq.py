@@ -46,7 +46,9 @@ class DDSQ(Algorithm):
     reward_scale: float = 1.0  # multiplies the rewards (Table 2)
     start_step: float = 1.0  # schedules start at logspace(log start_step, log end_step, num_schedules) ...
     end_step: float = 1e-4  # ... and all end here, in absolute units as printed
-    target_entropy: float = -1.0  # per action dimension; matters only when the temperature is tuned
+    target_entropy: float = -1.0  # nats per action dimension; matters only when the temperature is tuned
+    # An estimate is at least log 2 - log(num_entropy_samples) / dim a dimension: from 5 dimensions on above -1, and the
+    # temperature then falls without end.
     num_schedules: int = static(default=10)  # Table 3; Appendix A says that the main experiments used 4
     num_steps: int = static(default=20)  # T
     num_candidates: int = static(default=100)  # m of the SNIS start, also for std_a Q, whose m is not stated

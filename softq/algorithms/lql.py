@@ -51,7 +51,8 @@ class LQL(Algorithm):
     start: Literal["uniform", "normal"] = static(default="uniform")  # a_0; the bandit of C.2 has "normal"
     twins: Twins = static(default="mean")  # whose slope the chain follows; not in the paper, code "sum"
     num_actions: int = static(default=1)  # N of best-of-N, which the paper does without
-    backup: Backup = static(default="boltzmann")  # what the target adds, see `softq.algorithms.backup`
+    backup: Backup = static(default="boltzmann")  # what the target adds; others want normalise=False
+    # They divide Q by the temperature, see `softq.algorithms.backup`: it must have the unit of Q.
     num_value_samples: int = static(default=100)  # uniform actions of the other backups
     hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))  # units of each layer of the critics
     activation: str = static(default="mish")  # of these layers

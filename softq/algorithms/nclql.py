@@ -1,8 +1,8 @@
 """NC-LQL, noise-conditioned Langevin Q-learning: twin critics that know a noise level, and annealed Langevin; no actor.
 
 "Direct soft-policy sampling via Langevin dynamics" (Ki et al. 2026), Definition 2, Equations 8 and 9, Algorithms 2 and
-6, Appendix E.2. The released code departs from the paper; each departure is a field, with the paper's choice as its
-default where the paper makes one.
+6, Appendix E.2. The released code departs from the paper; each departure is a field, but for the minimum of the target
+twins. The default is the paper's choice where it makes one, except in `embed` and `boundary`, which are the code's.
 """
 
 from typing import ClassVar, Literal
@@ -58,12 +58,14 @@ class NCLQL(Algorithm):
     smooth_to: Literal["own", "mean"] = static(default="own")  # each twin's own Q; code "mean" of both
     clip_noisy: bool = static(default=False)  # keep a + sigma z in the box, unlike paper and code
     embed: Literal["index", "sigma"] = static(default="index")  # paper "sigma"; code "index"
+    # The embedding has frequencies of at most 1: the codes of sigmas up to 0.1 differ by less than 0.03.
     normalise: bool = static(default=True)  # divide each slope by its length (E.2)
     boundary: Literal["project", "reflect", "none"] = static(default="project")  # none in the paper
     start: Literal["uniform", "normal"] = static(default="uniform")  # a_0; the bandit of C.2 has "normal"
     twins: Twins = static(default="mean")  # whose slope the chain follows; not in the paper, code "sum"
     num_actions: int = static(default=1)  # N of best-of-N, which the paper does without
-    backup: Backup = static(default="boltzmann")  # what the target adds, see `softq.algorithms.backup`
+    backup: Backup = static(default="boltzmann")  # what the target adds; others want normalise=False
+    # They divide Q by the temperature, see `softq.algorithms.backup`: it must have the unit of Q.
     num_value_samples: int = static(default=100)  # uniform actions of the other backups
     temperature_learning_rate: float = static(default=0.0)  # log temperature per nat; not in the paper
     temperature_cycle: int = static(default=100)  # updates between two such steps

@@ -34,7 +34,10 @@ class SQLState:
 
 @pytree
 class SQL(Algorithm):
-    """Hyper-parameters of Appendix D.1, with their values; the temperature is the paper's alpha."""
+    """Hyper-parameters of Appendix D.1, with their values; the temperature is the paper's alpha.
+
+    `bandwidth` and `repulsion` are not as printed: the one would not scale as the exponent asks, the other is a slip.
+    """
 
     # The printed target, replaced each 1000 updates, sees one step further with each copy: 12 in a run of 12,000.
     small: ClassVar[dict] = {
@@ -78,6 +81,7 @@ class SQL(Algorithm):
     def init(self, key: Array, obs: Array, action: Array) -> SQLState:
         """Fresh networks, and a target equal to the critic."""
         for_critic, for_actor = jax.random.split(key)
+        # Deviation: the official code's networks start from Xavier weights, ours as all critics and actors of softq.
         critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.activation, num=1)
         actor = SamplingNetwork.create(for_actor, obs, action, self.hidden_sizes, self.activation)
         optimisers = self.critic_adam().init(critic.params), self.actor_adam().init(actor.params)
@@ -129,6 +133,8 @@ class SQL(Algorithm):
         The actions come from q: uniform, or the sampling network with the density of Equation 33. Biased low either
         way, and the second is no density where the network folds. Algorithm 1 keeps a slow copy of the network too,
         phi-bar, for no use that the paper names: q is the network itself.
+        Deviation: C.2 begins with uniform actions and changes to the network later, it does not say when; the official
+        code never does. Here one of them serves for a whole run.
         """
         if self.proposal == "actor":
             xi = jax.random.normal(key, (self.num_value_samples, state.actor.noise_dim))

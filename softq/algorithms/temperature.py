@@ -3,7 +3,8 @@
 Two estimates of the entropy have an error of a known sign:
 
 - snis: DDSQ's, from m uniform actions. Never below dim log 2 - log m, so a target under that floor drives the
-  temperature to zero; asking for one is an error.
+  temperature to zero. `check_target` refuses one, in NC-LQL. DDSQ does not ask it: with the paper's target of -dim and
+  m = 1000 every task of 5 dimensions or more is under the floor.
 - ais: the weight of an annealed chain (`softq.samplers.ais`). On average at most the entropy, at any dimension: a
   policy tuned by it is never more certain than was asked.
 

@@ -1,7 +1,7 @@
 """Langevin chains on the box: follow the score, add noise, come back inside.
 
-The Euler chain of dX = (1/2) grad log p dt + dB (DDSQ Section 2, Equation 7). With a fixed step its law is close to,
-and never equal to, the softmax; `softq.testing.chain_law` computes that law exactly in one dimension.
+The Euler chain of dX = (1/2) grad log p dt + dB (DDSQ Section 2; in a box Section 4). With a fixed step its law is
+close to, and never equal to, the softmax; `softq.testing.chain_law` computes that law exactly in one dimension.
 """
 
 from collections.abc import Callable

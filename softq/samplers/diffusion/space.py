@@ -21,9 +21,7 @@ from softq.samplers.diffusion.reverse import FINAL, Final
 
 Space = Literal["tanh", "reflect", "project", "printed"]
 BACK: dict[Space, Final] = {"tanh": "tanh", "reflect": "reflect", "project": "project", "printed": "tanh"}
-MARGIN = (
-    1e-3  # replayed actions are kept this far from the walls before arctanh, and noise is put on the result
-)
+MARGIN = 1e-3  # replayed actions are kept this far from the walls before arctanh
 # Where log pi is asked for, far less. float32 below 1 comes in steps of 6e-8: 1e-6 from the wall half a step is 3 % of
 # the distance, which moves arctanh by 0.015 of 7.3 and the log of tanh's slope by 0.03. At one step it would be 50 %.
 NEAREST = 1e-6
