@@ -1,9 +1,31 @@
-"""Networks, their gradients and Adam in float64 NumPy, for tests that redo an update by hand."""
+"""What tests that redo updates by hand share, in float64 NumPy: networks, gradients, twins, Adam, the comparison.
+
+Nothing here is imported from what it checks. Targets, losses and the gradients of an algorithm stand in its test.
+"""
 
 import dataclasses
 
 import jax
 import numpy as np
+
+from softq.testing.probe import random_batch
+
+OBS, ACT = 3, 2
+KEYS = [jax.random.fold_in(jax.random.key(20240501), i) for i in range(3)]
+
+
+# Networks
+
+
+def relu(x):
+    """Value and slope."""
+    return np.maximum(x, 0), (x > 0).astype(float)
+
+
+def mish(x):
+    """Value and slope."""
+    s = np.tanh(np.logaddexp(0, x))
+    return x * s, s + x * (1 - s**2) / (1 + np.exp(-x))
 
 
 def layers_of_critic(critic, twin=0):
@@ -15,37 +37,54 @@ def layers_of_critic(critic, twin=0):
     return [(first, p["state_part"]["bias"]), *rest]
 
 
+def twins_of(critic):
+    return [layers_of_critic(critic, twin) for twin in (0, 1)]
+
+
 def layers_of_actor(actor):
     """[(weights, biases), ...]."""
     p = jax.tree.map(lambda x: np.asarray(x, np.float64), dict(actor.params))
     return [(p[f"Dense_{i}"]["kernel"], p[f"Dense_{i}"]["bias"]) for i in range(len(p))]
 
 
-def forward(layers, x):
-    """Outputs `(B, k)` of an MLP with ReLU, and what its gradient needs."""
-    saved = []
-    for i, (weights, biases) in enumerate(layers):
-        saved.append(x)
-        x = x @ weights + biases
-        x = np.maximum(x, 0) if i < len(layers) - 1 else x
-    return x, saved
+def forward(layers, x, activation=relu):
+    """Outputs `(B, k)` of an MLP, and what its gradient needs: what each layer reads, with the slope below it."""
+    saved, slope = [], np.ones_like(x)
+    for weights, biases in layers[:-1]:
+        saved.append((x, slope))
+        x, slope = activation(x @ weights + biases)
+    weights, biases = layers[-1]
+    return x @ weights + biases, [*saved, (x, slope)]
 
 
 def backward(layers, saved, error):
     """Gradients of sum(error * outputs): by the layers, and by the inputs `(B, n)`."""
     gradients = []
-    for i in reversed(range(len(layers))):
-        gradients.append((saved[i].T @ error, error.sum(0)))
-        error = error @ layers[i][0].T
-        error = error * (saved[i] > 0) if i > 0 else error  # the slope of the ReLU below this layer
+    for (weights, _), (x, slope) in zip(reversed(layers), reversed(saved), strict=True):
+        gradients.append((x.T @ error, error.sum(0)))
+        error = error @ weights.T * slope
     return gradients[::-1], error
 
 
-def regression(twins, obs, action, targets):
+# Critics
+
+
+def value(layers, obs, action, activation=relu):
+    """Values `(B,)` of one critic at actions `(B, d)`, of as many states or of one."""
+    obs = np.broadcast_to(obs, (len(action), np.shape(obs)[-1]))
+    return forward(layers, np.concatenate([obs, action], 1), activation)[0][:, 0]
+
+
+def smaller(twins, obs, action, activation=relu):
+    """The smaller of the twins' values `(B,)`."""
+    return np.minimum(*(value(layers, obs, action, activation) for layers in twins))
+
+
+def regression(twins, obs, action, targets, activation=relu):
     """Squared error towards `targets`, summed over the twins, with its gradients and the mean value."""
     x, loss, gradients, means = np.concatenate([obs, action], 1), 0.0, [], []
     for layers in twins:
-        values, saved = forward(layers, x)
+        values, saved = forward(layers, x, activation)
         error = values[:, 0] - targets
         loss += np.mean(error**2)
         means.append(values.mean())
@@ -59,10 +98,30 @@ def action_gradient(layers, obs, action):
     return values[:, 0], backward(layers, saved, np.ones_like(values))[1][:, obs.shape[1] :]
 
 
+def joined(pairs, how="min"):
+    """Values `(B,)` and gradients `(B, d)` of the smaller twin, of the twins' mean, or of their sum."""
+    values, slopes = (np.stack(x) for x in zip(*pairs, strict=True))
+    if how == "min":
+        chosen = values.argmin(0), np.arange(values.shape[1])
+        return values[chosen], slopes[chosen]
+    reduce = {"mean": np.mean, "sum": np.sum}[how]
+    return reduce(values, 0), reduce(slopes, 0)
+
+
 def moved(network, rng, size=0.3):
     """The network with every weight and bias shifted by noise: a mix-up of two copies then shows."""
     noisy = lambda x: x + np.asarray(size * rng.normal(size=x.shape), x.dtype)
     return dataclasses.replace(network, params=jax.tree.map(noisy, network.params))
+
+
+def apart(state, **sizes):
+    """The state with noise of a size in each of the networks named: no target equals its network, no bias is zero."""
+    rng = np.random.default_rng(0)
+    shifted = {name: moved(getattr(state, name), rng, size) for name, size in sizes.items()}
+    return dataclasses.replace(state, **shifted)
+
+
+# Steps
 
 
 def float64(tree):
@@ -87,18 +146,49 @@ class Adam:
         return tree(move, params, self.m, self.v)
 
 
+def polyak(new, old, rate):
+    """What follows slowly."""
+    return jax.tree.map(lambda new, old: old + rate * (new - old), new, old)
+
+
+BOUNDARIES = {
+    "project": lambda a: np.clip(a, -1, 1),
+    "reflect": lambda a: np.abs((a - 1) % 4 - 2) - 1,
+    "none": lambda a: a,
+}
+
+
+# The comparison
+
+
+def three_updates(algo, state, size, learned, keys=KEYS):
+    """Metrics of three updates, and what was learned at the end; in the first, Adam hardly sees a gradient's size."""
+    update, metrics = jax.jit(algo.update), []
+    for key in keys:
+        state, row = update(state, random_batch(key, size, OBS, ACT), key)
+        metrics.append({name: float(value) for name, value in row.items()})
+    return metrics, learned(state)
+
+
+def differences(trained, by_hand, size, keys=KEYS, relative=False, some_end=True):
+    """The largest in a metric, and in what was learned, between three updates and the same by hand.
+
+    In every batch some episodes go on; some end too, if `some_end`.
+    """
+    (metrics, learned), off = trained, []
+    for key, row in zip(keys, metrics, strict=True):
+        batch = float64(random_batch(key, size, OBS, ACT))
+        assert 0 < batch.discount.sum() < size + (not some_end)
+        expected = by_hand.update(batch, key)
+        assert row.keys() == expected.keys()
+        off += [abs(row[name] - value) / (abs(value) if relative else 1) for name, value in expected.items()]
+    expected = by_hand.learned()
+    assert jax.tree.map(np.shape, learned) == jax.tree.map(np.shape, expected)
+    worst = jax.tree.map(lambda a, b: np.abs(a - b).max(), learned, expected)
+    return np.max(off), np.max(jax.tree.leaves(worst))  # a NaN stays one
+
+
 # Score networks
-
-
-def mish(x):
-    """Value and slope."""
-    s = np.tanh(np.logaddexp(0, x))
-    return x * s, s + x * (1 - s**2) / (1 + np.exp(-x))
-
-
-def relu(x):
-    """Value and slope."""
-    return np.maximum(x, 0), (x > 0).astype(float)
 
 
 def waves(condition):

@@ -8,24 +8,28 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from by_hand import (
+    ACT,
+    OBS,
     Adam,
     action_gradient,
+    apart,
     backward,
-    float64,
+    differences,
     forward,
     layers_of_actor,
     layers_of_critic,
-    moved,
+    polyak,
     regression,
+    three_updates,
+    value,
 )
 
 from softq.algorithms import DDPG
 from softq.pytree import replace
 from softq.testing import THRESHOLD, mean_test
-from softq.testing.probe import random_batch
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-OBS, ACT, BATCH = 3, 2, 16
+BATCH = 16
 SMALL = {
     "hidden_sizes": (6, 5),
     "learning_rate": 0.02,
@@ -34,28 +38,23 @@ SMALL = {
     "discount": 0.9,
 }
 VARIANTS = {"default": {}, "paper": {"weight_decay": 0.1, "reward_scale": 0.7}}
-KEYS = [jax.random.fold_in(jax.random.key(20240501), i) for i in range(3)]
 
 
 @cache
 def fresh():
     """A state whose targets and biases differ from the online networks and from zero."""
     state = jax.jit(DDPG(**SMALL).init)(jax.random.key(5), jnp.zeros(OBS), jnp.zeros(ACT))
-    rng = np.random.default_rng(0)
-    parts = ("critic", "target", "actor", "actor_target")
-    return replace(state, **{name: moved(getattr(state, name), rng) for name in parts})
+    return apart(state, critic=0.3, target=0.3, actor=0.3, actor_target=0.3)
+
+
+def learned(state):
+    critics = layers_of_critic(state.critic), layers_of_critic(state.target)
+    return [*critics, layers_of_actor(state.actor), layers_of_actor(state.actor_target)]
 
 
 @cache
 def trained(name):
-    """Three updates: metrics, and parameters at the end."""
-    algo = DDPG(**SMALL | VARIANTS[name])
-    state, update, metrics = fresh(), jax.jit(algo.update), []
-    for key in KEYS:
-        state, row = update(state, random_batch(key, BATCH, OBS, ACT), key)
-        metrics.append({name: float(value) for name, value in row.items()})
-    critics = layers_of_critic(state.critic), layers_of_critic(state.target)
-    return metrics, [*critics, layers_of_actor(state.actor), layers_of_actor(state.actor_target)]
+    return three_updates(DDPG(**SMALL | VARIANTS[name]), fresh(), BATCH, learned)
 
 
 class ByHand:
@@ -63,16 +62,18 @@ class ByHand:
 
     def __init__(self, algo, state, fault=""):
         self.algo, self.fault = algo, fault
-        self.critic, self.target = layers_of_critic(state.critic), layers_of_critic(state.target)
-        self.actor, self.actor_target = layers_of_actor(state.actor), layers_of_actor(state.actor_target)
+        self.critic, self.target, self.actor, self.actor_target = learned(state)
         self.critic_adam = Adam([self.critic], algo.learning_rate, algo.weight_decay)
         self.actor_adam = Adam(self.actor, algo.actor_learning_rate)
 
-    def update(self, batch):
+    def learned(self):
+        return [self.critic, self.target, self.actor, self.actor_target]
+
+    def update(self, batch, _):
         follow = self.actor if self.fault == "online actor" else self.actor_target
-        value = self.critic if self.fault == "online critic" else self.target
+        critic = self.critic if self.fault == "online critic" else self.target
         next_action = np.tanh(forward(follow, batch.next_obs)[0])
-        bootstrap = forward(value, np.concatenate([batch.next_obs, next_action], 1))[0][:, 0]
+        bootstrap = value(critic, batch.next_obs, next_action)
         m = 1.0 if self.fault == "terminal" else batch.discount
         y = self.algo.reward_scale * batch.reward + self.algo.discount * m * bootstrap
         loss, gradients, q_mean = regression([self.critic], batch.obs, batch.action, y)
@@ -83,26 +84,14 @@ class ByHand:
         q, slope = action_gradient(self.critic, batch.obs, action)
         gradients, _ = backward(self.actor, saved, -slope * (1 - action**2) / len(q))
         self.actor = self.actor_adam.step(self.actor, gradients)
-        mix = lambda new, old: old + self.algo.polyak * (new - old)
-        self.target = jax.tree.map(mix, self.critic, self.target)
+        self.target = polyak(self.critic, self.target, self.algo.polyak)
         if self.fault != "frozen actor":
-            self.actor_target = jax.tree.map(mix, self.actor, self.actor_target)
+            self.actor_target = polyak(self.actor, self.actor_target, self.algo.polyak)
         return {"critic_loss": loss, "q_mean": q_mean, "target_mean": y.mean(), "actor_loss": -q.mean()}
 
 
 def distance(name, fault=""):
-    """The largest difference in a metric, and in a parameter, to the same updates by hand."""
-    by_hand, off = ByHand(DDPG(**SMALL | VARIANTS[name]), fresh(), fault), []
-    metrics, parameters = trained(name)
-    for key, row in zip(KEYS, metrics, strict=True):
-        batch = float64(random_batch(key, BATCH, OBS, ACT))
-        assert 0 < batch.discount.sum() < BATCH
-        expected = by_hand.update(batch)
-        assert row.keys() == expected.keys()
-        off.append(np.max([abs(row[name] - value) for name, value in expected.items()]))
-    hand = [by_hand.critic, by_hand.target, by_hand.actor, by_hand.actor_target]
-    worst = jax.tree.map(lambda a, b: np.abs(a - b).max(), parameters, hand)
-    return np.max(off), np.max(jax.tree.leaves(worst))  # a NaN stays one
+    return differences(trained(name), ByHand(DDPG(**SMALL | VARIANTS[name]), fresh(), fault), BATCH)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from by_hand import ACT, OBS, Adam, apart, float64, mish, polyak, regression, smaller, twins_of
 from exact import REFERENCE, numpy_of
 from scipy.special import logsumexp
 
@@ -19,7 +20,6 @@ from softq.testing import THRESHOLD, binomial, mean_test
 from softq.testing.probe import random_batch
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-OBS, ACT = 3, 2
 SMALL = {
     "hidden_sizes": (6, 5),
     "num_candidates": 8,
@@ -39,13 +39,7 @@ def fresh():
     """A state whose target and biases differ from the online network and from zero, where a mix-up
     shows.
     """
-    rng = np.random.default_rng(0)
-
-    def moved(critic):
-        noisy = lambda x: x + jnp.asarray(0.3 * rng.normal(size=x.shape), x.dtype)
-        return replace(critic, params=jax.tree.map(noisy, critic.params))
-
-    return replace(initial(), critic=moved(initial().critic), target=moved(initial().target))
+    return apart(initial(), critic=0.3, target=0.3)
 
 
 # One update, by hand
@@ -59,70 +53,25 @@ class Stubbed(DDSQ):
         return jnp.tanh(obs[:ACT])
 
 
-def mish(x):
-    """Value and slope."""
-    s = np.tanh(np.logaddexp(0, x))
-    return x * s, s + x * (1 - s**2) / (1 + np.exp(-x))
-
-
-def forward(twin, obs, action):
-    """Values (B,) of one twin, and what its gradient needs."""
-    first = np.concatenate([twin["state_part"]["kernel"], twin["action_part"]["kernel"]])
-    x0 = np.concatenate([obs, action], 1)
-    x1, d1 = mish(x0 @ first + twin["state_part"]["bias"])
-    x2, d2 = mish(x1 @ twin["hidden_0"]["kernel"] + twin["hidden_0"]["bias"])
-    return (x2 @ twin["out"]["kernel"] + twin["out"]["bias"])[:, 0], (x0, x1, d1, x2, d2)
-
-
-def backward(twin, saved, error):
-    """Gradient of sum(error * values) for every weight of the twin."""
-    x0, x1, d1, x2, d2 = saved
-    g2 = error[:, None] * twin["out"]["kernel"][:, 0] * d2
-    g1 = g2 @ twin["hidden_0"]["kernel"].T * d1
-    first = x0.T @ g1
-    return {
-        "state_part": {"kernel": first[:OBS], "bias": g1.sum(0)},
-        "action_part": {"kernel": first[OBS:]},
-        "hidden_0": {"kernel": x1.T @ g2, "bias": g2.sum(0)},
-        "out": {"kernel": x2.T @ error[:, None], "bias": error.sum(keepdims=True)},
-    }
-
-
 class ByHand:
     """Algorithm 2, lines 6 to 9, in float64 NumPy."""
 
     def __init__(self, algo, state):
-        split = lambda critic: [
-            jax.tree.map(lambda x: np.asarray(x, np.float64)[i], dict(critic.params)) for i in (0, 1)
-        ]
-        self.algo, self.online, self.target = algo, split(state.critic), split(state.target)
-        self.m = jax.tree.map(np.zeros_like, self.online)
-        self.v = jax.tree.map(np.zeros_like, self.online)
-        self.count = 0
+        self.algo, self.online, self.target = algo, twins_of(state.critic), twins_of(state.target)
+        self.adam = Adam(self.online, algo.learning_rate)
 
     def targets(self, batch):
         a = self.algo
         next_action = np.tanh(batch.next_obs[:, :ACT])
-        bootstrap = np.minimum(*(forward(twin, batch.next_obs, next_action)[0] for twin in self.target))
+        bootstrap = smaller(self.target, batch.next_obs, next_action, mish)
         return a.reward_scale * batch.reward + a.discount * batch.discount * bootstrap
 
     def update(self, batch):
-        y, loss, means, gradients = self.targets(batch), 0.0, [], []
-        for twin in self.online:
-            values, saved = forward(twin, batch.obs, batch.action)
-            loss += np.mean((values - y) ** 2)
-            means.append(values.mean())
-            gradients.append(backward(twin, saved, 2 * (values - y) / len(y)))
-        self.count += 1
-        t, tree = self.count, jax.tree.map
-        self.m = tree(lambda m, g: 0.9 * m + 0.1 * g, self.m, gradients)
-        self.v = tree(lambda v, g: 0.999 * v + 0.001 * g * g, self.v, gradients)
-        move = lambda w, m, v: (
-            w - self.algo.learning_rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
-        )
-        self.online = tree(move, self.online, self.m, self.v)
-        self.target = tree(lambda new, old: old + self.algo.polyak * (new - old), self.online, self.target)
-        return {"critic_loss": loss, "q_mean": np.mean(means), "target_mean": y.mean()}
+        y = self.targets(batch)
+        loss, gradients, q_mean = regression(self.online, batch.obs, batch.action, y, mish)
+        self.online = self.adam.step(self.online, gradients)
+        self.target = polyak(self.online, self.target, self.algo.polyak)
+        return {"critic_loss": loss, "q_mean": q_mean, "target_mean": y.mean()}
 
 
 def test_updates_equal_those_by_hand(key):
@@ -132,7 +81,7 @@ def test_updates_equal_those_by_hand(key):
     by_hand, update = ByHand(algo, state), jax.jit(algo.update)
     for i in range(3):
         batch = random_batch(jax.random.fold_in(key, i), 16, OBS, ACT)
-        plain = jax.tree.map(lambda x: np.asarray(x, np.float64), batch)
+        plain = float64(batch)
         assert 0 < plain.discount.sum() < 16
         y = algo.targets(state, batch, key)
         np.testing.assert_allclose(y, by_hand.targets(plain), rtol=2e-5, atol=2e-5)
@@ -140,10 +89,9 @@ def test_updates_equal_those_by_hand(key):
         expected = by_hand.update(plain)
         for name, value in expected.items():
             assert float(metrics[name]) == pytest.approx(value, rel=1e-4, abs=1e-5), name
-    for given, twins in ((state.critic, by_hand.online), (state.target, by_hand.target)):
-        stacked = jax.tree.map(lambda a, b: np.stack([a, b]), *twins)
-        close = partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)
-        jax.tree.map(close, jax.tree.map(np.asarray, dict(given.params)), stacked)
+    close = partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)
+    learned = twins_of(state.critic), twins_of(state.target)
+    jax.tree.map(close, learned, (by_hand.online, by_hand.target))
 
 
 def test_no_gradient_flows_through_the_targets(key):

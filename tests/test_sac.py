@@ -8,33 +8,40 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from by_hand import (
+    ACT,
+    OBS,
     Adam,
     action_gradient,
+    apart,
     backward,
-    float64,
+    differences,
     forward,
+    joined,
     layers_of_actor,
-    layers_of_critic,
-    moved,
+    polyak,
     regression,
+    smaller,
+    three_updates,
+    twins_of,
 )
 
 from softq.algorithms import SAC
 from softq.networks import TanhGaussian
-from softq.pytree import replace
-from softq.testing.probe import random_batch
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-OBS, ACT, BATCH = 3, 2, 16
+BATCH = 16
 SMALL = {"hidden_sizes": (6, 5), "learning_rate": 0.01, "polyak": 0.1, "discount": 0.9}
 
 
 def fresh(algo):
     """A state whose targets and biases differ from the online networks and from zero."""
     state = jax.jit(algo.init)(jax.random.key(5), jnp.zeros(OBS), jnp.zeros(ACT))
-    rng = np.random.default_rng(0)
-    critic, target = moved(state.critic, rng), moved(state.target, rng)
-    return replace(state, critic=critic, target=target, actor=moved(state.actor, rng, 0.1))
+    return apart(state, critic=0.3, target=0.3, actor=0.1)
+
+
+def learned(state):
+    critics = twins_of(state.critic), twins_of(state.target)
+    return [*critics, layers_of_actor(state.actor), float(state.log_temperature)]
 
 
 def noises(key):
@@ -48,11 +55,12 @@ class ByHand:
 
     def __init__(self, algo, state, fault=""):
         self.algo, self.fault = algo, fault
-        self.critic = [layers_of_critic(state.critic, i) for i in (0, 1)]
-        self.target = [layers_of_critic(state.target, i) for i in (0, 1)]
-        self.actor, self.log_alpha = layers_of_actor(state.actor), float(state.log_temperature)
+        self.critic, self.target, self.actor, self.log_alpha = learned(state)
         adam = partial(Adam, rate=algo.learning_rate)
         self.adams = adam(self.critic), adam(self.actor), adam(self.log_alpha)
+
+    def learned(self):
+        return [self.critic, self.target, self.actor, self.log_alpha]
 
     def act(self, obs, noise):
         """Actions, log-densities, and what the gradient needs."""
@@ -67,8 +75,7 @@ class ByHand:
     def targets(self, batch, noise):
         action, log_prob, _ = self.act(batch.next_obs, noise)
         twins = self.critic if self.fault == "online" else self.target
-        x = np.concatenate([batch.next_obs, action], 1)
-        value = np.min([forward(layers, x)[0][:, 0] for layers in twins], 0)
+        value = smaller(twins, batch.next_obs, action)
         entropy = -log_prob if self.fault != "sign" else log_prob
         soft = value + np.exp(self.log_alpha) * entropy
         return self.algo.reward_scale * batch.reward + self.algo.discount * batch.discount * soft
@@ -77,12 +84,7 @@ class ByHand:
         alpha = np.exp(self.log_alpha)
         action, log_prob, (saved, log_std) = self.act(obs, noise)
         pairs = [action_gradient(layers, obs, action) for layers in self.critic]
-        values, slopes = (np.stack(x) for x in zip(*pairs, strict=True))
-        if self.algo.actor_value == "mean":
-            value, slope = values.mean(0), slopes.mean(0)
-        else:
-            i = values.argmin(0), np.arange(len(obs))
-            value, slope = values[i], slopes[i]
+        value, slope = joined(pairs, self.algo.actor_value)
         from_density = 2 * alpha * action if self.algo.jacobian and self.fault != "jacobian" else 0.0
         by_u = from_density - slope * (1 - action**2)
         by_log_std = by_u * np.exp(log_std) * noise - alpha
@@ -99,8 +101,8 @@ class ByHand:
         if self.algo.tune:
             excess = log_prob.mean() + ACT * self.algo.target_entropy
             self.log_alpha = self.adams[2].step(self.log_alpha, -np.exp(self.log_alpha) * excess)
-        mix = lambda new, old: old + self.algo.polyak * (new - old)
-        self.target = jax.tree.map(mix, self.target if self.fault == "frozen" else self.critic, self.target)
+        if self.fault != "frozen":
+            self.target = polyak(self.critic, self.target, self.algo.polyak)
         return {
             "critic_loss": loss,
             "q_mean": q_mean,
@@ -116,35 +118,17 @@ VARIANTS = {
     "defect": {"jacobian": False, "actor_value": "mean", "reward_scale": 0.2, "temperature": float(np.e)},
     "fixed": {"tune": False, "temperature": 0.3, "target_entropy": -0.5},
 }
-KEYS = [jax.random.fold_in(jax.random.key(20240501), i) for i in range(3)]
 
 
 @cache
 def trained(name):
-    """Three updates: after the first, Adam hardly sees the size of a gradient. Metrics, and parameters at the end."""
     algo = SAC(**SMALL | VARIANTS[name])
-    state, update, metrics = fresh(algo), jax.jit(algo.update), []
-    for key in KEYS:
-        state, row = update(state, random_batch(key, BATCH, OBS, ACT), key)
-        metrics.append({name: float(value) for name, value in row.items()})
-    critics = [[layers_of_critic(critic, i) for i in (0, 1)] for critic in (state.critic, state.target)]
-    return metrics, [*critics, layers_of_actor(state.actor), float(state.log_temperature)]
+    return three_updates(algo, fresh(algo), BATCH, learned)
 
 
 def distance(name, fault=""):
-    """The largest difference in a metric, and in a parameter, to the same updates by hand."""
     algo = SAC(**SMALL | VARIANTS[name])
-    by_hand, off = ByHand(algo, fresh(algo), fault), []
-    metrics, parameters = trained(name)
-    for key, row in zip(KEYS, metrics, strict=True):
-        batch = float64(random_batch(key, BATCH, OBS, ACT))
-        assert 0 < batch.discount.sum() < BATCH
-        expected = by_hand.update(batch, key)
-        assert row.keys() == expected.keys()
-        off.append(np.max([abs(row[name] - value) for name, value in expected.items()]))
-    hand = [by_hand.critic, by_hand.target, by_hand.actor, by_hand.log_alpha]
-    worst = jax.tree.map(lambda a, b: np.abs(a - b).max(), parameters, hand)
-    return np.max(off), np.max(jax.tree.leaves(worst))  # a NaN stays one
+    return differences(trained(name), ByHand(algo, fresh(algo), fault), BATCH)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

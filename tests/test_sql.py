@@ -8,15 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from by_hand import (
+    ACT,
+    OBS,
     Adam,
     action_gradient,
+    apart,
     backward,
-    float64,
+    differences,
     forward,
     layers_of_actor,
     layers_of_critic,
-    moved,
+    polyak,
     regression,
+    three_updates,
+    value,
 )
 from exact import REFERENCE
 from scipy.special import logsumexp
@@ -27,10 +32,9 @@ from softq.boltzmann import Boltzmann
 from softq.importance import Importance
 from softq.pytree import pytree, replace
 from softq.testing import THRESHOLD, mean_test
-from softq.testing.probe import random_batch
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-OBS, ACT, BATCH = 3, 2, 16
+BATCH = 16
 SMALL = {
     "hidden_sizes": (8, 7),
     "learning_rate": 0.02,
@@ -60,31 +64,26 @@ VARIANTS = {
         "proposal": "actor",
     },
 }
-KEYS = [jax.random.fold_in(jax.random.key(20240501), i) for i in range(3)]
 
 
 @cache
 def fresh():
     """A state whose target and biases differ from the online network and from zero."""
     state = jax.jit(SQL(**SMALL).init)(jax.random.key(5), jnp.zeros(OBS), jnp.zeros(ACT))
-    rng = np.random.default_rng(0)
-    parts = {name: moved(getattr(state, name), rng) for name in ("critic", "target")}
     awake = jax.tree_util.tree_map_with_path(
         lambda path, x: x + 0.5 if "bias" in str(path) else x, state.actor.params
     )  # else so small a network is flat for many noises, and Equation 33 divides by zero
-    return replace(state, **parts, actor=moved(replace(state.actor, params=awake), rng, 0.1))
+    state = replace(state, actor=replace(state.actor, params=awake))
+    return apart(state, critic=0.3, target=0.3, actor=0.1)
+
+
+def learned(state):
+    return [layers_of_critic(state.critic), layers_of_critic(state.target), layers_of_actor(state.actor)]
 
 
 @cache
 def trained(name):
-    """Three updates: metrics, and parameters at the end."""
-    algo = SQL(**SMALL | VARIANTS[name])
-    state, update, metrics = fresh(), jax.jit(algo.update), []
-    for key in KEYS:
-        state, row = update(state, random_batch(key, BATCH, OBS, ACT), key)
-        metrics.append({name: float(value) for name, value in row.items()})
-    critics = layers_of_critic(state.critic), layers_of_critic(state.target)
-    return metrics, [*critics, layers_of_actor(state.actor)]
+    return three_updates(SQL(**SMALL | VARIANTS[name]), fresh(), BATCH, learned)
 
 
 class ByHand:
@@ -92,10 +91,12 @@ class ByHand:
 
     def __init__(self, algo, state, fault=""):
         self.algo, self.fault, self.count = algo, fault, 0
-        self.critic, self.target = layers_of_critic(state.critic), layers_of_critic(state.target)
-        self.actor = layers_of_actor(state.actor)
+        self.critic, self.target, self.actor = learned(state)
         self.critic_adam = Adam([self.critic], algo.learning_rate)
         self.actor_adam = Adam(self.actor, algo.actor_learning_rate)
+
+    def learned(self):
+        return [self.critic, self.target, self.actor]
 
     def push(self, obs, xi):
         """Actions `(n, d)` of one state, what their gradient needs, and log-densities by Equation 33."""
@@ -104,9 +105,8 @@ class ByHand:
         action, log_q = np.tanh(outputs), []
         for n in range(len(xi)):
             jacobian = np.eye(OBS + ACT)[OBS:]
-            for i, (weights, _) in enumerate(self.actor):
-                below = 1.0 if i == 0 else saved[i][n] > 0
-                jacobian = (jacobian * below) @ weights
+            for (weights, _), (_, slope) in zip(self.actor, saved, strict=True):
+                jacobian = (jacobian * slope[n]) @ weights
             jacobian = jacobian * (1 - action[n] ** 2)
             normal = -(xi[n] ** 2).sum() / 2 - ACT / 2 * np.log(2 * np.pi)
             log_q.append(normal - np.log(abs(np.linalg.det(jacobian))))
@@ -120,7 +120,7 @@ class ByHand:
             actions = np.asarray(jax.random.uniform(key, shape, minval=-1.0), float)
             log_q = 0.0 if self.fault == "volume" else -ACT * np.log(2)
         critic = self.critic if self.fault == "online" else self.target
-        q = forward(critic, np.concatenate([np.broadcast_to(obs, (len(actions), OBS)), actions], 1))[0][:, 0]
+        q = value(critic, obs, actions)
         return a.temperature * (logsumexp(q / a.temperature - log_q) - np.log(len(q)))
 
     def targets(self, batch, key):
@@ -173,25 +173,13 @@ class ByHand:
         self.actor_step(batch.obs, for_actor)
         self.count += 1
         if self.count % self.algo.target_cycle == 0 and self.fault != "frozen":
-            mix = lambda new, old: old + self.algo.polyak * (new - old)
-            self.target = jax.tree.map(mix, self.critic, self.target)
+            self.target = polyak(self.critic, self.target, self.algo.polyak)
         return {"critic_loss": loss, "q_mean": q_mean, "target_mean": y.mean()}
 
 
 def distance(name, fault=""):
-    """The largest difference in a metric, and in a parameter, to the same updates by hand."""
-    by_hand, off = ByHand(SQL(**SMALL | VARIANTS[name]), fresh(), fault), []
-    metrics, parameters = trained(name)
-    for key, row in zip(KEYS, metrics, strict=True):
-        batch = float64(random_batch(key, BATCH, OBS, ACT))
-        assert 0 < batch.discount.sum() < BATCH
-        expected = by_hand.update(batch, key)
-        assert row.keys() == expected.keys()
-        off.append(np.max([abs(row[name] / value - 1) for name, value in expected.items()]))
-    worst = jax.tree.map(
-        lambda a, b: np.abs(a - b).max(), parameters, [by_hand.critic, by_hand.target, by_hand.actor]
-    )
-    return np.max(off), np.max(jax.tree.leaves(worst))  # a NaN stays one
+    by_hand = ByHand(SQL(**SMALL | VARIANTS[name]), fresh(), fault)
+    return differences(trained(name), by_hand, BATCH, relative=True)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
