@@ -61,7 +61,7 @@ def exact(x):
 def test_log_pi_of_a_squashed_normal(space, x, key):
     algo, action = normal(space), jnp.tanh(jnp.array(x))
     got = jax.jit(algo.log_prob)(None, None, action, key, 1.0)
-    assert float(got) == pytest.approx(exact(x), abs=0.06 + 2e-3 * np.sum(np.square(x)))
+    assert float(got) == pytest.approx(exact(x), abs=0.12)  # five standard deviations of the estimate
 
 
 @pytest.mark.parametrize("space", ["tanh", "printed"])
@@ -71,7 +71,7 @@ def test_the_entropy_knows_what_was_squashed(space, key):
     assert float(jnp.tanh(x)[0, 0]) == 1.0
     got = jax.jit(algo.entropy)(None, x, key)
     expected = -np.mean([exact(row) for row in np.asarray(x)])
-    assert float(got) == pytest.approx(expected, abs=0.3)
+    assert float(got) == pytest.approx(expected, abs=0.12)
     assert expected > 80
 
 
