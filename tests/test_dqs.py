@@ -7,7 +7,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from by_hand import Adam, ScoreByHand, action_gradient, float64, forward, layers_of_critic, moved, regression
+from by_hand import (
+    ACT,
+    OBS,
+    Adam,
+    ScoreByHand,
+    action_gradient,
+    apart,
+    differences,
+    float64,
+    joined,
+    polyak,
+    regression,
+    smaller,
+    three_updates,
+    twins_of,
+)
 
 from softq.algorithms import DQS
 from softq.algorithms.backup import bootstrap
@@ -18,7 +33,7 @@ from softq.samplers.diffusion.truncated import truncated_normal
 from softq.testing.probe import random_batch
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-OBS, ACT, BATCH, NUM = 3, 2, 8, 4
+BATCH, NUM = 8, 4
 SMALL = {
     "hidden_sizes": (6, 6),
     "learning_rate": 0.01,
@@ -52,10 +67,12 @@ def initial(condition):
 
 def fresh(algo):
     """A state whose targets and biases differ from the online networks and from zero."""
-    state, rng = initial(algo.condition), np.random.default_rng(0)
-    critic, target = moved(state.critic, rng), moved(state.target, rng)
-    state = replace(state, critic=critic, target=target, actor=moved(state.actor, rng, 0.1))
+    state = apart(initial(algo.condition), critic=0.3, target=0.3, actor=0.1)
     return replace(state, log_scale=jnp.asarray(0.2))
+
+
+def learned(state):
+    return [twins_of(state.critic), twins_of(state.target), float64(dict(state.actor.params))]
 
 
 # Updates, by hand
@@ -94,12 +111,14 @@ class ByHand:
 
     def __init__(self, name, algo, state, fault=""):
         self.name, self.algo, self.fault = name, algo, fault
-        self.critic = [layers_of_critic(state.critic, i) for i in (0, 1)]
-        self.target = [layers_of_critic(state.target, i) for i in (0, 1)]
+        self.critic, self.target, _ = learned(state)
         self.actor = ScoreByHand(state.actor)
         self.scale = np.exp(float(state.log_scale))
         self.critic_adam = Adam(self.critic, algo.learning_rate)
         self.actor_adam = Adam(self.actor.params, algo.actor_learning_rate)
+
+    def learned(self):
+        return [self.critic, self.target, self.actor.params]
 
     def temperature(self):
         done = min(self.actor_adam.count / self.algo.decay_updates, 1)
@@ -107,15 +126,13 @@ class ByHand:
 
     def update(self, batch, key):
         algo, now = self.algo, self.temperature()
-        x = np.concatenate([batch.next_obs, np.tanh(batch.next_obs[:, :ACT])], 1)
         twins = self.critic if self.fault == "online" else self.target
-        value = np.min([forward(layers, x)[0][:, 0] for layers in twins], 0)
+        value = smaller(twins, batch.next_obs, np.tanh(batch.next_obs[:, :ACT]))
         y = algo.reward_scale * batch.reward + algo.discount * batch.discount * value
         loss, gradients, q_mean = regression(self.critic, batch.obs, batch.action, y)
         self.critic = self.critic_adam.step(self.critic, gradients)
         actor_loss = self.actor_step(batch, key, now)
-        mix = lambda new, old: old + algo.polyak * (new - old)
-        self.target = jax.tree.map(mix, self.critic, self.target)
+        self.target = polyak(self.critic, self.target, algo.polyak)
         return {
             "critic_loss": loss,
             "q_mean": q_mean,
@@ -134,9 +151,7 @@ class ByHand:
         points = (noisy[:, None] + sigma[:, None] * eps).reshape(-1, ACT)
         actions = np.tanh(points) if tanh else np.clip(points, -1, 1)
         pairs = [action_gradient(layers, np.repeat(batch.obs, NUM, 0), actions) for layers in self.critic]
-        values, slopes = (np.stack(x) for x in zip(*pairs, strict=True))
-        smaller = values.argmin(0), np.arange(len(actions))
-        value, slope, hot = values[smaller], slopes[smaller], np.repeat(temperature, NUM)
+        (value, slope), hot = joined(pairs), np.repeat(temperature, NUM)
         hot = np.ones_like(hot) if self.fault == "temperature" else hot
         if tanh:
             slope = slope * (1 - actions**2)
@@ -155,33 +170,15 @@ class ByHand:
         return np.mean(np.sum(error**2, 1))
 
 
-KEYS = [jax.random.fold_in(jax.random.key(20240501), i) for i in range(3)]
-
-
 @cache
 def trained(name):
-    """Three updates: after the first, Adam hardly sees the size of a gradient. Metrics, and parameters at the end."""
     algo = Stubbed(**SMALL | VARIANTS[name])
-    state, update, metrics = fresh(algo), jax.jit(algo.update), []
-    for key in KEYS:
-        state, row = update(state, random_batch(key, BATCH, OBS, ACT), key)
-        metrics.append({name: float(value) for name, value in row.items()})
-    critics = [[layers_of_critic(critic, i) for i in (0, 1)] for critic in (state.critic, state.target)]
-    return metrics, [*critics, float64(dict(state.actor.params))]
+    return three_updates(algo, fresh(algo), BATCH, learned)
 
 
 def distance(name, fault=""):
-    """The largest difference in a metric, and in a parameter, to the same updates by hand."""
     algo = Stubbed(**SMALL | VARIANTS[name])
-    by_hand, off = ByHand(name, algo, fresh(algo), fault), []
-    metrics, parameters = trained(name)
-    for key, row in zip(KEYS, metrics, strict=True):
-        expected = by_hand.update(float64(random_batch(key, BATCH, OBS, ACT)), key)
-        assert row.keys() == expected.keys()
-        off.append(np.max([abs(row[name] - value) for name, value in expected.items()]))
-    hand = [by_hand.critic, by_hand.target, by_hand.actor.params]
-    worst = jax.tree.map(lambda a, b: np.abs(a - b).max(), parameters, hand)
-    return np.max(off), np.max(jax.tree.leaves(worst))  # a NaN stays one
+    return differences(trained(name), ByHand(name, algo, fresh(algo), fault), BATCH, some_end=False)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

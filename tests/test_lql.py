@@ -7,7 +7,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from by_hand import Adam, action_gradient, float64, forward, layers_of_critic, moved, regression
+from by_hand import (
+    ACT,
+    BOUNDARIES,
+    OBS,
+    Adam,
+    action_gradient,
+    apart,
+    differences,
+    joined,
+    polyak,
+    regression,
+    smaller,
+    three_updates,
+    twins_of,
+)
 from scipy.special import logsumexp
 
 from softq.algorithms import LQL
@@ -18,7 +32,7 @@ from softq.samplers import langevin, reflect, softmax_score, uniform
 from softq.testing.probe import random_batch
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-OBS, ACT, BATCH, VALUES = 3, 2, 8, 7
+BATCH, VALUES = 8, 7
 SMALL = {
     "hidden_sizes": (6, 5),
     "activation": "relu",
@@ -39,29 +53,22 @@ VARIANTS = {
     "mellowmax": {"backup": "mellowmax"},
 }
 KEYS = [jax.random.key(i) for i in range(3)]
-BOUNDARIES = {
-    "project": lambda a: np.clip(a, -1, 1),
-    "reflect": lambda a: np.abs((a - 1) % 4 - 2) - 1,
-    "none": lambda a: a,
-}
 
 
 @cache
 def fresh():
     """A state whose target and biases differ from the online network and from zero, where a mix-up shows."""
     state = jax.jit(lambda key: LQL(**SMALL).init(key, jnp.zeros(OBS), jnp.zeros(ACT)))(jax.random.key(5))
-    rng = np.random.default_rng(0)
-    return replace(state, critic=moved(state.critic, rng), target=moved(state.target, rng))
+    return apart(state, critic=0.3, target=0.3)
+
+
+def learned(state):
+    return [twins_of(state.critic), twins_of(state.target)]
 
 
 @cache
 def trained(name):
-    """Three updates: metrics, and parameters at the end."""
-    state, update, metrics = fresh(), jax.jit(LQL(**SMALL | VARIANTS[name]).update), []
-    for key in KEYS:
-        state, row = update(state, random_batch(key, BATCH, OBS, ACT), key)
-        metrics.append({name: float(value) for name, value in row.items()})
-    return metrics, [layers_of_critic(net, twin) for net in (state.critic, state.target) for twin in (0, 1)]
+    return three_updates(LQL(**SMALL | VARIANTS[name]), fresh(), BATCH, learned, KEYS)
 
 
 class ByHand:
@@ -69,18 +76,15 @@ class ByHand:
 
     def __init__(self, algo, state, fault=""):
         self.algo, self.fault = algo, fault
-        self.online, self.target = (
-            [layers_of_critic(net, twin) for twin in (0, 1)] for net in (state.critic, state.target)
-        )
+        self.online, self.target = learned(state)
         self.adam = Adam(self.online, algo.learning_rate)
 
+    def learned(self):
+        return [self.online, self.target]
+
     def slope(self, obs, action):
-        values, slopes = zip(
-            *(action_gradient(one, obs[None], action[None]) for one in self.online), strict=True
-        )
-        if self.algo.twins == "min":
-            return slopes[int(values[1][0] < values[0][0])][0]
-        return sum(slopes)[0] / (2 if self.algo.twins == "mean" else 1)
+        pairs = [action_gradient(one, obs[None], action[None]) for one in self.online]
+        return joined(pairs, self.algo.twins)[1][0]
 
     def draw(self, obs, key):
         """Definition 1."""
@@ -98,19 +102,15 @@ class ByHand:
             action = BOUNDARIES[a.boundary](action)
         return np.clip(action, -1, 1)
 
-    def q(self, twins, obs, actions):
-        inputs = np.concatenate([np.broadcast_to(obs, (len(actions), OBS)), actions], 1)
-        return np.minimum(*(forward(one, inputs)[0][:, 0] for one in twins))
-
     def value(self, obs, key):
         a, target = self.algo, self.online if self.fault == "online" else self.target
         if a.backup == "boltzmann":
             actions = np.stack([self.draw(obs, k) for k in jax.random.split(key, a.num_actions)])
-            best = actions[self.q(self.online, obs, actions).argmax()]
-            return self.q(target, obs, best[None])[0]
+            best = actions[smaller(self.online, obs, actions).argmax()]
+            return smaller(target, obs, best[None])[0]
         actions = np.asarray(jax.random.uniform(key, (VALUES, ACT), minval=-1.0), float)
         volume = ACT * np.log(2) if (a.backup == "soft") != (self.fault == "volume") else 0.0
-        mean = logsumexp(self.q(target, obs, actions) / a.temperature) - np.log(VALUES)
+        mean = logsumexp(smaller(target, obs, actions) / a.temperature) - np.log(VALUES)
         return a.temperature * (mean + volume)
 
     def update(self, batch, key):
@@ -120,23 +120,13 @@ class ByHand:
         y = a.reward_scale * batch.reward + a.discount * batch.discount * values
         loss, gradients, q_mean = regression(self.online, batch.obs, batch.action, y)
         self.online = self.adam.step(self.online, gradients)
-        mix = lambda new, old: old + a.polyak * (new - old)
-        self.target = jax.tree.map(mix, self.online, self.target)
+        self.target = polyak(self.online, self.target, a.polyak)
         return {"critic_loss": loss, "q_mean": q_mean, "target_mean": y.mean()}
 
 
 def distance(name, fault="", algo=None):
-    """The largest difference in a metric, and in a parameter, to the same updates by hand."""
-    by_hand, off = ByHand(algo or LQL(**SMALL | VARIANTS[name]), fresh(), fault), []
-    metrics, parameters = trained(name)
-    for key, row in zip(KEYS, metrics, strict=True):
-        batch = float64(random_batch(key, BATCH, OBS, ACT))
-        assert 0 < batch.discount.sum() < BATCH
-        expected = by_hand.update(batch, key)
-        assert row.keys() == expected.keys()
-        off.append(max(abs(row[name] - value) for name, value in expected.items()))
-    worst = jax.tree.map(lambda a, b: np.abs(a - b).max(), parameters, by_hand.online + by_hand.target)
-    return max(off), max(jax.tree.leaves(worst))
+    by_hand = ByHand(algo or LQL(**SMALL | VARIANTS[name]), fresh(), fault)
+    return differences(trained(name), by_hand, BATCH, KEYS)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

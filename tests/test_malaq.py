@@ -7,7 +7,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from by_hand import Adam, action_gradient, float64, forward, layers_of_critic, moved, regression
+from by_hand import (
+    ACT,
+    BOUNDARIES,
+    OBS,
+    Adam,
+    action_gradient,
+    apart,
+    differences,
+    joined,
+    polyak,
+    regression,
+    smaller,
+    three_updates,
+    twins_of,
+)
 from scipy.special import logsumexp
 
 from softq.algorithms import MalaQ
@@ -16,7 +30,7 @@ from softq.samplers import ais
 from softq.testing.probe import random_batch
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-OBS, ACT, BATCH = 3, 2, 8
+BATCH = 8
 SMALL = {
     "hidden_sizes": (6, 5),
     "activation": "relu",
@@ -44,26 +58,18 @@ KEYS = [jax.random.key(i) for i in range(3)]
 def fresh():
     """A state whose target and biases differ from the online network and from zero, where a mix-up shows."""
     state = jax.jit(lambda key: MalaQ(**SMALL).init(key, jnp.zeros(OBS), jnp.zeros(ACT)))(jax.random.key(5))
-    rng = np.random.default_rng(0)
-    critic, target = moved(state.critic, rng), moved(state.target, rng)
-    return replace(
-        state, critic=critic, target=target, log_scale=jnp.array(0.3), log_steps=jnp.array([0.0, 0.0, 0.5])
-    )
+    state = replace(state, log_scale=jnp.array(0.3), log_steps=jnp.array([0.0, 0.0, 0.5]))
+    return apart(state, critic=0.3, target=0.3)
+
+
+def learned(state):
+    critics = twins_of(state.critic), twins_of(state.target)
+    return [*critics, float(state.log_scale), np.asarray(state.log_steps, float)]
 
 
 @cache
 def trained(name):
-    """Three updates: metrics, and what learning changed at the end."""
-    state, update, metrics = fresh(), jax.jit(MalaQ(**SMALL | VARIANTS[name]).update), []
-    for key in KEYS:
-        state, row = update(state, random_batch(key, BATCH, OBS, ACT), key)
-        metrics.append({name: float(value) for name, value in row.items()})
-    critics = [layers_of_critic(net, twin) for net in (state.critic, state.target) for twin in (0, 1)]
-    return metrics, [*critics, np.asarray(state.log_scale, float), np.asarray(state.log_steps, float)]
-
-
-def fold(a):
-    return np.abs((a - 1) % 4 - 2) - 1
+    return three_updates(MalaQ(**SMALL | VARIANTS[name]), fresh(), BATCH, learned, KEYS)
 
 
 def log_folded(there, mean, step):
@@ -79,28 +85,22 @@ class ByHand:
     """One chain and one update in float64. `fault` makes one mistake on purpose."""
 
     def __init__(self, algo, fault=""):
-        state = fresh()
         self.algo, self.fault = algo, fault
-        self.online, self.target = (
-            [layers_of_critic(net, twin) for twin in (0, 1)] for net in (state.critic, state.target)
-        )
-        self.log_scale, self.log_steps = float(state.log_scale), np.asarray(state.log_steps, float)
+        self.online, self.target, self.log_scale, self.log_steps = learned(fresh())
         self.adam = Adam(self.online, algo.learning_rate)
 
-    def q(self, twins, obs, actions):
-        inputs = np.concatenate([np.broadcast_to(obs, (len(actions), OBS)), actions], 1)
-        return np.minimum(*(forward(one, inputs)[0][:, 0] for one in twins))
+    def learned(self):
+        return [self.online, self.target, self.log_scale, self.log_steps]
 
     def value_and_slope(self, obs, action):
-        one, other = (action_gradient(twin, obs[None], action[None]) for twin in self.online)
-        value, slope = one if one[0][0] < other[0][0] else other
-        return value[0], slope[0]
+        pairs = [action_gradient(one, obs[None], action[None]) for one in self.online]
+        return (x[0] for x in joined(pairs))
 
     def chain(self, obs, key, temperatures, steps):
         a, (draw, pick, drive, toss, renew) = self.algo, jax.random.split(key, 5)
         uniform = lambda key, n: np.asarray(jax.random.uniform(key, (n, ACT), minval=-1.0), float)
         pool = uniform(draw, a.num_candidates)
-        values = self.q(self.online, obs, pool)
+        values = smaller(self.online, obs, pool)
         action = pool[int(jax.random.categorical(pick, jnp.asarray(values / temperatures[0], jnp.float32)))]
         left = right = logsumexp(values / temperatures[0]) - np.log(len(pool)) + ACT * np.log(2)
         xi = np.asarray(jax.random.normal(drive, (a.num_levels, a.num_steps, ACT)), float)
@@ -113,12 +113,12 @@ class ByHand:
             if a.num_fresh:
                 draw, pick = jax.random.split(jax.random.split(renew, a.num_levels)[k])
                 pool = np.append(uniform(draw, a.num_fresh), action[None], axis=0)
-                logits = self.q(self.online, obs, pool) / temperature
+                logits = smaller(self.online, obs, pool) / temperature
                 action = pool[int(jax.random.categorical(pick, jnp.asarray(logits, jnp.float32)))]
                 value, slope = self.value_and_slope(obs, action)
             for t in range(a.num_steps):
                 mean = action + step / 2 * slope / temperature
-                there = fold(mean + np.sqrt(step) * xi[k, t])
+                there = BOUNDARIES["reflect"](mean + np.sqrt(step) * xi[k, t])
                 value_there, slope_there = self.value_and_slope(obs, there)
                 back = log_folded(action, there + step / 2 * slope_there / temperature, step)
                 gain = (value_there - value) / temperature + back - log_folded(there, mean, step)
@@ -135,7 +135,7 @@ class ByHand:
             pool = np.asarray(
                 jax.random.uniform(jax.random.key(0), (a.num_candidates, ACT), minval=-1.0), float
             )
-            scale = self.q(self.online, obs, pool).std() if a.normalise else 1.0
+            scale = smaller(self.online, obs, pool).std() if a.normalise else 1.0
             temperatures = in_force * scale * a.heat ** (1 - np.arange(a.num_levels) / (a.num_levels - 1))
             steps = np.minimum(np.exp(self.log_steps) * temperatures, 1.0)
             action, lower, upper, share = self.chain(obs, k, temperatures, steps)
@@ -143,14 +143,13 @@ class ByHand:
             if (a.backup == "mellowmax") != (self.fault == "volume"):
                 bonus -= ACT * np.log(2)
             target = self.online if self.fault == "online" else self.target
-            values.append(self.q(target, obs, action[None])[0] + in_force * scale * bonus)
+            values.append(smaller(target, obs, action[None])[0] + in_force * scale * bonus)
             lowers, uppers, accepted = [*lowers, lower], [*uppers, upper], [*accepted, share]
             scales.append(scale)
         y = a.reward_scale * batch.reward + a.discount * batch.discount * np.array(values)
         loss, gradients, q_mean = regression(self.online, batch.obs, batch.action, y)
         self.online = self.adam.step(self.online, gradients)
-        mix = lambda new, old: old + a.polyak * (new - old)
-        self.target = jax.tree.map(mix, self.online, self.target)
+        self.target = polyak(self.online, self.target, a.polyak)
 
         share = np.mean(accepted, 0)
         ladder = a.heat ** (1 - np.arange(a.num_levels) / (a.num_levels - 1))
@@ -173,18 +172,7 @@ class ByHand:
 
 
 def distance(name, fault="", algo=None):
-    """The largest difference in a metric, and in what was learned, to the same updates by hand."""
-    by_hand, off = ByHand(algo or MalaQ(**SMALL | VARIANTS[name]), fault), []
-    metrics, learned = trained(name)
-    for key, row in zip(KEYS, metrics, strict=True):
-        batch = float64(random_batch(key, BATCH, OBS, ACT))
-        assert 0 < batch.discount.sum() < BATCH
-        expected = by_hand.update(batch, key)
-        assert row.keys() == expected.keys()
-        off.append(max(abs(row[name] - value) for name, value in expected.items()))
-    expected = [*by_hand.online, *by_hand.target, np.array(by_hand.log_scale), by_hand.log_steps]
-    worst = jax.tree.map(lambda a, b: np.abs(a - b).max(), learned, expected)
-    return max(off), max(jax.tree.leaves(worst))
+    return differences(trained(name), ByHand(algo or MalaQ(**SMALL | VARIANTS[name]), fault), BATCH, KEYS)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

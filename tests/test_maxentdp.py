@@ -7,17 +7,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from by_hand import Adam, ScoreByHand, float64, forward, layers_of_critic, moved, regression
+from by_hand import (
+    ACT,
+    OBS,
+    Adam,
+    ScoreByHand,
+    apart,
+    differences,
+    float64,
+    polyak,
+    regression,
+    smaller,
+    three_updates,
+    twins_of,
+)
 
 from softq.algorithms import MaxEntDP
 from softq.algorithms.maxentdp import SCHEDULE
 from softq.pytree import pytree, replace
 from softq.samplers.diffusion import ancestral, probability_flow
 from softq.samplers.diffusion.truncated import truncated_normal
-from softq.testing.probe import random_batch
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-OBS, ACT, BATCH, NUM = 3, 2, 8, 4
+BATCH, NUM = 8, 4
 SMALL = {
     "hidden_sizes": (6, 5),
     "critic_activation": "relu",
@@ -40,11 +52,14 @@ def initial():
 
 def fresh(algo):
     """A state whose targets and biases differ from the online networks and from zero."""
-    state, rng = initial(), np.random.default_rng(0)
-    critic, target = moved(state.critic, rng), moved(state.target, rng)
-    state = replace(state, critic=critic, target=target, actor=moved(state.actor, rng, 0.1))
+    state = apart(initial(), critic=0.3, target=0.3, actor=0.1)
     optimiser = algo.actor_adam().init(state.actor.params)
     return replace(state, actor_optimiser=optimiser, log_scale=jnp.asarray(0.2))
+
+
+def learned(state):
+    critics = twins_of(state.critic), twins_of(state.target)
+    return [*critics, float64(dict(state.actor.params)), float(state.log_scale)]
 
 
 # Updates, by hand
@@ -83,23 +98,21 @@ class ByHand:
 
     def __init__(self, algo, state, fault=""):
         self.algo, self.fault = algo, fault
-        self.critic = [layers_of_critic(state.critic, i) for i in (0, 1)]
-        self.target = [layers_of_critic(state.target, i) for i in (0, 1)]
-        self.actor, self.log_scale = ScoreByHand(state.actor), float(state.log_scale)
+        self.critic, self.target, _, self.log_scale = learned(state)
+        self.actor = ScoreByHand(state.actor)
         self.critic_adam = Adam(self.critic, algo.learning_rate)
         self.actor_adam = Adam(self.actor.params, algo.actor_learning_rate)
         self.temperature_adam = Adam(self.log_scale, algo.learning_rate)
 
-    def smaller(self, twins, obs, action):
-        x = np.concatenate([obs, action], 1)
-        return np.min([forward(layers, x)[0][:, 0] for layers in twins], 0)
+    def learned(self):
+        return [self.critic, self.target, self.actor.params, self.log_scale]
 
     def update(self, batch, key):
         algo, beta = self.algo, self.algo.temperature * np.exp(self.log_scale)
         action = np.tanh(batch.next_obs[:, :ACT])
         log_prob = batch.next_obs.sum(1) + action[:, 0]
         twins = self.critic if self.fault == "online" else self.target
-        value = self.smaller(twins, batch.next_obs, action)
+        value = smaller(twins, batch.next_obs, action)
         soft = value - beta * (log_prob if self.fault != "sign" else -log_prob)
         y = algo.reward_scale * batch.reward + algo.discount * batch.discount * soft
         loss, gradients, q_mean = regression(self.critic, batch.obs, batch.action, y)
@@ -108,8 +121,7 @@ class ByHand:
         if algo.tune:
             excess = -log_prob.mean() - ACT * algo.target_entropy
             self.log_scale = self.temperature_adam.step(self.log_scale, beta * excess)
-        mix = lambda new, old: old + algo.polyak * (new - old)
-        self.target = jax.tree.map(mix, self.critic, self.target)
+        self.target = polyak(self.critic, self.target, algo.polyak)
         return {
             "critic_loss": loss,
             "q_mean": q_mean,
@@ -130,7 +142,7 @@ class ByHand:
         clean = np.clip(clean, -1, 1) if self.algo.truncate else clean
         twins = self.critic if self.algo.guide == "online" else self.target
         obs = np.repeat(batch.obs, NUM, 0)
-        q = self.smaller(twins, obs, clean.reshape(-1, ACT)).reshape(BATCH, NUM)
+        q = smaller(twins, obs, clean.reshape(-1, ACT)).reshape(BATCH, NUM)
         weights = np.exp((q - q.max(1, keepdims=True)) / beta)
         weights /= weights.sum(1, keepdims=True)
         target = -np.sum(weights[:, :, None] * eps, 1)
@@ -150,33 +162,17 @@ VARIANTS = {
     "code": {"guide": "target", "decay": "cosine", "decay_updates": 4.0, "reward_scale": 0.7},
     "tuned": {"tune": True, "truncate": False, "target_entropy": -0.5},
 }
-KEYS = [jax.random.fold_in(jax.random.key(20240501), i) for i in range(3)]
 
 
 @cache
 def trained(name):
-    """Three updates: after the first, Adam hardly sees the size of a gradient. Metrics, and parameters at the end."""
     algo = Stubbed(**SMALL | VARIANTS[name])
-    state, update, metrics = fresh(algo), jax.jit(algo.update), []
-    for key in KEYS:
-        state, row = update(state, random_batch(key, BATCH, OBS, ACT), key)
-        metrics.append({name: float(value) for name, value in row.items()})
-    critics = [[layers_of_critic(critic, i) for i in (0, 1)] for critic in (state.critic, state.target)]
-    return metrics, [*critics, float64(dict(state.actor.params)), float(state.log_scale)]
+    return three_updates(algo, fresh(algo), BATCH, learned)
 
 
 def distance(name, fault=""):
-    """The largest difference in a metric, and in a parameter, to the same updates by hand."""
     algo = Stubbed(**SMALL | VARIANTS[name])
-    by_hand, off = ByHand(algo, fresh(algo), fault), []
-    metrics, parameters = trained(name)
-    for key, row in zip(KEYS, metrics, strict=True):
-        expected = by_hand.update(float64(random_batch(key, BATCH, OBS, ACT)), key)
-        assert row.keys() == expected.keys()
-        off.append(np.max([abs(row[name] - value) for name, value in expected.items()]))
-    hand = [by_hand.critic, by_hand.target, by_hand.actor.params, by_hand.log_scale]
-    worst = jax.tree.map(lambda a, b: np.abs(a - b).max(), parameters, hand)
-    return np.max(off), np.max(jax.tree.leaves(worst))  # a NaN stays one
+    return differences(trained(name), ByHand(algo, fresh(algo), fault), BATCH, some_end=False)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
