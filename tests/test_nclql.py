@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from by_hand import Adam, float64, moved
+from by_hand import ACT, BOUNDARIES, OBS, Adam, apart, differences, joined, polyak, three_updates
 from by_hand_noise import layers_of_noise_critic, noise_backward, noise_forward, noise_slope
 
 from softq.algorithms import NCLQL
@@ -17,7 +17,7 @@ from softq.samplers import annealed_langevin, geometric_levels, level_steps, ref
 from softq.testing.probe import random_batch
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-OBS, ACT, BATCH = 3, 2, 8
+BATCH = 8
 SMALL = {
     "hidden_sizes": (6, 5),
     "activation": "relu",
@@ -42,11 +42,6 @@ VARIANTS = {
 }
 UNSEEN = {"twins"}  # of "code": normalised slopes do not tell a sum from a mean
 KEYS = [jax.random.key(i) for i in range(3)]
-BOUNDARIES = {
-    "project": lambda a: np.clip(a, -1, 1),
-    "reflect": lambda a: np.abs((a - 1) % 4 - 2) - 1,
-    "none": lambda a: a,
-}
 
 
 @cache
@@ -54,37 +49,33 @@ def fresh(embed="index"):
     """A state whose target and biases differ from the online network and from zero, where a mix-up shows."""
     algo = NCLQL(**SMALL, embed=embed)
     state = jax.jit(lambda key: algo.init(key, jnp.zeros(OBS), jnp.zeros(ACT)))(jax.random.key(5))
-    rng = np.random.default_rng(0)
-    shifted = lambda critic: replace(critic, params=moved(critic, rng).params)
-    return replace(state, critic=shifted(state.critic), target=shifted(state.target))
+    return apart(state, critic=0.3, target=0.3)
+
+
+def learned(state):
+    critics = state.critic, state.target
+    return [[layers_of_noise_critic(critic, twin) for twin in (0, 1)] for critic in critics]
 
 
 @cache
 def trained(name):
-    """Three updates: metrics, and parameters at the end."""
     algo = NCLQL(**SMALL | VARIANTS[name])
-    state, update, metrics = fresh(algo.embed), jax.jit(algo.update), []
-    for key in KEYS:
-        state, row = update(state, random_batch(key, BATCH, OBS, ACT), key)
-        metrics.append({name: float(value) for name, value in row.items()})
-    return metrics, [
-        layers_of_noise_critic(net, twin) for net in (state.critic, state.target) for twin in (0, 1)
-    ]
+    return three_updates(algo, fresh(algo.embed), BATCH, learned, KEYS)
 
 
 class ByHand:
     """Algorithms 2 and 6 in float64. `fault` makes one mistake on purpose."""
 
     def __init__(self, algo, fault=""):
-        state = fresh()
         self.algo, self.fault = algo, fault
-        self.online, self.target = (
-            [layers_of_noise_critic(net, twin) for twin in (0, 1)] for net in (state.critic, state.target)
-        )
+        self.online, self.target = learned(fresh())
         self.adam = Adam(self.online, algo.learning_rate)
         ratio = (algo.sigma_min / algo.sigma_max) ** (1 / (algo.num_levels - 1))
         self.sigmas = algo.sigma_max * ratio ** np.arange(algo.num_levels)
         self.numbers = self.sigmas if algo.embed == "sigma" else np.arange(algo.num_levels)
+
+    def learned(self):
+        return [self.online, self.target]
 
     def q(self, twin, obs, actions, level=-1):
         """Values `(n,)` and what the gradient needs; `level` is one, or one for each action."""
@@ -97,11 +88,9 @@ class ByHand:
 
     def slope(self, obs, action, level):
         numbers = self.numbers[[level]]
-        slopes = [noise_slope(twin, obs[None], action[None], numbers)[0] for twin in self.online]
-        if self.algo.twins == "min":
-            values = [self.q(twin, obs, action[None], level)[0][0] for twin in self.online]
-            return slopes[int(values[1] < values[0])]
-        return sum(slopes) / (2 if self.algo.twins == "mean" else 1)
+        slopes = [noise_slope(twin, obs[None], action[None], numbers) for twin in self.online]
+        values = [self.q(twin, obs, action[None], level)[0] for twin in self.online]
+        return joined(zip(values, slopes, strict=True), self.algo.twins)[1][0]
 
     def draw(self, obs, key):
         """Algorithm 6."""
@@ -170,8 +159,7 @@ class ByHand:
             if self.fault == "adam":
                 self.adam = Adam(self.online, a.learning_rate)
             losses += self.step((noisy, levels, smooth))
-        mix = lambda new, old: old + a.polyak * (new - old)
-        self.target = jax.tree.map(mix, self.online, self.target)
+        self.target = polyak(self.online, self.target, a.polyak)
         return {
             "critic_loss": losses[0],
             "smoothing_loss": losses[1],
@@ -181,17 +169,7 @@ class ByHand:
 
 
 def distance(name, fault="", algo=None):
-    """The largest difference in a metric, and in a parameter, to the same updates by hand."""
-    by_hand, off = ByHand(algo or NCLQL(**SMALL | VARIANTS[name]), fault), []
-    metrics, parameters = trained(name)
-    for key, row in zip(KEYS, metrics, strict=True):
-        batch = float64(random_batch(key, BATCH, OBS, ACT))
-        assert 0 < batch.discount.sum() < BATCH
-        expected = by_hand.update(batch, key)
-        assert row.keys() == expected.keys()
-        off.append(max(abs(row[name] - value) for name, value in expected.items()))
-    worst = jax.tree.map(lambda a, b: np.abs(a - b).max(), parameters, by_hand.online + by_hand.target)
-    return max(off), max(jax.tree.leaves(worst))
+    return differences(trained(name), ByHand(algo or NCLQL(**SMALL | VARIANTS[name]), fault), BATCH, KEYS)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
