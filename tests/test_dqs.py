@@ -375,6 +375,7 @@ def test_defaults_are_those_of_the_paper():
         "backup": "boltzmann",
         "num_value_samples": 100,
         "tune": False,
+        "tune_by": "policy",
         "num_levels": 20,
         "num_noises": 2,
         "hidden_sizes": (256, 256),

@@ -322,6 +322,7 @@ def test_defaults_are_those_of_the_paper():
         "clip_x0": False,
         "decay": "constant",
         "tune": False,
+        "tune_by": "policy",
         "hidden_sizes": (256, 256),
         "activation": "mish",
         "critic_activation": "mish",

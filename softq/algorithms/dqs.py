@@ -15,7 +15,7 @@ from softq.algorithms.backup import Backup, bootstrap
 from softq.algorithms.base import Algorithm, Transition
 from softq.algorithms.denoising import regress_actor
 from softq.algorithms.learning import copy, polyak, regress, td_target
-from softq.algorithms.temperature import sac_step
+from softq.algorithms.temperature import TunedBy, sac_step, softmax_entropies
 from softq.errors import SoftqError
 from softq.networks import Critic, ScoreNetwork
 from softq.pytree import pytree, replace, static
@@ -89,6 +89,7 @@ class DQS(Algorithm):
     backup: Backup = static(default="boltzmann")  # what the target adds, see `softq.algorithms.backup`
     num_value_samples: int = static(default=100)  # uniform actions of the other backups
     tune: bool = static(default=False)  # learn the temperature, which the paper does not, see `adjust`
+    tune_by: TunedBy = static(default="policy")  # whose entropy: the policy's, or the softmax's of its critic
     num_levels: int = static(default=20)  # of the likelihood that the entropy is estimated by
     num_noises: int = static(default=2)  # at each of them
     hidden_sizes: tuple[int, ...] = static(default=(256, 256))  # units of each layer, critics and actor
@@ -246,8 +247,13 @@ class DQS(Algorithm):
         return replace(state, actor=actor, actor_optimiser=optimiser), {"actor_loss": error}
 
     def entropy(self, state: DQSState, obs: Array, key: Array) -> Array:
-        """The mean of -log pi over states `(B, obs_dim)`, one draw in each."""
+        """What the thermostat goes by: the mean of -log pi over states `(B, obs_dim)`, one draw in each.
+
+        Or, with `tune_by`, of a bound from below on the entropy of the softmax of the critic.
+        """
         temperature = self.temperature_now(state)
+        if self.tune_by == "softmax":
+            return jnp.mean(softmax_entropies("ais", key, state.critic, obs, temperature, self.num_samples))
 
         def one(obs: Array, key: Array) -> Array:
             draw, estimate = jax.random.split(key)

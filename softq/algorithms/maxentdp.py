@@ -15,7 +15,7 @@ from jax import Array
 from softq.algorithms.base import Algorithm, Transition
 from softq.algorithms.denoising import regress_actor
 from softq.algorithms.learning import copy, polyak, regress, td_target
-from softq.algorithms.temperature import sac_step
+from softq.algorithms.temperature import TunedBy, sac_step, softmax_entropies
 from softq.networks import Critic, ScoreNetwork
 from softq.pytree import pytree, replace, static
 from softq.samplers.diffusion import (
@@ -86,6 +86,7 @@ class MaxEntDP(Algorithm):
     clip_x0: bool = static(default=False)  # the likelihood of a clipped prediction, of no density; code True
     decay: Literal["constant", "cosine"] = static(default="constant")  # actor's learning rate; code "cosine"
     tune: bool = static(default=False)  # learn the temperature, which the paper does not, see `adjust`
+    tune_by: TunedBy = static(default="policy")  # whose entropy: the policy's, or the softmax's of its critic
     hidden_sizes: tuple[int, ...] = static(default=(256, 256))  # three layers against other diffusion methods
     activation: str = static(default="mish")  # of the noise network
     critic_activation: str = static(default="mish")  # Table 1; code "relu"
@@ -166,6 +167,9 @@ class MaxEntDP(Algorithm):
         )
         state = replace(state, critic=critic, critic_optimiser=optimiser)
         state, more = self.improve(state, batch.obs, for_actor, batch.action)
+        if self.tune and self.tune_by == "softmax":
+            law = critic, batch.obs, self.beta(state)
+            entropy = jnp.mean(softmax_entropies("ais", jax.random.fold_in(key, 2), *law, self.num_samples))
         state = self.adjust(state, entropy) if self.tune else state
         metrics |= more | {"entropy": entropy, "temperature": self.beta(state)}
         return replace(state, target=polyak(self.polyak, critic, state.target)), metrics
@@ -218,6 +222,9 @@ class MaxEntDP(Algorithm):
         return replace(state, actor=actor, actor_optimiser=optimiser), {"actor_loss": error}
 
     def adjust(self, state: MaxEntDPState, entropy: Array) -> MaxEntDPState:
-        """One step of log beta by SAC's rule; `entropy` has the bias of `log_prob`, so take an exact rule."""
+        """One step of log beta by SAC's rule.
+
+        The policy's entropy has the bias of `log_prob`, so take an exact rule; the softmax's (`tune_by`) errs low.
+        """
         target = self.target_entropy * state.actor.action_dim
         return sac_step(state, self.critic_adam(), self.beta(state), entropy, target)

@@ -15,7 +15,7 @@ from jax import Array
 from softq.algorithms.backup import Backup, bootstrap
 from softq.algorithms.base import Algorithm, Transition
 from softq.algorithms.learning import copy, descend, polyak, td_target
-from softq.algorithms.temperature import Estimator, check_target, softmax_entropy, temperature_step
+from softq.algorithms.temperature import Estimator, check_target, softmax_entropies, temperature_step
 from softq.errors import SoftqError
 from softq.networks.noise import NoiseCritic, NoiseLandscape, Twins
 from softq.pytree import pytree, replace, static
@@ -202,11 +202,8 @@ class NCLQL(Algorithm):
 
     def adjusted(self, state: NCLQLState, obs: Array, key: Array) -> tuple[Array, Array]:
         """The next log_scale, and the entropy of the softmax of Q at the last level, over states `(B, obs_dim)`."""
-        dim, temperature = state.critic.action_dim, self.in_force(state)
-        estimate = lambda obs, key: softmax_entropy(
-            self.estimator, key, state.critic.at(obs), dim, temperature, self.num_entropy_samples
-        )
-        entropies = jax.vmap(estimate)(obs, jax.random.split(key, len(obs)))
-        target = self.target_entropy * dim
+        law = state.critic, obs, self.in_force(state)
+        entropies = softmax_entropies(self.estimator, key, *law, self.num_entropy_samples)
+        target = self.target_entropy * state.critic.action_dim
         moved = temperature_step(state.log_scale, entropies, target, self.temperature_learning_rate)
         return moved, jnp.mean(entropies)

@@ -5,10 +5,13 @@ Two estimates of the entropy have an error of a known sign:
 - snis: DDSQ's, from m uniform actions. Never below dim log 2 - log m, so a target under that floor drives the
   temperature to zero. `check_target` refuses one, in NC-LQL. DDSQ does not ask it: with the paper's target of -dim and
   m = 1000 every task of 5 dimensions or more is under the floor.
-- ais: the weight of an annealed chain (`softq.samplers.ais`). On average at most the entropy, at any dimension: a
-  policy tuned by it is never more certain than was asked.
+- ais: the weight of an annealed chain (`softq.samplers.ais`). On average at most the entropy of the law that the chain
+  ends in, at any dimension: a policy that is this chain (MalaQ) is never more certain than was asked. Another policy is
+  as far off as its law is from the chain's; on narrow hills the chain stays broader than the softmax, by a nat.
 
-Both are about the softmax of Q at the temperature, whatever a method makes of it when it acts.
+Both look at the critic and not at the policy, whatever a method makes of it when it acts. The diffusion policies
+have a choice (`TunedBy`): "policy" goes by the likelihood of their own actions, which is wrong where their network is;
+"softmax" by "ais" on their critic.
 """
 
 from collections.abc import Callable
@@ -29,6 +32,7 @@ from softq.samplers.entropy import snis_entropy
 
 Estimator = Literal["ais", "snis"]
 ESTIMATORS = ("ais", "snis")
+TunedBy = Literal["policy", "softmax"]
 HEAT = 64.0  # an annealed chain starts at so many temperatures,
 LEVELS = 32  # comes down in so many, one step at each: for the bound, levels are worth more than steps;
 SHARE = 0.5  # a step is this share of the stability limit,
@@ -65,6 +69,16 @@ def softmax_entropy(
     temperatures = temperature * jnp.geomspace(HEAT, 1.0, LEVELS)
     limit = stability_limit(temperatures, steepest_curvature(q, candidates(probe, dim, PROBES)))
     return ais(run, q, dim, temperatures, jnp.minimum(SHARE * limit, 1.0), num_candidates).lower
+
+
+def softmax_entropies(
+    estimator: Estimator, key: Array, critic: Any, obs: Array, temperature: float | Array, num_candidates: int
+) -> Array:
+    """`softmax_entropy` of the critic in each of the states `(B, obs_dim)`: `(B,)`, nats."""
+    estimate = lambda obs, key: softmax_entropy(
+        estimator, key, critic.at(obs), critic.action_dim, temperature, num_candidates
+    )
+    return jax.vmap(estimate)(obs, jax.random.split(key, len(obs)))
 
 
 def temperature_step(log_scale: Array, entropies: Array, target: float | Array, rate: float | Array) -> Array:
