@@ -24,6 +24,9 @@ UNIT := $(foreach file,$(BROWSER_TESTS),--ignore=$(file))
 
 # XLA reports a slow compilation on stderr, and stderr in a cell fails the build; a busy machine is no error.
 export TF_CPP_MIN_LOG_LEVEL := 3
+# matplotlib's list of fonts belongs to this environment: one made by an environment that is gone names fonts that are
+# gone, and says so on stderr. It is made with the environment, since making it is announced there too.
+export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 
 .DEFAULT_GOAL := help
 .PHONY: help complete env book notebooks html test lint unit browser screenshots overview lab lock clean
@@ -45,6 +48,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(BIN)/python -c "import matplotlib.font_manager"
 	@touch $(STAMP)
 
 # The book never executes a notebook: pytest does, once, into the cache that the book reads.
