@@ -56,7 +56,7 @@ def notes(cls: type) -> dict[str, str]:
         for token in tokens
         if token.type == tokenize.COMMENT and token.line[: token.start[1]].strip()
     }
-    body = ast.parse(source).body[0].body  # type: ignore[attr-defined]
+    body = [line for node in ast.parse(source).body if isinstance(node, ast.ClassDef) for line in node.body]
     found = {}
     for field in (line for line in body if isinstance(line, ast.AnnAssign)):
         lines = range(field.lineno, (field.end_lineno or field.lineno) + 1)

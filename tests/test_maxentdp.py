@@ -78,7 +78,7 @@ class Stubbed(MaxEntDP):
 
 @partial(jax.jit, static_argnums=2)
 def draws(key, action, truncate):
-    """Times `(B,)`, forward noises `(B, d)` and the noises that Q weighs `(B, K, d)` of one actor step."""
+    """Times `(B,)`, forward noises `(B, d)` and the noises that Q weighs `(B, K, d)` of the actor step with `key`."""
 
     def one(action, key):
         for_time, for_noise, for_estimate = jax.random.split(key, 3)
@@ -89,8 +89,7 @@ def draws(key, action, truncate):
         free = jax.random.normal(for_estimate, (NUM, ACT))
         return t, z, truncated_normal(for_estimate, low, high, NUM) if truncate else free
 
-    _, for_actor = jax.random.split(key)
-    return jax.vmap(one)(action, jax.random.split(jax.random.split(for_actor)[1], BATCH))
+    return jax.vmap(one)(action, jax.random.split(jax.random.split(key)[1], BATCH))
 
 
 class ByHand:
@@ -133,7 +132,7 @@ class ByHand:
 
     def actor_step(self, batch, key, beta):
         """The target is minus the noises' weighted mean: they point from the noisy action to the clean one."""
-        t, z, eps = float64(draws(key, jnp.float32(batch.action), self.algo.truncate))
+        t, z, eps = float64(draws(jax.random.split(key)[1], jnp.float32(batch.action), self.algo.truncate))
         signal, noise = (
             np.asarray(f(jnp.float32(t)), float)[:, None] for f in (SCHEDULE.signal, SCHEDULE.noise)
         )

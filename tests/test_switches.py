@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from by_hand import ScoreByHand, action_gradient, float64, forward, layers_of_critic, moved
+from by_hand import ACT, OBS, ScoreByHand, action_gradient, apart, float64, joined, smaller, twins_of
 from by_hand_noise import sinusoids
+from test_maxentdp import BATCH, NUM, Stubbed, draws
 
 from softq.algorithms import ALGORITHMS, DQS, NCLQL, MaxEntDP, get
 from softq.algorithms.maxentdp import SCHEDULE
@@ -18,7 +19,6 @@ from softq.errors import SoftqError
 from softq.options import notes
 from softq.pytree import pytree, replace
 from softq.samplers.diffusion import ancestral
-from softq.samplers.diffusion.truncated import truncated_normal
 from softq.testing.probe import random_batch
 from softq.training import TrainConfig, start
 from softq.training.config import SMALL, check_hyperparameters
@@ -77,7 +77,6 @@ def test_the_entropy_knows_what_was_squashed(space, key):
 
 # MaxEntDP: the ablations of Sections 5.2 and 5.3, the variance of the chain
 
-OBS, ACT, BATCH, NUM = 3, 2, 8, 4
 TINY = {
     "hidden_sizes": (6, 5),
     "critic_activation": "relu",
@@ -89,61 +88,31 @@ TINY = {
 }
 
 
-@pytree
-class Stubbed(MaxEntDP):
-    """Known next actions and log-densities."""
-
-    def policy(self, state, obs, key):
-        return jnp.tanh(obs[:ACT])
-
-    def log_prob(self, state, obs, action, key):
-        return jnp.sum(obs) + action[0]
-
-
 @cache
 def fresh():
     """A state whose targets and biases differ from the online networks and from zero."""
     state = jax.jit(MaxEntDP(**TINY).init)(jax.random.key(5), jnp.zeros(OBS), jnp.zeros(ACT))
-    rng = np.random.default_rng(0)
-    critic, target = moved(state.critic, rng), moved(state.target, rng)
-    return replace(state, critic=critic, target=target, actor=moved(state.actor, rng, 0.1))
+    return apart(state, critic=0.3, target=0.3, actor=0.1)
 
 
-@partial(jax.jit, static_argnums=2)
-def draws(key, action, truncate):
-    """Of one actor step: signal and noise `(B,)`, noisy actions `(B, d)` and the noises of Q's actions `(B, K, d)`."""
-
-    def one(action, key):
-        for_time, for_noise, for_estimate = jax.random.split(key, 3)
-        t = jax.random.uniform(for_time, minval=SCHEDULE.t_min, maxval=SCHEDULE.t_max)
-        s, n = SCHEDULE.signal(t), SCHEDULE.noise(t)
-        noisy = s * action + n * jax.random.normal(for_noise, (ACT,))
-        free = jax.random.normal(for_estimate, (NUM, ACT))
-        boxed = truncated_normal(for_estimate, (-s - noisy) / n, (s - noisy) / n, NUM)
-        return s, n, noisy, boxed if truncate else free
-
-    return jax.vmap(one)(action, jax.random.split(jax.random.split(key)[1], BATCH))
-
-
-def smaller(critic, obs, action):
+def scored(critic, obs, action):
     """Values and slopes of the smaller twin, in float64."""
-    pairs = [action_gradient(layers_of_critic(critic, twin), obs, action) for twin in (0, 1)]
-    values, slopes = (np.stack(x) for x in zip(*pairs, strict=True))
-    which = values.argmin(0), np.arange(len(obs))
-    return values[which], slopes[which]
+    return joined([action_gradient(layers, obs, action) for layers in twins_of(critic)])
 
 
 def actor_loss(algo, state, batch, key, fault=""):
     """By hand: the network's noise against -noise * score, the score of Equation 63 or the slope over beta."""
-    signal, noise, noisy, eps = float64(draws(key, batch.action, algo.truncate))
-    signal, noise, beta, batch = signal[:, None], noise[:, None], algo.temperature, float64(batch)
+    t, z, eps = draws(key, batch.action, algo.truncate)
+    signal, noise, z, eps = float64((SCHEDULE.signal(t)[:, None], SCHEDULE.noise(t)[:, None], z, eps))
+    beta, batch = algo.temperature, float64(batch)
+    noisy = signal * batch.action + noise * z
     critic = state.critic if (algo.guide == "online") != (fault == "guide") else state.target
     if algo.estimator == "qsm":
-        score = smaller(critic, batch.obs, noisy)[1] / beta
+        score = scored(critic, batch.obs, noisy)[1] / beta
     else:
         clean = (noisy[:, None] + noise[:, None] * eps) / signal[:, None]
         clean = np.clip(clean, -1, 1) if algo.truncate else clean
-        values, slopes = smaller(critic, np.repeat(batch.obs, NUM, 0), clean.reshape(-1, ACT))
+        values, slopes = scored(critic, np.repeat(batch.obs, NUM, 0), clean.reshape(-1, ACT))
         weights = np.exp((values - values.max()).reshape(BATCH, NUM, 1) / beta)
         weights /= weights.sum(1, keepdims=True)
         score = np.sum(weights * slopes.reshape(BATCH, NUM, ACT), 1) / beta
@@ -178,10 +147,8 @@ def test_a_target_with_and_without_the_entropy(entropy, key):
     got, reported = jax.jit(algo.targets)(state, batch, key)
     plain = float64(batch)
     action = np.tanh(plain.next_obs[:, :ACT])
-    inputs = np.concatenate([plain.next_obs, action], 1)
-    twins = [forward(layers_of_critic(state.target, i), inputs)[0][:, 0] for i in (0, 1)]
     log_prob = plain.next_obs.sum(1) + action[:, 0]
-    value = np.min(twins, 0) - 0.5 * entropy * log_prob
+    value = smaller(twins_of(state.target), plain.next_obs, action) - 0.5 * entropy * log_prob
     np.testing.assert_allclose(got, plain.reward + 0.9 * plain.discount * value, atol=1e-4)
     assert float(reported) == pytest.approx(-log_prob.mean(), abs=1e-4)
 

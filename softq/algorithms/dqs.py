@@ -249,7 +249,7 @@ class DQS(Algorithm):
     def entropy(self, state: DQSState, obs: Array, key: Array) -> Array:
         """What the thermostat goes by: the mean of -log pi over states `(B, obs_dim)`, one draw in each.
 
-        Or, with `tune_by`, of a bound from below on the entropy of the softmax of the critic.
+        Or, with `tune_by`, the mean estimate of an annealed chain on the critic (`softq.algorithms.temperature`).
         """
         temperature = self.temperature_now(state)
         if self.tune_by == "softmax":

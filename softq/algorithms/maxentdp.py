@@ -169,7 +169,8 @@ class MaxEntDP(Algorithm):
         state, more = self.improve(state, batch.obs, for_actor, batch.action)
         if self.tune and self.tune_by == "softmax":
             law = critic, batch.obs, self.beta(state)
-            entropy = jnp.mean(softmax_entropies("ais", jax.random.fold_in(key, 2), *law, self.num_samples))
+            for_entropy = jax.random.fold_in(key, 2)  # the two keys above stay what they are without it
+            entropy = jnp.mean(softmax_entropies("ais", for_entropy, *law, self.num_samples))
         state = self.adjust(state, entropy) if self.tune else state
         metrics |= more | {"entropy": entropy, "temperature": self.beta(state)}
         return replace(state, target=polyak(self.polyak, critic, state.target)), metrics
@@ -224,7 +225,8 @@ class MaxEntDP(Algorithm):
     def adjust(self, state: MaxEntDPState, entropy: Array) -> MaxEntDPState:
         """One step of log beta by SAC's rule.
 
-        The policy's entropy has the bias of `log_prob`, so take an exact rule; the softmax's (`tune_by`) errs low.
+        The policy's entropy has the bias of `log_prob`, so take an exact rule; for `tune_by` see
+        `softq.algorithms.temperature`.
         """
         target = self.target_entropy * state.actor.action_dim
         return sac_step(state, self.critic_adam(), self.beta(state), entropy, target)
