@@ -29,11 +29,12 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help complete env book notebooks html test lint unit browser screenshots overview lab lock clean
+.PHONY: help complete env book notebooks html test robust lint unit browser screenshots overview lab lock clean
 
 help:
 	@echo "make book         environment, notebooks, the book; prints where to open it"
 	@echo "make test         lint, unit tests, notebooks, strict book, browser tests (BROWSER=0 leaves the last out)"
+	@echo "make robust       notebooks and unit tests with other seeds, instruction sets and threads: a table of what fails"
 	@echo "make lab          JupyterLab on the notebooks, where every lab is a live widget"
 	@echo "make env          only the environment in $(VENV) (PYTHON=... chooses the interpreter)"
 	@echo "make screenshots  pictures of the built pages, light, dark and phone, in _build/screenshots"
@@ -92,6 +93,11 @@ test: complete lint unit notebooks html
 	else $(MAKE) --no-print-directory browser; fi
 	@echo; for name in unit notebooks browser; do \
 		if [ -f $(LOGS)/$$name.log ]; then printf '%-10s' $$name; grep -E '^=+ .* in [0-9.]+s' $(LOGS)/$$name.log | tail -n 1; fi; done
+
+# Several hours on two cores. A part of it: ROBUST='--only 09_svgd --conditions seeds+1 AVX2'; see --help.
+ROBUST ?=
+robust: env
+	$(BIN)/python tests/robust/run.py $(ROBUST)
 
 screenshots: env
 	$(BIN)/python tests/screenshots.py
