@@ -2,6 +2,7 @@
 needed.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return dispatch(argv)
     except SoftqError as error:
+        if os.environ.get("SOFTQ_TRACEBACK"):
+            raise
         print(f"softq: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -77,6 +80,7 @@ def list_command(argv: list[str]) -> int:
     print("environments in JAX\n  " + " ".join(JAX_ENVS))
     print("environments of Gymnasium (any id with bounded continuous actions), for example")
     print("  Pendulum-v1 " + " ".join(sorted(name for name in mujoco if name.endswith("-v5"))))
+    print("environments of your own\n  module:Id, registered by module.py in the working directory")
     return 0
 
 
@@ -122,17 +126,25 @@ def train_command(argv: list[str]) -> int:
 def report(run: "Run") -> int:
     """The last line of a training, and its exit code."""
     if not run.finished:
-        print(f"softq: stopped; continue with: softq train --resume {run.folder}", file=sys.stderr)
+        how = " (with new episodes; the learner and the replay go on)" if run.inexact else ""
+        print(f"softq: stopped; continue with: softq train --resume {run.folder}{how}", file=sys.stderr)
         return INTERRUPTED
     last = run.curve[run.curve["kind"] == "eval"].tail(run.config.seeds)
     for row in last.to_dict("records"):
         print(
             f"seed {row['seed']}: return {row['return']:.1f} ± {row['std']:.1f} over "
             f"{int(row['episodes'])} episodes"
-            f" after {row['updates']} updates, {row['env_steps']} steps"
+            f"{cut_at(row.get('cut'))} after {row['updates']} updates, {row['env_steps']} steps"
         )
     print(f"finished: {run.folder}")
     return 0
+
+
+def cut_at(cut: float | None) -> str:
+    """A remark about the episodes of an evaluation that did not end by themselves."""
+    from softq.training.evaluate import NO_LIMIT
+
+    return f" ({int(cut)} cut at {NO_LIMIT:,} steps)" if cut and cut > 0 else ""
 
 
 def evaluate_command(argv: list[str]) -> int:

@@ -29,6 +29,7 @@ class Transition:
 class Algorithm(ABC):
     """The interface. Subclasses are frozen pytrees of hyper-parameters, and final.
 
+    Observations are `(obs_dim,)`; actions lie in [-1, 1], `softq.envs.rescale` gives them the environment's units.
     Keys are arguments, never part of the state; `state` holds networks, optimiser moments and learned temperatures.
     """
 
@@ -50,7 +51,7 @@ class Algorithm(ABC):
         return self.policy(state, obs, key)
 
     def exploit(self, state: Any, obs: Array, key: Array) -> Array:
-        """The action whose return is reported."""
+        """The action whose return is reported, in [-1, 1] (see `softq.envs.rescale`)."""
         return self.policy(state, obs, key)
 
     @abstractmethod

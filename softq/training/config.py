@@ -1,10 +1,12 @@
 """What a training run is, apart from the algorithm's own hyper-parameters."""
 
+import contextlib
 import dataclasses
+import json
 import math
 import typing
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from softq.algorithms import Algorithm
 from softq.errors import SoftqError, suggest
@@ -48,7 +50,8 @@ class TrainConfig:
     preset "paper" take up.
     """
 
-    env: str = "MultiGoal"  # environment id; `softq list` shows some
+    env: str = "MultiGoal"  # environment id, or module:Id of your own; `softq list` shows some
+    env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)  # its settings: NAME=VALUE or JSON
     algorithm: str = "ddsq"  # name of the algorithm
     seeds: int = 1  # how many training seeds, learned side by side
     seed: int = 0  # the first of them; the others follow
@@ -70,6 +73,8 @@ class TrainConfig:
             )
             if field.type is int and value < least:
                 raise SoftqError(f"{field.name} is {value}; it must be at least {least}.")
+        with contextlib.suppress(TypeError):  # as config.json will hold them, where it can
+            object.__setattr__(self, "env_kwargs", json.loads(json.dumps(self.env_kwargs)))
         if self.buffer_size < self.num_envs:
             raise SoftqError(
                 f"buffer_size {self.buffer_size} is smaller than num_envs {self.num_envs}; raise buffer_size."

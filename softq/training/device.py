@@ -26,6 +26,10 @@ class DeviceLoop:
         """The loops of all seeds; `keys` and `init_keys` `(seeds,)`."""
         return self._init(algo, keys, init_keys)
 
+    def template(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
+        """Shapes and types of `init`."""
+        return jax.eval_shape(lambda: self.init(algo, keys, init_keys))
+
     def _start(self, algo: Algorithm, key: Array, init_key: Array) -> Loop:
         keys = jax.random.split(jax.random.fold_in(init_key, 1), self.config.num_envs)
         env, obs = jax.vmap(self.env.reset)(keys)

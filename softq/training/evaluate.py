@@ -1,6 +1,6 @@
 """Returns of whole episodes: `exploit` (the reported score) or `policy`, in fixed environments."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,15 +19,26 @@ NO_LIMIT = 10_000  # steps, where an environment has no time limit of its own
 
 
 class Evaluator:
-    """Plays `episodes` episodes per training seed, all in one vector, with the same starts every time."""
+    """Plays `episodes` episodes per training seed, all in one vector, with the same starts every time.
 
-    def __init__(self, env_id: str, seeds: list[int], episodes: int, method: str = "exploit"):
+    After a call, `cut` `(seeds,)` counts the episodes that had not ended after `max_steps` steps, and were cut there.
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        seeds: list[int],
+        episodes: int,
+        method: str = "exploit",
+        env_kwargs: Mapping[str, Any] | None = None,
+    ):
         if method not in METHODS:
             raise SoftqError(f"unknown evaluation policy {method!r}; choose {' or '.join(METHODS)}.")
         self.seeds, self.episodes, self.method = seeds, episodes, method
         self.keys = jax.vmap(jax.random.key)(np.array(seeds) + EVALUATION)
         self.on_device = is_jax(env_id)
-        self.env = make(env_id, episodes, [EVALUATION + seed for seed in seeds])
+        self.env = make(env_id, episodes, [EVALUATION + seed for seed in seeds], env_kwargs)
+        self.cut = np.zeros(len(seeds), int)
         self.max_steps = self.env.max_steps or NO_LIMIT
         self._act = jax.jit(jax.vmap(self._actions, (None, 0, 0, 0, None)))
         self._play = jax.jit(jax.vmap(self._rollout, (None, 0, 0)))
@@ -40,9 +51,13 @@ class Evaluator:
             return np.asarray(self._play(algo, states, self.keys))
         shape = (len(self.seeds), self.episodes)
         obs, returns, alive = self.env.reset(), np.zeros(shape), np.ones(shape, bool)
+        self.finite("observation after a reset", obs, 0)
         for t in range(self.max_steps):
             action = self._act(algo, states, obs.reshape(*shape, -1), self.keys, t)
             obs, reward, *ends = self.env.step(np.asarray(action).reshape(-1, self.env.action_dim))
+            self.finite("action", action, t)
+            self.finite("observation", obs, t)
+            self.finite("reward", reward, t)
             returns += alive * reward.reshape(shape)
             done = np.logical_or(*ends)
             alive &= ~done.reshape(shape)
@@ -52,7 +67,22 @@ class Evaluator:
                 return None
             if done.any():  # Gymnasium insists, also where the episode's return is already counted
                 obs = self.env.reset(done)
+                self.finite("observation after a reset", obs, t + 1)
+        self.cut = alive.sum(1)
         return returns
+
+    def finite(self, what: str, value: np.ndarray, t: int) -> None:
+        """`SoftqError` when `value` is not finite at step `t` of the evaluation."""
+        if not np.isfinite(value).all():
+            raise SoftqError(
+                f"{self.env.env_id}: {what} is not finite at step {t} of an evaluation; "
+                + ("the critic diverged." if what == "action" else "the environment produced it.")
+            )
+
+    def close(self) -> None:
+        """Close the environments."""
+        if not self.on_device:
+            self.env.close()
 
     def _actions(self, algo: Algorithm, state: Any, obs: Array, key: Array, t: Array) -> Array:
         """One seed's actions for all its episodes."""

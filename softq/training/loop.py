@@ -17,7 +17,7 @@ from softq.pytree import pytree
 from softq.training.config import TrainConfig
 from softq.training.replay import Replay
 
-FAULTS = {1: "action", 2: "observation", 3: "reward"}
+FAULTS = {1: "action", 2: "observation", 3: "reward", 4: "observation after a reset"}
 
 
 @pytree

@@ -1,5 +1,6 @@
 """Reading runs back: their learner, their curves, their score at any temperature."""
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,10 @@ KINDS = {"train": "training", "eval": "evaluation"}
 
 
 def load_all(run_dir: Path | str) -> tuple[Algorithm, Any, TrainConfig]:
-    """`(algo, states, config)` of a run's newest checkpoint; `states` has a leading axis over seeds."""
+    """`(algo, states, config)` of a run's newest checkpoint; `states` has a leading axis over seeds.
+
+    Actions of `algo` lie in [-1, 1]; `softq.envs.rescale(action, env.action_space)` has the environment's units.
+    """
     run = RunDirectory(run_dir)
     algo, config, dims = run.config()
     folder = run.folder / "checkpoints"
@@ -40,7 +44,8 @@ def load_all(run_dir: Path | str) -> tuple[Algorithm, Any, TrainConfig]:
 def load(run_dir: Path | str, index: int = 0) -> tuple[Algorithm, Any, TrainConfig]:
     """`(algo, state, config)` of a run's newest checkpoint, the state of its `index`-th seed.
 
-    Raises `SoftqError` when the directory is no run, or its checkpoint is missing or unreadable.
+    Actions of `algo` lie in [-1, 1]: give `env.step` `softq.envs.rescale(algo.exploit(state, obs, key),
+    env.action_space)`. Raises `SoftqError` when the directory is no run, or its checkpoint is missing or unreadable.
     """
     algo, states, config = load_all(run_dir)
     if not 0 <= index < config.seeds:
@@ -86,13 +91,17 @@ def evaluate_run(
             raise SoftqError(f"{config.algorithm} has no temperature to sample at; leave --sampler out.")
         algo = Through(sampler, algo.temperature, budget, getattr(algo, "normalise", False))
         method = "policy"
-    returns = Evaluator(config.env, config.seed_list, episodes, method)(algo, states)
+    evaluator = Evaluator(config.env, config.seed_list, episodes, method, config.env_kwargs)
+    with contextlib.closing(evaluator):
+        returns = evaluator(algo, states)
     used = getattr(algo, "temperature", None)
     rows = [(seed, x.mean(), x.std(), x.size) for seed, x in zip(config.seed_list, returns, strict=True)]
     rows.append(("all", returns.mean(), returns.std(), returns.size))
     table = pd.DataFrame(rows, columns=["seed", "return", "std", "episodes"])
     table.insert(1, "policy", sampler or method)
     table.insert(2, "temperature", used)
+    if evaluator.cut.any():
+        table[f"cut at {evaluator.max_steps} steps"] = [*evaluator.cut, evaluator.cut.sum()]
     return table
 
 

@@ -1,6 +1,8 @@
 """`train` and `resume`: from a shell, a script or a notebook."""
 
+import contextlib
 import dataclasses
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ class Run:
     curve: pd.DataFrame
     finished: bool
     folder: Path | None = None
+    inexact: str | None = None  # why `resume` would start new episodes, None where it goes on exactly
 
     @property
     def state(self) -> Any:
@@ -59,22 +62,38 @@ def train(
     config = dataclasses.replace(config or TrainConfig(**algo.paper), algorithm=name, env=env_id, **settings)
     if out is not None:
         RunDirectory(out).check_free()
-    with Interrupt() as stop:
-        trainer = Trainer(algo, config)
+        check_kwargs(config)
+    with Interrupt() as stop, contextlib.closing(Trainer(algo, config)) as trainer:
         loop = trainer.inner.init(algo, trainer.keys, trainer.init_keys)
         if out is not None:  # only now: bad input leaves no directory behind
             trainer.attach(RunDirectory.create(out, algo, trainer.config, trainer.dims))
+        trainer.announce()
         return finish(trainer, loop, 0, stop, progress)
 
 
+def check_kwargs(config: TrainConfig) -> None:
+    """`SoftqError` when config.json cannot hold the environment's settings."""
+    try:
+        json.dumps(config.env_kwargs)
+    except TypeError as error:
+        raise SoftqError(
+            f"env_kwargs cannot be written to config.json ({error}); register the environment with them under an id "
+            "of your own."
+        ) from None
+
+
 def resume(folder: Path | str, progress: bool = True) -> Run:
-    """Continue an interrupted run exactly as if it had not been. A finished one is returned as it is."""
+    """Continue an interrupted run exactly as if it had not been. A finished one is returned as it is.
+
+    Where the state of an environment cannot be saved, which training says at its start, the learner and the replay go
+    on and the episodes start anew.
+    """
     run = RunDirectory(folder)
     algo, config, _ = run.config()
-    with Interrupt() as stop:
-        trainer = Trainer(algo, config)
+    with Interrupt() as stop, contextlib.closing(Trainer(algo, config)) as trainer:
         trainer.attach(run)
         loop, step = trainer.restore()
+        trainer.announce()
         return finish(trainer, loop, step, stop, progress)
 
 
@@ -91,4 +110,4 @@ def finish(trainer: Trainer, loop: Loop, step: int, stop: Interrupt, show: bool)
         if run:
             run.close()
     curve = tidy(trainer.rows, config)
-    return Run(trainer.algo, config, loop.state, curve, done, run.folder if run else None)
+    return Run(trainer.algo, config, loop.state, curve, done, run.folder if run else None, trainer.inexact)

@@ -1,22 +1,25 @@
 """One run under way: chunks of the inner loop, and between them the log, evaluations and checkpoints."""
 
 import dataclasses
+import sys
 import time
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tqdm.auto import tqdm
 
 from softq.algorithms import Algorithm
 from softq.envs import is_jax, make
+from softq.envs.trial import cannot_be_saved
 from softq.errors import SoftqError
 from softq.pytree import replace
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig, check_hyperparameters
 from softq.training.device import DeviceLoop
-from softq.training.evaluate import Evaluator
-from softq.training.host import HostLoop
+from softq.training.evaluate import NO_LIMIT, Evaluator
+from softq.training.host import EnvironmentFailed, HostLoop
 from softq.training.loop import Loop
 from softq.training.progress import Interrupt, Pace, Progress
 from softq.training.runs import RunDirectory, read_log
@@ -29,11 +32,13 @@ class Trainer:
         check_hyperparameters(algo)
         seeds = jax.vmap(jax.random.key)(np.array(config.seed_list, np.uint32))
         self.init_keys, self.keys = (jax.vmap(jax.random.fold_in, (0, None))(seeds, i) for i in range(2))
-        env = make(config.env, config.num_envs, config.seed_list)
+        env = make(config.env, config.num_envs, config.seed_list, config.env_kwargs)
         config = dataclasses.replace(config, env=getattr(env, "env_id", config.env))
         self.algo, self.config = algo, config
         self.inner = (DeviceLoop if is_jax(config.env) else HostLoop)(env, config)
         self.dims = {"obs_dim": env.obs_dim, "action_dim": env.action_dim}
+        self.envs = None if is_jax(config.env) else env
+        self.inexact: str | None = None  # why resuming starts new episodes, where it does
         self.evaluator: Evaluator | None = None
         self.run: RunDirectory | None = None
         self.checkpoints: Checkpoints | None = None
@@ -44,6 +49,38 @@ class Trainer:
     def attach(self, run: RunDirectory) -> None:
         """Write the run there."""
         self.run, self.checkpoints = run, Checkpoints(run.folder / "checkpoints")
+
+    def say(self, note: str) -> None:
+        """A line on stderr that the person who trains should read."""
+        tqdm.write(f"softq: {note}", file=sys.stderr)
+
+    def announce(self) -> None:
+        """Say at the start what will not be as one expects; tries whether the environments can be saved."""
+        config = self.config
+        if self.envs is None:
+            return
+        if self.envs.max_steps is None:
+            self.say(
+                f"{config.env} has no time limit: a training episode lasts until it ends by itself, an evaluation "
+                f"is cut at {NO_LIMIT:,} steps; set a limit with --env-kwargs max_episode_steps=1000."
+            )
+        if self.run is not None and (reason := cannot_be_saved(config.env, config.env_kwargs)):
+            self.unsaved(reason)
+
+    def unsaved(self, reason: str) -> None:
+        """Remember, and say once, that the environments' state is not in the checkpoints."""
+        if self.inexact is None:
+            self.say(
+                f"the state of {self.config.env} cannot be saved ({reason}); --resume will go on with the learner "
+                "and the replay, but with new episodes."
+            )
+        self.inexact = reason
+
+    def close(self) -> None:
+        """Close all environments."""
+        for one in (self.envs, self.evaluator):
+            if one is not None:
+                one.close()
 
     def train(self, loop: Loop, step: int, stop: Interrupt, progress: Progress) -> tuple[Loop, bool]:
         """Go on from `step` to the end, or until `stop()`. Returns the loop and whether this is the end."""
@@ -89,13 +126,21 @@ class Trainer:
     def step(self, loop: Loop, num: int, uniform: bool) -> Loop:
         try:
             return self.inner.run(self.algo, loop, self.keys, num, uniform)
+        except EnvironmentFailed as error:
+            self.save(error.loop, int(error.loop.step[0]), False, broken=True)
+            raise self.kept(error, resumable=True) from error.__cause__
         except SoftqError as error:
-            kept = self.checkpoints.latest if self.checkpoints else None
-            if self.run is None:
-                raise
-            updates = max(0, (kept or 0) - self.config.warmup_steps)
-            where = "not checkpointed yet" if kept is None else f"kept up to update {updates}"
-            raise SoftqError(f"{error} The run in {self.run.folder} is {where}.") from None
+            raise self.kept(error) from error.__cause__
+
+    def kept(self, error: SoftqError, resumable: bool = False) -> SoftqError:
+        """`error` with what is left of the run."""
+        if self.run is None:
+            return error
+        latest = self.checkpoints.latest
+        updates = max(0, (latest or 0) - self.config.warmup_steps)
+        where = "not checkpointed yet" if latest is None else f"kept up to update {updates}"
+        how = f"; continue with: softq train --resume {self.run.folder}" if resumable else "."
+        return SoftqError(f"{error} The run in {self.run.folder} is {where}{how}")
 
     def record(self, kind: str, step: int, seed: int, **content: Any) -> None:
         """One row of the log, in memory and on disk."""
@@ -123,27 +168,36 @@ class Trainer:
         """A row per seed with the mean return of the evaluation episodes; none when it is interrupted."""
         config = self.config
         progress.note(note="evaluating")
-        self.evaluator = self.evaluator or Evaluator(config.env, config.seed_list, config.eval_episodes)
-        returns = self.evaluator(self.algo, loop.state, stop)
+        try:
+            self.evaluator = self.evaluator or Evaluator(
+                config.env, config.seed_list, config.eval_episodes, env_kwargs=config.env_kwargs
+            )
+            returns = self.evaluator(self.algo, loop.state, stop)
+        except SoftqError as error:
+            self.save(loop, step, False)
+            raise self.kept(error, resumable=True) from error.__cause__
         if returns is None:
             return
-        for seed, one in zip(config.seed_list, returns, strict=True):
+        for seed, one, cut in zip(config.seed_list, returns, self.evaluator.cut, strict=True):
             content = {"return": float(one.mean()), "std": float(one.std()), "episodes": len(one)}
+            content |= {"cut": int(cut)} if cut else {}
             self.record("eval", step, seed, **content, returns=[round(float(x), 4) for x in one])
         self.evaluated = step
         progress.note(eval=f"{returns.mean():.1f}", note="")
 
-    def save(self, loop: Loop, step: int, done: bool) -> None:
-        """A checkpoint of everything, then status.json."""
+    def save(self, loop: Loop, step: int, done: bool, broken: bool = False) -> None:
+        """A checkpoint of everything, then status.json; without the environments where they are `broken`."""
         if self.run is None:
             return
         meta = {"step": step, "logged": self.logged, "evaluated": self.evaluated, "seconds": self.seconds}
         meta["position"] = self.run.position
+        envs = {"text": [], "physics": np.zeros(0, np.uint8)}
         try:
-            envs = self.inner.get_state()
+            envs = envs if broken or self.inexact else self.inner.get_state()
         except SoftqError as error:
-            envs = {"text": [], "physics": np.zeros(0, np.uint8)}
-            meta["error"] = str(error)
+            self.unsaved(str(error))
+        if broken or self.inexact:
+            meta["afresh"] = "an environment failed" if broken else self.inexact
         rest = {"loop": replace(loop, state=()), "physics": envs["physics"]}
         self.checkpoints.save(step, loop.state, rest, meta | {"text": envs["text"]})
         updates = max(0, step - self.config.warmup_steps)
@@ -158,14 +212,26 @@ class Trainer:
             self.run.open_log(0)
             return self.inner.init(self.algo, self.keys, self.init_keys), 0
         meta = self.checkpoints.meta()
-        if "error" in meta:
-            raise SoftqError(meta["error"])
-        template = jax.eval_shape(lambda: self.inner.init(self.algo, self.keys, self.init_keys))
-        physics = jax.eval_shape(lambda: self.inner.get_state()["physics"])
+        afresh = meta.get("afresh", meta.get("error"))
+        template = self.inner.template(self.algo, self.keys, self.init_keys)
+        physics = jax.ShapeDtypeStruct((0,), np.uint8)
+        if not afresh:
+            try:
+                physics = self.inner.get_state()["physics"]
+            except SoftqError as error:
+                raise SoftqError(f"the state of {self.config.env} cannot be put back ({error}).") from error
         rest = {"loop": replace(template, state=()), "physics": physics}
         state, rest = self.checkpoints.restore(learner=template.state, rest=rest)
-        self.inner.set_state({"text": meta["text"], "physics": rest["physics"]})
+        try:
+            if not afresh:
+                self.inner.set_state({"text": meta["text"], "physics": rest["physics"]})
+        except SoftqError as error:
+            afresh = f"{self.config.env}: {error}"
         self.run.open_log(meta["position"])
         self.rows = read_log(self.run.folder)
         self.logged, self.evaluated, self.seconds = meta["logged"], meta["evaluated"], meta["seconds"]
-        return jax.tree.map(jnp.array, replace(rest["loop"], state=state)), meta["step"]
+        loop = replace(rest["loop"], state=state)
+        if afresh:
+            self.say(f"the learner and the replay go on; the episodes start anew ({afresh}).")
+            loop = self.inner.afresh(loop, meta["step"])
+        return jax.tree.map(jnp.array, loop), meta["step"]
