@@ -80,7 +80,7 @@ def list_command(argv: list[str]) -> int:
     print("environments in JAX\n  " + " ".join(JAX_ENVS))
     print("environments of Gymnasium (any id with bounded continuous actions), for example")
     print("  Pendulum-v1 " + " ".join(sorted(name for name in mujoco if name.endswith("-v5"))))
-    print("environments of your own\n  module:Id, registered by module.py in the working directory")
+    print("environments of your own: module:Id, registered by module.py in the working directory")
     return 0
 
 

@@ -35,8 +35,8 @@ class Broken(gym.Env):
         return obs, self.reward if bad else 0.0, False, self.count % 10 == 0, {}
 
 
-gym.register("BrokenReward-v0", Broken, kwargs={"reward": float("nan")})
-gym.register("BrokenObs-v0", Broken, kwargs={"obs": float("inf")})
+gym.register("BrokenReward-v0", Broken, max_episode_steps=100, kwargs={"reward": float("nan")})
+gym.register("BrokenObs-v0", Broken, max_episode_steps=100, kwargs={"obs": float("inf")})
 
 
 @pytest.mark.parametrize(

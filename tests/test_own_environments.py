@@ -155,6 +155,7 @@ def test_a_restored_copy_goes_on_exactly(make_env, kwargs):
     saved = json.loads(json.dumps(first.get_state()["text"]))
     second = GymVector(env_id, 2, 7)
     second.set_state({"text": saved, "physics": np.zeros((2, 0), np.uint8)})
+    assert second.get_state()["text"] == saved
     for actions in rng.uniform(-1, 1, (2, 2, 1)):
         for a, b in zip(first.step(actions), second.step(actions), strict=True):
             np.testing.assert_array_equal(a, b)

@@ -100,9 +100,12 @@ class Adapter(gym.Wrapper):
         self.env_id, self.index = env_id, index
         self.inner_space = env.observation_space
         size = spaces.flatdim(env.observation_space)
-        self.observation_space = spaces.Box(-np.inf, np.inf, (size,), np.float32)
+        self.observation_space = spaces.Box(-np.inf, np.inf, (size,), np.float32, seed=0)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        if seed is not None:  # an environment that samples from its spaces is repeatable too
+            self.env.action_space.seed(seed)
+            self.inner_space.seed(seed)
         result = self.call("reset()", self.env.reset, seed=seed, options=options)
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
             raise self.fault(f"reset() did not return (observation, info); {OLD}")

@@ -60,7 +60,9 @@ def array(value: np.ndarray, write: Write) -> tuple[str, Any]:
 
 def read_array(content: list, read: Read, old: Any) -> np.ndarray:
     dtype, shape, order, text = content
-    return np.frombuffer(bytes.fromhex(text), dtype).copy().reshape(shape, order=order)
+    made = np.empty(shape, dtype, order)  # which owns its memory, as the written one did
+    made[...] = np.frombuffer(bytes.fromhex(text), dtype).reshape(shape, order=order)
+    return made
 
 
 def read_memory(content: list, read: Read, old: Any) -> np.ndarray:
