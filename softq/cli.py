@@ -4,8 +4,10 @@ needed.
 
 import codecs
 import contextlib
+import errno
 import io
 import os
+import select
 import shlex
 import sys
 import warnings
@@ -57,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         tell("interrupted; a run is kept up to its last checkpoint.")
         return INTERRUPTED
     except Exception as error:
-        if isinstance(error, OSError) and closed(sys.stdout):
+        if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EIO) and closed(sys.stdout):
             return BROKEN_PIPE
         if line := explain(error):
             tell(line)
@@ -90,11 +92,19 @@ def tell(text: str) -> None:
 def closed(stream: io.TextIOBase) -> bool:
     """Whether nobody reads `stream` any more, as after `| head`; if so, what is left for it goes nowhere."""
     try:
-        stream.flush()
+        number = stream.fileno()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        return True
-    return False
+        return False  # no file of the system
+    try:
+        stream.flush()
+        poll = select.poll()  # without a buffer nothing is left to flush
+        poll.register(number, select.POLLOUT)
+        if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+            return False
+    except OSError:
+        pass
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    return True
 
 
 def dispatch(argv: list[str]) -> int:

@@ -77,8 +77,8 @@ def act(algo: Algorithm, state: Any, obs: Array, key: Array, step: Array, unifor
     """Actions `(num_envs, action_dim)` of one seed: uniform during the warm-up, else `explore`."""
     key = step_keys(key, step)[0]
     if uniform:
-        return jax.random.uniform(key, (len(obs), dim), minval=-1.0)
-    return jax.vmap(algo.explore, (None, 0, 0))(state, obs, jax.random.split(key, len(obs)))
+        return jax.random.uniform(key, (len(obs), dim), jnp.float32, minval=-1.0)
+    return single(jax.vmap(algo.explore, (None, 0, 0))(state, obs, jax.random.split(key, len(obs))))
 
 
 def learn(
