@@ -214,6 +214,30 @@ def full(*_, **__):
     raise OSError(28, "No space left on device")
 
 
+SMALL_FILES = """
+import resource, sys
+from softq.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (400 * 1024, 400 * 1024))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_files_that_may_not_grow_are_one_line(tmp_path):
+    """The limit of 400 KiB on a file is met by the replay's after some checkpoints."""
+    words = [
+        "--preset=small",
+        "--iterations=300",
+        "--warmup=20000",
+        "--checkpoint-every=100",
+        "--no-progress",
+    ]
+    command = [sys.executable, "-c", SMALL_FILES, *TRAIN, *words, f"--out={tmp_path / 'run'}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "a checkpoint cannot be written to" in done.stderr and "--resume" in done.stderr
+    assert load(tmp_path / "run")
+
+
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(tmp_path, monkeypatch, capsys):
     folder, save, calls = tmp_path / "run", ocp.CheckpointManager.save, []
 

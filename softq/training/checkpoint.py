@@ -18,10 +18,8 @@ from softq.files import write_whole
 
 KEEP = 2  # the last one, and the one before should a disk fail
 
-for name in ("absl", "orbax"):
-    logging.getLogger(name).setLevel(logging.ERROR)
-# where a checkpoint cannot be written, asyncio repeats each failed file with a traceback; one line says it all
-logging.getLogger("asyncio").addFilter(lambda record: "OCDBT" not in str(record.exc_info))
+for name in ("absl", "orbax"):  # what they log as an error, with a traceback, is raised here too
+    logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def flatten(tree: Any) -> dict[str, np.ndarray]:
