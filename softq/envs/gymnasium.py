@@ -114,8 +114,8 @@ def check_spaces(env_id: str, observation: gym.Space, action: gym.Space) -> None
 class GymVector:
     """`len(seeds) * num_envs` environments of one id, stepped one after another on the host.
 
-    Attributes: `env_id`, `num_envs` (N, all of them), `obs_dim`, `action_dim`, `max_steps` (None without a
-    limit).
+    Attributes: `env_id`, `num_envs` (N, all of them), `obs_dim`, `obs_dtype` (of the environment; here they are
+    float32), `action_dim`, `max_steps` (None without a limit).
     """
 
     def __init__(self, env_id: str, num_envs: int = 1, seed: int | Sequence[int] = 0):
@@ -127,7 +127,7 @@ class GymVector:
         self.env_id = env_id if ":" in env_id else self.vector.envs[0].spec.id
         action, observation = self.vector.single_action_space, self.vector.single_observation_space
         check_spaces(env_id, observation, action)
-        self.obs_dim = int(np.prod(observation.shape))
+        self.obs_dim, self.obs_dtype = int(np.prod(observation.shape)), observation.dtype
         self.action_dim = int(np.prod(action.shape))
         self.max_steps = self.vector.envs[0].spec.max_episode_steps
         self.low, self.high = action.low.astype(np.float64), action.high.astype(np.float64)

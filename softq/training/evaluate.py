@@ -12,6 +12,7 @@ from jax import Array
 from softq.algorithms.base import Algorithm
 from softq.envs import is_jax, make
 from softq.errors import SoftqError
+from softq.training.loop import like
 
 METHODS = ("exploit", "policy")
 EVALUATION = 1_000_000  # added to a training seed, so that no evaluation episode was ever trained on
@@ -37,12 +38,14 @@ class Evaluator:
         ends.
         """
         if self.on_device:
-            return np.asarray(self._play(algo, states, self.keys))
+            return np.asarray(jax.block_until_ready(self._play(algo, states, self.keys)))
         shape = (len(self.seeds), self.episodes)
         obs, returns, alive = self.env.reset(), np.zeros(shape), np.ones(shape, bool)
         for t in range(self.max_steps):
             action = self._act(algo, states, obs.reshape(*shape, -1), self.keys, t)
-            obs, reward, *ends = self.env.step(np.asarray(action).reshape(-1, self.env.action_dim))
+            obs, reward, *ends = self.env.step(
+                np.asarray(jax.block_until_ready(action)).reshape(-1, self.env.action_dim)
+            )
             returns += alive * reward.reshape(shape)
             done = np.logical_or(*ends)
             alive &= ~done.reshape(shape)
@@ -67,7 +70,8 @@ class Evaluator:
             action = self._actions(algo, state, obs, key, t)
             keys = jax.random.split(jax.random.fold_in(key, self.max_steps + t), self.episodes)
             env, obs, reward, terminated, truncated = jax.vmap(self.env.step)(env, action, keys)
-            return env, obs, returns + alive * reward, alive & ~(terminated | truncated)
+            new = env, obs, returns + alive * reward, alive & ~(terminated | truncated)
+            return like(new, carry)
 
         env, obs = jax.vmap(self.env.reset)(jax.random.split(key, self.episodes))
         start = env, obs, jnp.zeros(self.episodes), jnp.ones(self.episodes, bool)
