@@ -16,7 +16,7 @@ from softq.cli import main
 from softq.envs import BoundActions, make, rescale
 from softq.envs.gymnasium import GymVector
 from softq.envs.trial import cannot_be_saved
-from softq.errors import SoftqError
+from softq.errors import SoftqError, SoftqWarning
 from softq.options import keywords
 from softq.training import TrainConfig, evaluate_run, load, resume, train
 
@@ -175,6 +175,13 @@ def test_state_that_no_attribute_leads_to_is_found_out(kind, reason):
     assert random.getstate() == before
 
 
+def told(recwarn):
+    """The warnings since the last look."""
+    texts = [str(warning.message) for warning in recwarn if warning.category is SoftqWarning]
+    recwarn.clear()
+    return "\n".join(texts)
+
+
 def stop_at(monkeypatch, steps):
     """Training stops as after Ctrl-C once it has made so many steps."""
     from softq.training.progress import Interrupt
@@ -199,19 +206,18 @@ class Unsaved(Base):
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_a_stopped_run_goes_on_exactly_or_says_at_its_start_that_it_cannot(
-    exact, tmp_path, monkeypatch, capsys
+    exact, tmp_path, monkeypatch, capsys, recwarn
 ):
     env_id = registered(Rich if exact else Unsaved)
     whole = train("ddpg", env_id, out=tmp_path / "whole", **TINY)
-    said = "Unsaved.world is a range_iterator" in capsys.readouterr().err
-    assert said != exact
+    assert ("Unsaved.world is a range_iterator" in told(recwarn)) != exact
     with monkeypatch.context() as patch:
         stop_at(patch, 15)
         assert main(["train", "ddpg", "--env", env_id, "--out", str(tmp_path / "half"), *WORDS]) == 130
     err = capsys.readouterr().err
     assert "--resume" in err and ("with new episodes" in err) != exact
     half = resume(tmp_path / "half", progress=False)
-    assert half.finished and ("episodes start anew" in capsys.readouterr().err) != exact
+    assert half.finished and ("episodes start anew" in told(recwarn)) != exact
     assert half.curve["updates"].max() == 30
     if exact:
         monkeypatch.undo()
@@ -378,6 +384,39 @@ def test_observations_of_any_number_type_arrive_as_float32(dtype):
     assert obs.dtype == np.float32 and obs.tolist() == [[7.0, 200.0]]
 
 
+class Whole(Base):
+    """Declares whole numbers between 0 and 255; what it shows is `shown`."""
+
+    observation_space = spaces.Box(0, 255, (2,), np.uint8)
+    shown = (7, 200)
+
+    def obs(self):
+        return np.array(self.shown)
+
+
+def test_observations_are_kept_in_the_type_of_their_space_and_what_that_cannot_hold_is_refused():
+    env = make(registered(Whole))
+    assert env.obs_dtype == np.uint8 and env.reset().tolist() == [[7.0, 200.0]]
+    for shown, value in (((0.5, 1.0), "0.5"), ((0, 256), "256"), ((-1, 0), "-1"), ((np.nan, 0), "nan")):
+        with pytest.raises(
+            SoftqError, match=f"observation holds {value}, which the uint8 .* cannot at step 0"
+        ):
+            train("ddpg", registered(Whole, shown=shown), **TINY)
+    scaled = lambda: gym.wrappers.TransformObservation(Whole(), lambda obs: obs / np.float32(255), None)
+    with pytest.raises(SoftqError, match=r"observation holds 0\.027"):
+        make(registered(scaled)).reset()
+    parts = [spaces.Box(0, 255, (2,), np.uint8), spaces.Discrete(3)]
+    assert GymVector(registered(lambda: Base(observation_space=spaces.Tuple(parts)))).obs_dtype == np.uint8
+    parts.append(spaces.Box(-1, 1, (1,), np.float32))
+    assert GymVector(registered(lambda: Base(observation_space=spaces.Tuple(parts)))).obs_dtype == np.float32
+
+
+def test_seeds_of_numpy_are_seeds():
+    seeds = (np.int64(3), 3, [np.uint8(3)], np.array([3]))
+    shown = {make("Pendulum-v1", 2, seed).reset().tobytes() for seed in seeds}
+    assert len(shown) == 1
+
+
 def test_a_bad_observation_after_a_reset_is_blamed_on_the_environment():
     class Third(Base):
         resets = 0
@@ -392,7 +431,7 @@ def test_a_bad_observation_after_a_reset_is_blamed_on_the_environment():
         train("ddpg", registered(Third), **TINY)
 
 
-def test_an_environment_that_fails_leaves_a_run_to_resume(tmp_path, capsys):
+def test_an_environment_that_fails_leaves_a_run_to_resume(tmp_path, capsys, recwarn):
     class Failing(Base):
         total = 0
         broken = True
@@ -419,7 +458,7 @@ def test_an_environment_that_fails_leaves_a_run_to_resume(tmp_path, capsys):
     Failing.broken = False
     again = resume(folder, progress=False)
     assert again.finished and again.curve["updates"].max() == 30 and again.inexact is None
-    assert "episodes start anew (an environment failed)" in capsys.readouterr().err
+    assert "episodes start anew (an environment failed)" in told(recwarn)
 
 
 def test_infos_do_not_matter():
@@ -461,15 +500,16 @@ class ClosingZero(Closing):
     action_space = spaces.Box(-1, 1, (0,))
 
 
-def test_without_a_time_limit_it_is_said_and_episodes_are_cut(tmp_path, monkeypatch, capsys):
+def test_without_a_time_limit_it_is_said_and_episodes_are_cut(tmp_path, monkeypatch, capsys, recwarn):
     monkeypatch.setattr("softq.training.evaluate.NO_LIMIT", 40)
     env_id = registered(Base, None, length=10**9)
     assert main(["train", "ddpg", "--env", env_id, "--out", str(tmp_path / "a"), *WORDS]) == 0
-    out, err = capsys.readouterr()
-    assert "has no time limit" in err and "max_episode_steps=1000" in err and "(1 cut at 40 steps)" in out
+    said = told(recwarn)
+    assert "has no time limit" in said and "max_episode_steps=1000" in said
+    assert "(1 cut at 40 steps)" in capsys.readouterr().out
     assert evaluate_run(tmp_path / "a", 2)["cut at 40 steps"].tolist() == [2, 2]
     assert "cut" not in "".join(evaluate_run_columns(tmp_path, env_id))
-    assert "has no time limit" not in capsys.readouterr().err
+    assert "has no time limit" not in told(recwarn)
 
 
 def evaluate_run_columns(tmp_path, env_id):

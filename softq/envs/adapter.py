@@ -36,7 +36,7 @@ class Fault(SoftqError):
 
 
 class Mismatch(ValueError):
-    """An observation that its space does not describe."""
+    """An observation that its space does not describe, or a reward that is no number."""
 
 
 def one_line(error: Any) -> str:
@@ -58,6 +58,14 @@ def unusable(space: gym.Space) -> str | None:
     return None if usable else type(space).__name__
 
 
+def dtype_of(space: gym.Space) -> np.dtype:
+    """A type that holds every number of an observation in `space`: of a Box its own, of a one-hot part uint8."""
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        parts = space.values() if isinstance(space, spaces.Dict) else space
+        return np.result_type(np.bool_, *map(dtype_of, parts))
+    return space.dtype if isinstance(space, spaces.Box) else np.dtype(np.uint8)
+
+
 def pieces(space: gym.Space, obs: Any, name: str) -> list[np.ndarray]:
     """The float32 vectors that an observation consists of; `Mismatch` names the part that does not fit."""
     if isinstance(space, spaces.Dict):
@@ -76,11 +84,19 @@ def pieces(space: gym.Space, obs: Any, name: str) -> list[np.ndarray]:
         return [np.asarray(spaces.flatten(space, obs), np.float32)]
     try:
         with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and found out as such
-            array = np.asarray(obs).astype(np.float32)
+            given = np.asarray(obs)
+            array = given.astype(np.float32)
     except (TypeError, ValueError):
         raise Mismatch(f"{name} is a {type(obs).__name__} that holds no numbers") from None
     if array.shape != space.shape:
         raise Mismatch(f"{name} has the shape {array.shape}, its observation_space {space.shape}")
+    if (
+        space.dtype.kind in "iub" and given.dtype != space.dtype
+    ):  # the replay keeps it in the type of the space
+        with np.errstate(invalid="ignore"):
+            lost = given[given.astype(space.dtype) != given]
+        if lost.size:
+            raise Mismatch(f"{name} holds {lost[0]}, which the {space.dtype} of its observation_space cannot")
     return [array.ravel()]
 
 
@@ -98,7 +114,7 @@ class Adapter(gym.Wrapper):
     def __init__(self, env: gym.Env, env_id: str, index: int):
         super().__init__(env)
         self.env_id, self.index = env_id, index
-        self.inner_space = env.observation_space
+        self.inner_space, self.obs_dtype = env.observation_space, dtype_of(env.observation_space)
         size = spaces.flatdim(env.observation_space)
         self.observation_space = spaces.Box(-np.inf, np.inf, (size,), np.float32, seed=0)
 

@@ -20,8 +20,9 @@ from softq.errors import SoftqError
 class GymVector:
     """`len(seeds) * num_envs` environments of one id, stepped one after another on the host.
 
-    Attributes: `env_id`, `num_envs` (N, all of them), `obs_dim`, `action_dim`, `max_steps` (None without a
-    limit). Whatever an environment does wrong raises `softq.envs.adapter.Fault`, a `SoftqError`.
+    Attributes: `env_id`, `num_envs` (N, all of them), `obs_dim`, `obs_dtype` (a type that holds every observation;
+    `reset` and `step` return float32), `action_dim`, `max_steps` (None without a limit). Whatever an environment does
+    wrong raises `softq.envs.adapter.Fault`, a `SoftqError`.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class GymVector:
         # an id without its version means the newest; the version belongs to any result
         module, colon, _ = env_id.rpartition(":")
         self.env_id = module + colon + envs[0].unwrapped.spec.id
-        self.obs_dim = envs[0].observation_space.shape[0]
+        self.obs_dim, self.obs_dtype = envs[0].observation_space.shape[0], envs[0].obs_dtype
         self.action_dim = int(np.prod(envs[0].action_space.shape))
         limits = [x._max_episode_steps for x in layers(envs[0]) if isinstance(x, gym.wrappers.TimeLimit)]
         self.max_steps = min(limits, default=None)

@@ -12,10 +12,15 @@ from jax import Array
 from softq.algorithms.base import Algorithm
 from softq.envs import is_jax, make
 from softq.errors import SoftqError
+from softq.training.loop import like
 
 METHODS = ("exploit", "policy")
 EVALUATION = 1_000_000  # added to a training seed, so that no evaluation episode was ever trained on
 NO_LIMIT = 10_000  # steps, where an environment has no time limit of its own
+
+
+class Diverged(SoftqError):
+    """The learner's own actions are not finite."""
 
 
 class Evaluator:
@@ -48,14 +53,15 @@ class Evaluator:
         ends.
         """
         if self.on_device:
-            return np.asarray(self._play(algo, states, self.keys))
+            return np.asarray(jax.block_until_ready(self._play(algo, states, self.keys)))
         shape = (len(self.seeds), self.episodes)
         obs, returns, alive = self.env.reset(), np.zeros(shape), np.ones(shape, bool)
         self.finite("observation after a reset", obs, 0)
         for t in range(self.max_steps):
             action = self._act(algo, states, obs.reshape(*shape, -1), self.keys, t)
-            obs, reward, *ends = self.env.step(np.asarray(action).reshape(-1, self.env.action_dim))
+            action = np.asarray(jax.block_until_ready(action))
             self.finite("action", action, t)
+            obs, reward, *ends = self.env.step(action.reshape(-1, self.env.action_dim))
             self.finite("observation", obs, t)
             self.finite("reward", reward, t)
             returns += alive * reward.reshape(shape)
@@ -74,10 +80,12 @@ class Evaluator:
     def finite(self, what: str, value: np.ndarray, t: int) -> None:
         """`SoftqError` when `value` is not finite at step `t` of the evaluation."""
         if not np.isfinite(value).all():
-            raise SoftqError(
-                f"{self.env.env_id}: {what} is not finite at step {t} of an evaluation; "
-                + ("the critic diverged." if what == "action" else "the environment produced it.")
+            kind, cause = (
+                (Diverged, "the critic diverged")
+                if what == "action"
+                else (SoftqError, "the environment produced it")
             )
+            raise kind(f"{self.env.env_id}: {what} is not finite at step {t} of an evaluation; {cause}.")
 
     def close(self) -> None:
         """Close the environments."""
@@ -97,7 +105,8 @@ class Evaluator:
             action = self._actions(algo, state, obs, key, t)
             keys = jax.random.split(jax.random.fold_in(key, self.max_steps + t), self.episodes)
             env, obs, reward, terminated, truncated = jax.vmap(self.env.step)(env, action, keys)
-            return env, obs, returns + alive * reward, alive & ~(terminated | truncated)
+            new = env, obs, returns + alive * reward, alive & ~(terminated | truncated)
+            return like(new, carry)
 
         env, obs = jax.vmap(self.env.reset)(jax.random.split(key, self.episodes))
         start = env, obs, jnp.zeros(self.episodes), jnp.ones(self.episodes, bool)

@@ -37,16 +37,15 @@ class HostLoop:
         self._learn = jax.jit(self._update, donate_argnames=("state", "sums"))
         self._store = jax.jit(jax.vmap(Replay.add), donate_argnums=0)
         self._init = jax.jit(
-            jax.vmap(lambda *x: initial(x[0], config, *x[1:], self.action_dim), (None, 0, 0))
+            jax.vmap(
+                lambda *x: initial(x[0], config, *x[1:], self.action_dim, obs_dtype=envs.obs_dtype),
+                (None, 0, 0),
+            )
         )
 
     def init(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
         """The loops of all seeds; `init_keys` `(seeds,)`. The environments start from their own seeds."""
         return self._init(algo, init_keys, self.start(0))
-
-    def template(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
-        """Shapes and types of `init`; the environments are reset outside of JAX's tracing, for they may use JAX."""
-        return jax.eval_shape(self._init, algo, init_keys, self.start(0))
 
     def start(self, step: int) -> np.ndarray:
         """First observations `(seeds, num_envs, obs_dim)` of episodes that all start at this step of the training."""
@@ -60,6 +59,11 @@ class HostLoop:
     def afresh(self, loop: Loop, step: int) -> Loop:
         """`loop` with new episodes in every environment."""
         return replace(loop, obs=self.start(step), returns=np.zeros_like(loop.returns))
+
+    def shapes(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
+        """What `init` would return, as shapes and types; no environment is touched."""
+        obs = jax.ShapeDtypeStruct((self.config.seeds, self.config.num_envs, self.obs_dim), np.float32)
+        return jax.eval_shape(self._init, algo, init_keys, obs)
 
     def _actions(
         self, algo: Algorithm, state: Any, obs: Array, keys: Array, steps: Array, uniform: bool
@@ -94,7 +98,7 @@ class HostLoop:
 
         for i in range(num):
             action = self._act(algo, state, obs, keys, step.copy(), uniform=uniform)
-            action = np.asarray(action)
+            action = np.asarray(jax.block_until_ready(action))  # without it a lack of memory is a hang
             if not uniform:  # dispatched, not awaited: the environments step meanwhile
                 state, sums = self._learn(algo, state, replay, sums, keys, step.copy())
             try:

@@ -17,6 +17,7 @@ from softq.pytree import replace
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
 from softq.training.evaluate import Evaluator
+from softq.training.loop import learner
 from softq.training.runs import RunDirectory, read_log, tidy
 
 KINDS = {"train": "training", "eval": "evaluation"}
@@ -35,8 +36,8 @@ def load_all(run_dir: Path | str) -> tuple[Algorithm, Any, TrainConfig]:
             f"{run.folder} has no checkpoint yet; continue it with softq train --resume {run.folder}."
         )
     keys = jax.vmap(jax.random.key)(jnp.arange(config.seeds))
-    blank = jnp.zeros(dims["obs_dim"]), jnp.zeros(dims["action_dim"])
-    template = jax.eval_shape(jax.vmap(lambda key: algo.init(key, *blank)), keys)
+    blank = [jnp.zeros(dims[name], jnp.float32) for name in ("obs_dim", "action_dim")]
+    template = jax.eval_shape(jax.vmap(lambda key: learner(algo, key, *blank)), keys)
     (states,) = Checkpoints(folder).restore(learner=template)
     return algo, jax.tree.map(jnp.array, states), config
 
