@@ -417,6 +417,35 @@ def test_seeds_of_numpy_are_seeds():
     assert len(shown) == 1
 
 
+class Heavy(Base):
+    """Holds 40 MB."""
+
+    def __init__(self):
+        self.ballast = np.ones(5_000_000)
+
+
+def test_copies_that_will_not_fit_into_memory_are_refused_after_the_first_few(monkeypatch):
+    monkeypatch.setattr("softq.training.memory.of_host", lambda: 2 * 10**9)
+    env_id = registered(Heavy)
+    message = rf"1,000 copies of {env_id} need (39|40)\.\d GB .* beyond the 4 .* has 2\.0 GB free"
+    with pytest.raises(SoftqError, match=message):
+        make(env_id, 1000)
+    assert make(env_id, 8).num_envs == 8
+
+
+def test_a_long_making_of_copies_is_said_once(monkeypatch, recwarn):
+    clock = iter(range(100))
+    monkeypatch.setattr("softq.envs.many.perf_counter", lambda: next(clock))  # a second for each look
+    make(registered(Base), 64)
+    assert (
+        "64 copies" in (said := told(recwarn))
+        and "take 62 seconds more" in said
+        and said.count("copies") == 1
+    )
+    make(registered(Base), 32)
+    assert not told(recwarn)
+
+
 def test_a_bad_observation_after_a_reset_is_blamed_on_the_environment():
     class Third(Base):
         resets = 0

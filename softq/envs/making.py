@@ -13,6 +13,7 @@ import mujoco
 import numpy as np
 
 from softq.envs.adapter import Adapter, kind_of, one_line, unusable
+from softq.envs.many import Forecast
 from softq.envs.parts import layers
 from softq.envs.registered import REGISTERED
 from softq.envs.snapshot import reached
@@ -120,6 +121,7 @@ def make_all(env_id: str, num: int, kwargs: Mapping[str, Any]) -> list[Adapter]:
     if ":" in env_id:
         import_own(env_id.rpartition(":")[0])
     made: list[Adapter] = []
+    forecast = Forecast(env_id, num)
     try:
         for index in range(num):
             made.append(make_one(env_id, index, kwargs))
@@ -127,6 +129,7 @@ def make_all(env_id: str, num: int, kwargs: Mapping[str, Any]) -> list[Adapter]:
                 raise SoftqError(f"{env_id} has another action space each time that it is made.")
             if made[-1].observation_space != made[0].observation_space:
                 raise SoftqError(f"{env_id} has another observation space each time that it is made.")
+            forecast(len(made))
     except BaseException:
         close_all(made)
         raise

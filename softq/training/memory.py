@@ -63,8 +63,13 @@ def available() -> tuple[int | None, str]:
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0), device.device_kind
+    return of_host(), "this machine"
+
+
+def of_host() -> int | None:
+    """Free bytes for this process outside of any accelerator; None where nobody can tell."""
     found = [free for free in (of_system(), of_container(), of_process()) if free is not None]
-    return min(found, default=None), "this machine"
+    return min(found, default=None)
 
 
 def of_system() -> int | None:
