@@ -4,7 +4,10 @@ import collections
 import enum
 import json
 import random
+import re
+import textwrap
 import types
+from pathlib import Path
 
 import gymnasium as gym
 import jax
@@ -572,6 +575,24 @@ def test_settings_are_read_as_what_they_look_like():
     for bad in (["a"], ["{a: 1"], ["[1]"]):
         with pytest.raises(SoftqError, match="NAME=VALUE"):
             keywords(bad)
+
+
+def test_the_example_of_the_books_page_runs(tmp_path, monkeypatch, capsys, recwarn):
+    page = (Path(__file__).parents[1] / "book" / "environments.md").read_text()
+    module, policy, *_ = (textwrap.dedent(x) for x in re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    monkeypatch.syspath_prepend("/")  # restores sys.path afterwards
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "push.py").write_text(module)
+    words = ["--env-kwargs", "friction=0.2", "--preset", "small", "--out", "runs/push", *WORDS]
+    assert main(["train", "ddpg", "--env", "push:Push-v0", *words]) == 0
+    assert main(["evaluate", "runs/push"]) == 0
+    assert not told(recwarn)
+    names = {}
+    exec(policy, names)  # its last line is a step of the environment with the policy's action
+    friction, action = names["env"].unwrapped.friction, 2 * np.asarray(names["action"])
+    start = names["env"].reset(seed=0)[0]
+    assert friction == 0.2
+    np.testing.assert_allclose(names["obs"], 0.8 * start + 0.1 * action, rtol=1e-5)
 
 
 MODULE = """
