@@ -595,6 +595,15 @@ def test_the_example_of_the_books_page_runs(tmp_path, monkeypatch, capsys, recwa
     np.testing.assert_allclose(names["obs"], 0.8 * start + 0.1 * action, rtol=1e-5)
 
 
+def test_where_an_error_came_from_is_shown_on_request(monkeypatch, capsys):
+    env_id = registered(changed(reset=fail))
+    assert main(["train", "ddpg", "--env", env_id, *WORDS]) == 2
+    monkeypatch.setenv("SOFTQ_TRACEBACK", "1")
+    with pytest.raises(SoftqError, match="no connection") as error:
+        main(["train", "ddpg", "--env", env_id, *WORDS])
+    assert isinstance(error.value.__cause__, RuntimeError)
+
+
 MODULE = """
 import gymnasium as gym
 gym.register("InFolder-v3", lambda: gym.make("Pendulum-v1"), max_episode_steps=20)
