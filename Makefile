@@ -83,7 +83,7 @@ complete:
 
 unit: env
 	@mkdir -p $(LOGS)
-	$(PYTEST) tests $(UNIT) --numprocesses=$(WORKERS) --dist=loadfile --durations=10 | tee $(LOGS)/unit.log
+	$(PYTEST) tests $(UNIT) --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --durations=10 | tee $(LOGS)/unit.log
 
 browser: env
 	@mkdir -p $(LOGS)
