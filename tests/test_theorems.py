@@ -62,7 +62,9 @@ def statements() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "label"), statements())
 def test_is_checked(page: str, label: str) -> None:
     code = cells(ROOT / "notebooks" / page, "code") if page.endswith(".ipynb") else ""
-    assert label in checked(code) | in_tests(), f"{label} in {page} has no check; write one, `# checks {label}`"
+    assert label in checked(code) | in_tests(), (
+        f"{label} in {page} has no check; write one, `# checks {label}`"
+    )
 
 
 def test_labels_are_theorems_and_unique() -> None:
