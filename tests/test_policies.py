@@ -17,6 +17,8 @@ from softq.pytree import pytree, replace, static
 from softq.samplers import spread
 from softq.training import evaluate_run, train
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytree
 class Known:
