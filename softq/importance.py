@@ -22,9 +22,10 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from softq.boltzmann import Boltzmann, evaluate, nodes_and_weights
+from softq.boltzmann import Boltzmann, nodes_and_weights
 from softq.errors import SoftqError
 from softq.samplers.check import positive
+from softq.values import evaluate
 
 FLOOR = -80.0  # all W below exp(FLOOR) count as exp(FLOOR): they carry no mass of p
 LOG_T_STEP = 0.25  # the trapezoidal rule is then off by about exp(-39)

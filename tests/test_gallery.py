@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann, evaluate
+from softq.boltzmann import Boltzmann
 from softq.cli import main
 from softq.errors import SoftqError
 from softq.gallery import (
@@ -43,6 +43,7 @@ from softq.gallery.truth import of_corners
 from softq.separable import Separable
 from softq.smoothing import Blurred
 from softq.testing import THRESHOLD
+from softq.values import evaluate
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import signal, stats
 from scipy.special import gammaln, logsumexp
 
-from softq.boltzmann import ORDER, Boltzmann, evaluate
+from softq.boltzmann import ORDER, Boltzmann
 from softq.gallery.formula import CORNER, WEIGHT, Formula, corner_width
 from softq.landscapes import Landscape
 from softq.modes import modes
