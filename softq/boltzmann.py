@@ -58,11 +58,10 @@ class Boltzmann:
         self.q, self.dim, self.panels = q, dim, panels
         self.nodes, self.weights = nodes_and_weights(dim, panels)
         self.values = evaluate(q, self.nodes)
-        coarse, self._coarse_weights = nodes_and_weights(dim, max(1, panels // 2))
-        self._coarse_values = evaluate(q, coarse)
-        self._found: list[
-            tuple[float, float]
-        ] = []  # what `_summit` found, for this law and its copies by `at`
+        coarse, weights = nodes_and_weights(dim, max(1, panels // 2))
+        self.coarse = evaluate(q, coarse), weights  # for the errors
+        # what `_summit` found, for this law and its copies by `at`
+        self._found: list[tuple[float, float]] = []
         self._solve(float(temperature))
 
     def _solve(self, temperature: float) -> None:
@@ -74,9 +73,9 @@ class Boltzmann:
         self.mean_value = float(self.probabilities @ self.values)
         self.var_value = float(self.probabilities @ (self.values - self.mean_value) ** 2)
         self.entropy = self.log_partition - self.mean_value / temperature
-        coarse = self._coarse_values / temperature
-        log_partition = logsumexp(coarse, b=self._coarse_weights)
-        mean = self._coarse_weights * np.exp(coarse - log_partition) @ self._coarse_values
+        values, weights = self.coarse
+        log_partition = logsumexp(values / temperature, b=weights)
+        mean = weights * np.exp(values / temperature - log_partition) @ values
         self._change = float(
             abs(self.log_partition - log_partition) + abs(self.mean_value - mean) / temperature
         )
