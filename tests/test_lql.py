@@ -195,7 +195,7 @@ def test_policy_at(key):
     algo, obs = LQL(**SMALL), jnp.ones(OBS)
     policies = algo.policy, algo.explore, algo.exploit
     at = jax.jit(
-        lambda t: (algo.policy_at(fresh(), obs, key, t), [one(fresh(), obs, key) for one in policies])
+        lambda t: (algo.policy(fresh(), obs, key, t), [one(fresh(), obs, key) for one in policies])
     )
     own, others = at(algo.temperature)
     for other in others:

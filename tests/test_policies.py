@@ -62,9 +62,11 @@ def test_every_sampler_acts_in_the_box_and_the_good_ones_are_close(sampler):
 
 
 def test_a_relative_temperature_is_that_share_of_the_spread():
+    from softq.algorithms import DDSQ
+
     line = jnp.linspace(-1, 1, 4001)[:, None]
     scale = float(spread(6 * jax.vmap(landscapes.get("twomode1"))(line)))
-    relative, absolute = (acts(Through("isir", t, 200, r)) for t, r in ((0.5, True), (0.5 * scale, False)))
+    relative, absolute = (acts(Through("isir", t, 200, a)) for t, a in ((0.5, DDSQ()), (0.5 * scale, None)))
     law = Boltzmann(landscapes.get("twomode1"), 0.5 * scale / 6)
     for actions in (relative, absolute):
         assert law.tv(actions, 30) < law.tv_floor(4000, 30) + 0.03

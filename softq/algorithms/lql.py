@@ -38,6 +38,7 @@ class LQL(Algorithm):
     # Steps that cross the box: 20 of length 0.1, four times the printed ones, with noise of 0.06 a step.
     small: ClassVar[dict] = {"temperature": 0.02, "step_size": 0.004}
     paper: ClassVar[dict] = {"num_envs": 5, "iterations": 1_000_000, "warmup": 30_000}  # Table 5, E.1
+    adjustable: ClassVar[bool] = True
 
     temperature: float = 1 / 500  # 1 / w; with normalise it has the unit of an action, else that of Q
     step_size: float = 1e-4  # epsilon
@@ -65,14 +66,27 @@ class LQL(Algorithm):
     def adam(self) -> optax.GradientTransformation:
         return optax.adam(self.learning_rate)
 
+    @property
+    def temperature_unit(self) -> str:
+        """With slopes of length one, that of an action; else of the Q whose slope the chain follows."""
+        if self.normalise:
+            return "action"
+        return "Q / 2" if self.twins == "sum" else "Q"
+
+    def temperature_of(
+        self, state: LQLState, obs: Array, temperature: float | Array | None = None
+    ) -> Array | None:
+        """What divides Q; the sum of the twins is 2 Q, so half of the temperature where the chain follows that."""
+        divisor = super().temperature_of(state, obs, temperature)
+        return divisor / 2 if divisor is not None and self.twins == "sum" else divisor
+
     # Acting (Definition 1). The same action gathers data and is scored; the code keys the latter by the observation.
 
-    def policy(self, state: LQLState, obs: Array, key: Array) -> Array:
+    def policy(
+        self, state: LQLState, obs: Array, key: Array, temperature: float | Array | None = None
+    ) -> Array:
         """The Langevin soft policy, also the target's action."""
-        return self.policy_at(state, obs, key, self.temperature)
-
-    def policy_at(self, state: LQLState, obs: Array, key: Array, temperature: float | Array) -> Array:
-        """The same critic at another temperature."""
+        temperature = self.in_force(state) if temperature is None else temperature
         q = state.critic.at(obs)
         actions = jax.vmap(lambda k: self.draw(q, k, temperature))(jax.random.split(key, self.num_actions))
         return actions[jnp.argmax(jax.vmap(q)(actions))] if self.num_actions > 1 else actions[0]

@@ -42,6 +42,7 @@ class NCLQL(Algorithm):
     # step, and an action that a coarse level threw to a wall never comes back to the middle.
     small: ClassVar[dict] = {}
     paper: ClassVar[dict] = {"num_envs": 5, "iterations": 1_000_000, "warmup": 30_000}  # Table 5, E.1
+    adjustable: ClassVar[bool] = True
 
     temperature: float = 1 / 500  # 1 / w; with normalise it has the unit of an action, else that of Q
     step_size: float = 1e-4  # epsilon, the step at the last level
@@ -96,18 +97,31 @@ class NCLQL(Algorithm):
         """sigma_1 > ... > sigma_L in geometric progression, `(L,)`."""
         return jnp.geomspace(self.sigma_max, self.sigma_min, self.num_levels)
 
-    # Acting (Definition 2). The same action gathers data and is scored; the code keys the latter by the observation.
-
-    def policy(self, state: NCLQLState, obs: Array, key: Array) -> Array:
-        """The noise-conditioned Langevin soft policy, also the target's action."""
-        return self.policy_at(state, obs, key, self.in_force(state))
+    @property
+    def temperature_unit(self) -> str:
+        """With slopes of length one, that of an action; else of the Q whose slope the chain follows."""
+        if self.normalise:
+            return "action"
+        return "Q / 2" if self.twins == "sum" else "Q"
 
     def in_force(self, state: NCLQLState) -> Array:
         """The temperature that was learned so far."""
         return self.temperature * jnp.exp(state.log_scale)
 
-    def policy_at(self, state: NCLQLState, obs: Array, key: Array, temperature: float | Array) -> Array:
-        """The same critic at another temperature."""
+    def temperature_of(
+        self, state: NCLQLState, obs: Array, temperature: float | Array | None = None
+    ) -> Array | None:
+        """What divides Q; the sum of the twins is 2 Q, so half of the temperature where the chain follows that."""
+        divisor = super().temperature_of(state, obs, temperature)
+        return divisor / 2 if divisor is not None and self.twins == "sum" else divisor
+
+    # Acting (Definition 2). The same action gathers data and is scored; the code keys the latter by the observation.
+
+    def policy(
+        self, state: NCLQLState, obs: Array, key: Array, temperature: float | Array | None = None
+    ) -> Array:
+        """The noise-conditioned Langevin soft policy, also the target's action."""
+        temperature = self.in_force(state) if temperature is None else temperature
         q = state.critic.at(obs)
         actions = jax.vmap(lambda k: self.draw(q, k, temperature))(jax.random.split(key, self.num_actions))
         return actions[jnp.argmax(jax.vmap(q)(actions))] if self.num_actions > 1 else actions[0]
@@ -196,13 +210,13 @@ class NCLQL(Algorithm):
                 lambda: self.adjusted(state, batch.obs, for_entropy),
                 lambda: (log_scale, entropy),
             )
-            metrics |= {"entropy": entropy, "temperature": self.temperature * jnp.exp(log_scale)}
+            metrics |= {"entropy": entropy, "temperature": self.in_force(state)}
         target = polyak(self.polyak, critic, state.target)
         return NCLQLState(critic, target, optimiser, log_scale, entropy), metrics
 
     def adjusted(self, state: NCLQLState, obs: Array, key: Array) -> tuple[Array, Array]:
         """The next log_scale, and the entropy of the softmax of Q at the last level, over states `(B, obs_dim)`."""
-        law = state.critic, obs, self.in_force(state)
+        law = state.critic, obs, self.temperature_of(state, obs)
         entropies = softmax_entropies(self.estimator, key, *law, self.num_entropy_samples)
         target = self.target_entropy * state.critic.action_dim
         moved = temperature_step(state.log_scale, entropies, target, self.temperature_learning_rate)
