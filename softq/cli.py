@@ -2,14 +2,23 @@
 needed.
 """
 
+import codecs
+import contextlib
+import errno
+import io
+import os
+import select
+import shlex
 import sys
+import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from softq import __version__
-from softq.errors import SoftqError, suggest
+from softq.errors import SoftqError, SoftqWarning, suggest
+from softq.faults import explain
 from softq.options import Parser, add_fields, fields_from
+from softq.watch import watch
 
 if TYPE_CHECKING:
     from softq.training import Run
@@ -20,7 +29,7 @@ Softmax policies on continuous actions: train, evaluate, measure.
 
   softq list                                        algorithms, landscapes, environments
   softq train ALGORITHM --env ID [options]          train; `softq train ALGORITHM --help` lists every knob
-  softq train --resume DIR                          continue an interrupted run exactly
+  softq train --resume DIR [--iterations N]         continue a run exactly, to its end or to N updates
   softq evaluate DIR [--temperature X] [--sampler NAME]   play episodes with a trained run
   softq export DIR ... --out FILE.csv               learning curves as one tidy table
   softq bench sampler | update ALGORITHM | loop     measured time against bare matrix products
@@ -29,20 +38,75 @@ Softmax policies on continuous actions: train, evaluate, measure.
 
   softq --version
 """
-INTERRUPTED = 130  # what shells report after Ctrl-C
+INTERRUPTED, BROKEN_PIPE = 130, 141  # what shells report after Ctrl-C, and when nobody reads
+PLAIN = {"±": "+/-", "×": "x", "∝": "~"} | dict(zip("γδελ", ("gamma", "delta", "eps", "lambda"), strict=True))
+FORMAT_WARNING = warnings.formatwarning
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 2 for bad input, 130 after Ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
+    prepare_streams()
     try:
-        return dispatch(argv)
+        with watch():
+            code = dispatch(argv)
+        sys.stdout.flush()
+        return code
     except SoftqError as error:
-        print(f"softq: {' '.join(str(error).split())}", file=sys.stderr)
+        if os.environ.get("SOFTQ_TRACEBACK"):
+            raise
+        tell(" ".join(str(error).split()))
         return 2
     except KeyboardInterrupt:
-        print("softq: interrupted; a run is kept up to its last checkpoint.", file=sys.stderr)
+        tell("interrupted; a run is kept up to its last checkpoint.")
         return INTERRUPTED
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EIO) and closed(sys.stdout):
+            return BROKEN_PIPE
+        if line := explain(error):
+            tell(line)
+            return 2
+        raise
+
+
+def prepare_streams() -> None:
+    """Print where a character is missing from the terminal's encoding; a `SoftqWarning` is one line."""
+    plain = lambda error: (
+        "".join(PLAIN.get(x, "?") for x in error.object[error.start : error.end]),
+        error.end,
+    )
+    codecs.register_error("softq", plain)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="softq")
+    warnings.formatwarning = lambda message, category, *rest, **more: (
+        f"softq: {message}\n"
+        if issubclass(category, SoftqWarning)
+        else FORMAT_WARNING(message, category, *rest, **more)
+    )
+
+
+def tell(text: str) -> None:
+    """A line on stderr, if anybody can still read it."""
+    with contextlib.suppress(OSError):
+        print(f"softq: {text}", file=sys.stderr)
+
+
+def closed(stream: io.TextIOBase) -> bool:
+    """Whether nobody reads `stream` any more, as after `| head`; if so, what is left for it goes nowhere."""
+    try:
+        number = stream.fileno()
+    except OSError:
+        return False  # no file of the system
+    try:
+        stream.flush()
+        poll = select.poll()  # without a buffer nothing is left to flush
+        poll.register(number, select.POLLOUT)
+        if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+            return False
+    except OSError:
+        pass
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    return True
 
 
 def dispatch(argv: list[str]) -> int:
@@ -77,6 +141,7 @@ def list_command(argv: list[str]) -> int:
     print("environments in JAX\n  " + " ".join(JAX_ENVS))
     print("environments of Gymnasium (any id with bounded continuous actions), for example")
     print("  Pendulum-v1 " + " ".join(sorted(name for name in mujoco if name.endswith("-v5"))))
+    print("environments of your own: module:Id, registered by module.py in the working directory")
     return 0
 
 
@@ -84,16 +149,18 @@ def train_command(argv: list[str]) -> int:
     """`softq train`."""
     from softq.algorithms import Algorithm, get
     from softq.training import PRESETS, TrainConfig, resume, train
-    from softq.training.runs import default_folder
+    from softq.training.runs import default_run
 
     named = bool(argv) and not argv[0].startswith("-")
     parser = Parser(
         prog=f"softq train {argv[0] if named else 'ALGORITHM'}",
         description="Train an algorithm. Ctrl-C leaves a run that --resume continues exactly.",
     )
-    parser.add_argument("--resume", metavar="DIR", help="continue the run in DIR; takes no other option")
+    parser.add_argument(
+        "--resume", metavar="DIR", help="continue the run in DIR; --iterations N makes it N updates in all"
+    )
     parser.add_argument("--out", metavar="DIR", help="a new run directory [runs/ALGORITHM-ENV-DATE]")
-    parser.add_argument("--preset", choices=PRESETS, default="paper", help="where defaults come from [paper]")
+    parser.add_argument("--preset", choices=PRESETS, help="where defaults come from [paper]")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     algorithm = get(argv[0]) if named else Algorithm
     add_fields(parser, TrainConfig, "training", leave_out=("algorithm",), defaults=algorithm.paper)
@@ -101,38 +168,52 @@ def train_command(argv: list[str]) -> int:
         add_fields(parser, algorithm, f"hyper-parameters of {argv[0]}")
     options = vars(parser.parse(argv[1:] if named else argv))
     if options["resume"]:
-        extra = sorted(set(options) - {"resume", "out", "preset", "no_progress"})
-        if named or extra or options["out"]:
-            raise SoftqError("--resume DIR takes its settings from DIR; give no other option with it.")
-        return report(resume(options["resume"], not options["no_progress"]))
+        given = {name for name, value in options.items() if value is not None}
+        extra = sorted(given - {"resume", "iterations", "no_progress"})
+        if named or extra:
+            wrong = argv[0] if named else f"--{extra[0].replace('_', '-')}"
+            raise SoftqError(
+                f"--resume DIR takes its settings from DIR, so leave {wrong} out; only --iterations N, the "
+                "updates in all, and --no-progress go with it."
+            )
+        return report(resume(options["resume"], not options["no_progress"], options.get("iterations")))
     if not named:
         raise SoftqError("name the algorithm first: softq train ALGORITHM --env ID (see `softq list`).")
-    own = algorithm.small if options["preset"] == "small" else algorithm.paper
-    given = PRESETS[options["preset"]] | own | options
+    preset = options["preset"] or "paper"
+    own = algorithm.small if preset == "small" else algorithm.paper
+    given = PRESETS[preset] | own | options
     if "env" not in given:
         raise SoftqError(
             f"name an environment: softq train {argv[0]} --env InvertedPendulum-v5 (see `softq list`)."
         )
     config = TrainConfig(**fields_from(given, TrainConfig) | {"algorithm": argv[0]})
-    folder = Path(options["out"] or default_folder(config))
+    run = options["out"] or default_run(config)
     algo = algorithm(**fields_from(given, algorithm))
-    return report(train(algo, config.env, config, out=folder, progress=not options["no_progress"]))
+    return report(train(algo, config.env, config, out=run, progress=not options["no_progress"]))
 
 
 def report(run: "Run") -> int:
     """The last line of a training, and its exit code."""
     if not run.finished:
-        print(f"softq: stopped; continue with: softq train --resume {run.folder}", file=sys.stderr)
+        how = " (with new episodes; the learner and the replay go on)" if run.inexact else ""
+        tell(f"stopped; continue with: softq train --resume {shlex.quote(str(run.folder))}{how}")
         return INTERRUPTED
     last = run.curve[run.curve["kind"] == "eval"].tail(run.config.seeds)
     for row in last.to_dict("records"):
         print(
             f"seed {row['seed']}: return {row['return']:.1f} ± {row['std']:.1f} over "
             f"{int(row['episodes'])} episodes"
-            f" after {row['updates']} updates, {row['env_steps']} steps"
+            f"{cut_at(row.get('cut'))} after {row['updates']} updates, {row['env_steps']} steps"
         )
     print(f"finished: {run.folder}")
     return 0
+
+
+def cut_at(cut: float | None) -> str:
+    """A remark about the episodes of an evaluation that did not end by themselves."""
+    from softq.training.evaluate import NO_LIMIT
+
+    return f" ({int(cut)} cut at {NO_LIMIT:,} steps)" if cut and cut > 0 else ""
 
 
 def evaluate_command(argv: list[str]) -> int:

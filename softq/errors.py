@@ -10,6 +10,10 @@ class SoftqError(ValueError):
     """
 
 
+class SoftqWarning(UserWarning):
+    """Something that a person should know before a run begins; the command line prints it as one line."""
+
+
 def suggest(name: str, options: Iterable[str], limit: int = 12) -> str:
     """The end of an error message about an unknown `name`.
 

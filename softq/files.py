@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,22 @@ from softq.errors import SoftqError
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary name to write to, which becomes `path` at the end, and is removed if that is not reached."""
+    """A temporary name to write to, which becomes `path` at the end, and is removed if that is not reached.
+
+    Raises `SoftqError` when it cannot be written, on a full disk for example; `path` is then as it was.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise SoftqError(
+            f"{path} cannot be written ({reason}); free room there or choose another folder."
+        ) from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: Any) -> None:

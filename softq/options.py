@@ -2,9 +2,11 @@
 
 import argparse
 import ast
+import contextlib
 import dataclasses
 import inspect
 import io
+import json
 import textwrap
 import tokenize
 import typing
@@ -44,6 +46,34 @@ def integer(text: str) -> int:
     return int(number)
 
 
+def keywords(words: list[str]) -> dict[str, Any]:
+    """Settings from NAME=VALUE words or one JSON object; values are JSON or Python literals where they look it."""
+    try:
+        if words and words[0].lstrip().startswith("{"):
+            return dict(json.loads(" ".join(words)))
+        pairs = [word.split("=", 1) for word in words]
+        return {name: literal(value) for name, value in pairs}
+    except ValueError:
+        raise SoftqError(
+            f"cannot read the settings {' '.join(words)!r}; write NAME=VALUE, or a JSON object in quotes."
+        ) from None
+
+
+def literal(text: str) -> Any:
+    """`text` as JSON, else as a Python literal, else as it is."""
+    for read in (json.loads, ast.literal_eval):
+        with contextlib.suppress(ValueError, SyntaxError):
+            return read(text)
+    return text
+
+
+class Keywords(argparse.Action):
+    """Stores words NAME=VALUE as a dictionary."""
+
+    def __call__(self, parser: Any, namespace: Any, words: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, getattr(namespace, self.dest, {}) | keywords(words))
+
+
 def notes(cls: type) -> dict[str, str]:
     """The comment behind each field in the source of the dataclass `cls`, on whichever line of its statement.
 
@@ -81,11 +111,14 @@ def add_fields(
         if field.name in leave_out:
             continue
         kind, default = hints[field.name], defaults.get(field.name, field.default)
-        shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
+        shown = "none" if default is dataclasses.MISSING else default
+        shown = " ".join(map(str, default)) if isinstance(default, tuple) else shown
         comment = comments.get(field.name, "")
         more: dict[str, Any] = {"help": f"{comment} [{shown}]".strip(), "default": argparse.SUPPRESS}
         if kind is bool:
             more["action"] = argparse.BooleanOptionalAction
+        elif typing.get_origin(kind) is dict:
+            more |= {"nargs": "+", "action": Keywords, "metavar": "NAME=VALUE"}
         elif typing.get_origin(kind) is tuple:
             more |= {"nargs": "+", "type": integer, "metavar": "N"}
         elif typing.get_origin(kind) is typing.Literal:

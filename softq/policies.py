@@ -17,6 +17,7 @@ from softq.algorithms.base import Algorithm
 from softq.errors import SoftqError, suggest
 from softq.pytree import pytree, static
 from softq.samplers.check import positive
+from softq.samplers.working import weighable
 
 Landscape = Callable[[Array], Array]
 Sampler = Callable[[Array, Landscape, int, Array, int], Array]  # key, q, dim, temperature, budget -> action
@@ -56,7 +57,7 @@ def start_and_steps(
 def langevin(key: Array, q: Landscape, dim: int, temperature: Array, budget: int) -> Array:
     first, chain = jax.random.split(key)
     start, steps = start_and_steps(first, q, dim, temperature, budget, FINE)
-    return samplers.langevin(chain, samplers.softmax_score(q, temperature), start, steps)
+    return samplers.langevin(chain, samplers.softmax_score(q, temperature), start, steps, check_last=True)
 
 
 def mala(key: Array, q: Landscape, dim: int, temperature: Array, budget: int) -> Array:
@@ -80,7 +81,7 @@ def annealed(key: Array, q: Landscape, dim: int, temperature: Array, budget: int
     """NC-LQL's sampler with its printed levels, slope normalised and clipped, on the critic as it is."""
     start, chain = jax.random.split(key)
     levels = jnp.asarray(samplers.geometric_levels(0.1, 0.001, 10), jnp.float32)
-    steps, slope = samplers.level_steps(levels, 1e-4), jax.grad(q)
+    steps, slope = samplers.level_steps(levels, 1e-4), samplers.softmax_score(q, 1.0)
     return samplers.annealed_langevin(
         chain,
         lambda action, sigma: slope(action),
@@ -89,6 +90,7 @@ def annealed(key: Array, q: Landscape, dim: int, temperature: Array, budget: int
         steps,
         temperature,
         max(1, budget // 10),
+        check_last=True,
     )
 
 
@@ -104,13 +106,13 @@ def svgd(key: Array, q: Landscape, dim: int, temperature: Array, budget: int) ->
     step = stable_step(probe, q, dim, temperature) / 2
     steps = jnp.full(max(1, budget // 10), step)
     score = samplers.softmax_score(q, temperature)
-    return samplers.svgd(score, samplers.candidates(start, dim, 10), steps)[0]
+    return samplers.svgd(score, samplers.candidates(start, dim, 10), steps, check_last=True)[0]
 
 
 def greedy(key: Array, q: Landscape, dim: int, temperature: Array, budget: int) -> Array:
     """The best of `budget` uniform actions: no softmax at all, to compare with."""
     actions = samplers.candidates(key, dim, budget)
-    return actions[jnp.argmax(jax.vmap(q)(actions))]
+    return actions[jnp.argmax(weighable(jax.vmap(q)(actions), actions))]
 
 
 SAMPLERS: dict[str, Sampler] = {

@@ -35,8 +35,8 @@ class Broken(gym.Env):
         return obs, self.reward if bad else 0.0, False, self.count % 10 == 0, {}
 
 
-gym.register("BrokenReward-v0", Broken, kwargs={"reward": float("nan")})
-gym.register("BrokenObs-v0", Broken, kwargs={"obs": float("inf")})
+gym.register("BrokenReward-v0", Broken, max_episode_steps=100, kwargs={"reward": float("nan")})
+gym.register("BrokenObs-v0", Broken, max_episode_steps=100, kwargs={"obs": float("inf")})
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,15 @@ gym.register("BrokenObs-v0", Broken, kwargs={"obs": float("inf")})
         ("train ddsq --env MultiGoal --buffer-size 1", "raise buffer_size"),
         ("train ddsq --env MultiGoal stray", "unknown option 'stray'"),
         ("train --resume nowhere", "nowhere does not exist"),
-        ("train --resume nowhere --seeds 3", "give no other option"),
+        ("train --resume nowhere --seeds 3", "leave --seeds out; only --iterations N"),
+        ("train --resume nowhere --preset small", "leave --preset out; only --iterations N"),
+        ("train ddsq --resume nowhere", "leave ddsq out; only --iterations N"),
+        (
+            "train ddsq --env MultiGoal --seed 4294967296",
+            "reaches 4294967296; seeds lie between 0 and 4294967295",
+        ),
+        ("train ddsq --env MultiGoal --seed 4294967290 --seeds 7", "between 0 and 4294967295"),
+        ("train ddsq --env MultiGoal --seed -1", "seed is -1; it must be at least 0"),
         ("evaluate", "DIR"),
         ("evaluate nowhere", "nowhere does not exist"),
         ("evaluate nowhere --policy best", "choose from"),

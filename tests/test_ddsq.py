@@ -341,7 +341,7 @@ def test_temperature_moves_once_a_cycle_and_only_if_asked(key):
     assert list(np.flatnonzero(np.diff(path))) == [
         2,
         5,
-    ]  # the third and the sixth update move it; logged before the step
+    ]  # the third and the sixth step move what the next ones log
     asleep = replace(algo, temperature_learning_rate=0.0)
     assert float(jax.jit(asleep.tune)(fresh(), batch.obs, key)[0]) == 0.0
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -12,7 +14,7 @@ from softq.algorithms import DDSQ
 from softq.errors import SoftqError
 from softq.training import TrainConfig, curves, evaluate_run, export, load, load_all, resume, train
 from softq.training.config import check_hyperparameters
-from softq.training.runs import COLUMNS, RunDirectory, default_folder, numbered, tidy
+from softq.training.runs import COLUMNS, RunDirectory, default_run, tidy
 
 TINY = DDSQ(hidden_sizes=(8,), num_candidates=4, num_schedules=2, num_steps=2, temperature=0.3)
 SETTINGS = {"seeds": 2, "num_envs": 2, "warmup": 20, "iterations": 40, "log_every": 20, "batch_size": 8}
@@ -106,9 +108,9 @@ def test_a_folder_in_use_is_never_overwritten(run, tmp_path):
 
 def test_only_one_process_trains_a_run(copy):
     first = RunDirectory(copy)
-    first.open_log(0)
+    first.lock()
     with pytest.raises(SoftqError, match="being trained by another process"):
-        RunDirectory(copy).open_log(0)
+        RunDirectory(copy).lock()
     first.close()
 
 
@@ -139,7 +141,15 @@ def rename_knob(folder):
         (lambda f: shutil.rmtree(f / "checkpoints"), "no checkpoint yet; continue it with"),
         (truncate_arrays, "checkpoint .* cannot be read .*delete that folder to fall back"),
         (rename_knob, "does not fit this softq .*temprature"),
-        (lambda f: change_width(f), "was written by another version"),
+        (lambda f: change_width(f), r"does not fit config.json .*\[1, 2, 9\]|\[2, .*9.*put config.json back"),
+        (lambda f: set_config(f, "train", "batch_size", "8"), "batch_size is '8'; it must be a whole number"),
+        (lambda f: set_config(f, "train", "seeds", None), "seeds is None; it must be a whole number"),
+        (
+            lambda f: set_config(f, "algorithm", "temperature", "hot"),
+            "temperature is 'hot'; it must be a number",
+        ),
+        (lambda f: set_config(f, "dims", "obs_dim", [2]), r"obs_dim is \[2\]; it must be a whole number"),
+        (lambda f: (f / "config.json").write_text("[]"), "does not fit this softq"),
     ],
 )
 def test_a_damaged_run_is_one_clear_line(copy, damage, message):
@@ -150,9 +160,22 @@ def test_a_damaged_run_is_one_clear_line(copy, damage, message):
 
 
 def change_width(folder):
+    set_config(folder, "algorithm", "hidden_sizes", [9])
+
+
+def set_config(folder, part, name, value):
     content = json.loads((folder / "config.json").read_text())
-    content["algorithm"]["hidden_sizes"] = [9]
+    content[part][name] = value
     (folder / "config.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(("part", "name", "value"), [("train", "seed", 5), ("algorithm", "polyak", 0.5)])
+def test_only_the_number_of_iterations_may_be_edited(copy, part, name, value):
+    set_config(copy, part, name, value)
+    with pytest.raises(
+        SoftqError, match=rf"says {name} {value}, but the run was trained with .*iterations N"
+    ):
+        resume(copy, progress=False)
 
 
 def test_a_cut_log_is_noticed(copy):
@@ -167,11 +190,23 @@ def test_half_a_row_at_the_end_does_not_count(run, copy):
     assert len(curves(copy)) == len(run.curve)
 
 
-def test_default_folders_never_collide(tmp_path):
-    assert numbered(tmp_path / "x") == tmp_path / "x"
-    (tmp_path / "x").mkdir()
-    assert numbered(tmp_path / "x") == tmp_path / "x-2"
-    assert "a_b" in str(default_folder(TrainConfig(env="a/b")))
+def test_runs_that_start_together_take_different_folders(run, tmp_path, monkeypatch):
+    """All names are chosen, in the same second, before the first folder is made."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("time.strftime", lambda form: "now")
+    runs = [default_run(TrainConfig(env="a/b")) for _ in range(6)]
+    barrier = threading.Barrier(len(runs))
+
+    def create(one):
+        barrier.wait()
+        one.create(TINY, run.config, {"obs_dim": 2, "action_dim": 2})
+        one.close()
+        return one.folder.name
+
+    with ThreadPoolExecutor(len(runs)) as pool:
+        names = set(pool.map(create, runs))
+    assert names == {"ddsq-a_b-now", *(f"ddsq-a_b-now-{i}" for i in range(2, 7))}
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == names
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_reference(name):
     tol = np.maximum(reference["tol"] / scale, 5e-12 * expected)  # the numbers are printed to 12 digits
     assert np.all(np.abs(volume(eps) - expected) <= tol)
     assert np.all(np.abs(volume(1.001 * eps) - expected) > 100 * tol)  # these tolerances would notice
-    assert np.all(volume.error(eps) < 1e-10)
+    assert np.all(volume.error(eps) < 3e-10)  # three times the change by halving the rays
 
 
 @pytest.mark.parametrize("name", landscapes.names())
@@ -102,13 +102,13 @@ def test_disc_in_a_square():
     polar = PolarVolume(landscapes.get("quad2"))  # where the circle leaves the square, rays see a kink
     assert np.all(np.abs(polar(eps) - (np.pi * eps - 4 * segment)) < 3 * polar.error(eps) + 1e-6)
     # 20 rays a sector leave the kink at eps = 1.2 and 1.7 to 1e-3; with 48 the estimate is below 1e-3 again
-    assert np.all(polar.error(eps) < 5e-3)
+    assert np.all(polar.error(eps) < 0.03)
     finer = PolarVolume(landscapes.get("quad2"), refine=2.4)
-    assert np.all(finer.error(eps) < 1e-3)
+    assert np.all(finer.error(eps) < 0.006)
     off = [np.abs(one(eps) - (np.pi * eps - 4 * segment)) for one in (polar, finer)]
     assert 5 * off[1].max() < off[0].max() < 1.1e-3
-    # no bound: the corners that are missing at 1.999 lie between the rays, at either resolution
-    assert polar.error(1.999) < 1e-12 < off[0][3] < 1e-6
+    # the corners that are missing at 1.999 lie between the rays, at either resolution: levels around it tell
+    assert 1e-12 < off[0][3] < 1e-6 and off[0][3] < polar.error(1.999)
     assert np.all(np.pi * eps - PowerVolume(1, 2, 2)(eps) > 1e-7)  # the uncut disc is wrong, and seen to be
 
 
@@ -158,6 +158,63 @@ def test_lemniscate():
     for eps in (1e-4, 1e-3, 1e-2, 0.03):
         off = abs(volume(eps) - closed(eps))
         assert off < 3 * volume.error(eps) + 1e-9 and off < 1e-3 * closed(eps)
+
+
+def hill(a):
+    """Flat within 1/4 of a point away from the middle, and a cone around."""
+    return -jnp.maximum(jnp.sqrt((a[0] - 0.4) ** 2 + (a[1] + 0.3) ** 2 + 1e-30) - 0.25, 0.0)
+
+
+MANY_MAXIMA = {  # landscape, levels, volumes
+    "wall": (lambda a: a[0], [1e-3, 0.01, 0.3, 1.5], lambda e: 2 * e),
+    "ridge": (lambda a: -((a[0] - 0.5) ** 2), [1e-3, 0.04, 0.2, 0.25], lambda e: 4 * np.sqrt(e)),
+    "hill": (hill, [0, 0.01, 0.1, 0.3], lambda e: np.pi * (0.25 + e) ** 2),
+}
+
+
+@pytest.mark.parametrize("name", MANY_MAXIMA)
+def test_many_maxima(name):
+    """More than sixteen on the grid, none of them in the middle of the box."""
+    q, levels, closed = MANY_MAXIMA[name]
+    eps, volume = np.array(levels), volume_of(q, 2)
+    off = np.abs(volume(eps) - closed(eps))
+    assert np.all(off <= volume.error(eps)) and np.all(volume.error(eps) < 0.004)
+
+
+def sines(a):
+    return sum(jnp.sin((7 + k) * a[0] + k) * jnp.sin((9 + 2 * k) * a[1] - k) for k in range(4))
+
+
+def relu_critic(seed):
+    rng = np.random.default_rng(seed)
+    w = [rng.normal(size=shape) / np.sqrt(shape[0]) for shape in ((2, 32), (32, 32), (32,))]
+    b = [rng.normal(size=32) for _ in range(2)]
+    relu = lambda x: jnp.maximum(x, 0.0)
+    return lambda a: relu(relu(a @ w[0] + b[0]) @ w[1] + b[1]) @ w[2]
+
+
+@pytest.mark.parametrize("q", [sines, relu_critic(0), relu_critic(1), relu_critic(2)])
+def test_rough_landscapes_against_a_fine_grid(q):
+    line = (np.arange(1500) + 0.5) / 750 - 1
+    values = evaluate(q, np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2))
+    volume, shares = volume_of(q, 2), np.array([0.1, 0.3, 0.6])
+    eps = shares * np.ptp(values)
+    assert -1e-12 <= volume._top - values.max() < 0.01 * np.ptp(values)
+    counted = 4 * (volume._top - values[None] <= eps[:, None]).mean(1)
+    assert np.all(np.abs(volume(eps) - counted) <= volume.error(eps) + 1e-4)  # the grid's own error
+    assert np.all(volume.error(eps) < 0.05)
+
+
+def test_a_cusp_and_a_needle():
+    """A bound on a line, where no double hits the tip; a needle on a plain, swept from its top."""
+    cusp = LineVolume(lambda a: -jnp.sqrt(jnp.abs(a[0] - 0.3)), 1)
+    eps = np.array([1e-6, 0.01, 0.1])
+    assert np.all(np.abs(cusp(eps) - 2 * eps**2) <= cusp.error(eps)) and np.all(cusp.error(eps) < 1e-7)
+    centre, width = 0.37123, 0.02
+    needle = PolarVolume(lambda a: -(1 - jnp.exp(-jnp.sum((a - centre) ** 2) / (2 * width**2))), 2)
+    eps = np.array([1e-6, 0.1, 0.9])
+    exact = -2 * np.pi * width**2 * np.log1p(-eps)
+    assert np.all(np.abs(needle(eps) - exact) <= needle.error(eps)) and np.all(needle.error(eps) < 1e-3)
 
 
 @pytest.mark.parametrize("dim", [1, 3, 20])

@@ -7,7 +7,7 @@ in what the number is measured:
 
 - "Q": the unit of the critic. The temperature is what divides Q.
 - "std of Q": the standard deviation of Q(s, .) over uniform actions; in each state this many of it divide Q.
-- "Q / 2": LQL and NC-LQL with twins="sum", whose chain climbs the sum of twin critics.
+- "Q / 2": half of it divides Q. LQL and NC-LQL with twins="sum" climb the sum of twin critics, which is 2 Q.
 - "action": LQL and NC-LQL divide each slope by its length. The temperature weighs the noise of the chain against steps
   of length one, and no number divides Q.
 - None: there is no temperature (DDPG).
@@ -45,6 +45,7 @@ class Transition:
 class Algorithm(ABC):
     """The interface. Subclasses are frozen pytrees of hyper-parameters, and final.
 
+    Observations are `(obs_dim,)`; actions lie in [-1, 1], `softq.envs.rescale` gives them the environment's units.
     Keys are arguments, never part of the state; `state` holds networks, optimiser moments and learned temperatures.
     """
 
@@ -81,7 +82,8 @@ class Algorithm(ABC):
         """
         if self.temperature_unit in (None, "action"):
             return None
-        return self.in_force(state) if temperature is None else jnp.asarray(temperature)
+        divisor = jnp.asarray(self.in_force(state) if temperature is None else temperature)
+        return divisor / 2 if self.temperature_unit == "Q / 2" else divisor
 
     def check_adjustable(self, temperature: float | Array | None) -> None:
         """Raise `SoftqError` for a temperature, unless there is none or the policy can act at another one."""
@@ -100,7 +102,7 @@ class Algorithm(ABC):
         return self.policy(state, obs, key)
 
     def exploit(self, state: Any, obs: Array, key: Array) -> Array:
-        """The action whose return is reported."""
+        """The action whose return is reported, in [-1, 1] (see `softq.envs.rescale`)."""
         return self.policy(state, obs, key)
 
     @abstractmethod

@@ -15,6 +15,7 @@ from jax import Array
 from softq.algorithms.backup import Backup, bootstrap
 from softq.algorithms.base import Algorithm, Transition
 from softq.algorithms.learning import copy, polyak, regress, td_target
+from softq.algorithms.temperature import slope_unit
 from softq.networks import Critic
 from softq.networks.noise import Twins, joined
 from softq.pytree import pytree, static
@@ -68,17 +69,7 @@ class LQL(Algorithm):
 
     @property
     def temperature_unit(self) -> str:
-        """With slopes of length one, that of an action; else of the Q whose slope the chain follows."""
-        if self.normalise:
-            return "action"
-        return "Q / 2" if self.twins == "sum" else "Q"
-
-    def temperature_of(
-        self, state: LQLState, obs: Array, temperature: float | Array | None = None
-    ) -> Array | None:
-        """What divides Q; the sum of the twins is 2 Q, so half of the temperature where the chain follows that."""
-        divisor = super().temperature_of(state, obs, temperature)
-        return divisor / 2 if divisor is not None and self.twins == "sum" else divisor
+        return slope_unit(self.normalise, self.twins)
 
     # Acting (Definition 1). The same action gathers data and is scored; the code keys the latter by the observation.
 

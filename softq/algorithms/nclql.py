@@ -15,7 +15,13 @@ from jax import Array
 from softq.algorithms.backup import Backup, bootstrap
 from softq.algorithms.base import Algorithm, Transition
 from softq.algorithms.learning import copy, descend, polyak, td_target
-from softq.algorithms.temperature import Estimator, check_target, softmax_entropies, temperature_step
+from softq.algorithms.temperature import (
+    Estimator,
+    check_target,
+    slope_unit,
+    softmax_entropies,
+    temperature_step,
+)
 from softq.errors import SoftqError
 from softq.networks.noise import NoiseCritic, NoiseLandscape, Twins
 from softq.pytree import pytree, replace, static
@@ -99,21 +105,11 @@ class NCLQL(Algorithm):
 
     @property
     def temperature_unit(self) -> str:
-        """With slopes of length one, that of an action; else of the Q whose slope the chain follows."""
-        if self.normalise:
-            return "action"
-        return "Q / 2" if self.twins == "sum" else "Q"
+        return slope_unit(self.normalise, self.twins)
 
     def in_force(self, state: NCLQLState) -> Array:
         """The temperature that was learned so far."""
         return self.temperature * jnp.exp(state.log_scale)
-
-    def temperature_of(
-        self, state: NCLQLState, obs: Array, temperature: float | Array | None = None
-    ) -> Array | None:
-        """What divides Q; the sum of the twins is 2 Q, so half of the temperature where the chain follows that."""
-        divisor = super().temperature_of(state, obs, temperature)
-        return divisor / 2 if divisor is not None and self.twins == "sum" else divisor
 
     # Acting (Definition 2). The same action gathers data and is scored; the code keys the latter by the observation.
 

@@ -1,16 +1,28 @@
 """Environments: small ones in pure JAX, and everything that Gymnasium can make."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from softq.envs.bandit import Bandit
 from softq.envs.maze import Maze
 from softq.envs.multigoal import MultiGoal
+from softq.errors import SoftqError
 
 if TYPE_CHECKING:
+    from softq.envs.actions import BoundActions, rescale
     from softq.envs.gymnasium import GymVector
 
+__all__ = ["JAX_ENVS", "Bandit", "BoundActions", "Maze", "MultiGoal", "is_jax", "make", "rescale"]
 JAX_ENVS = {"Bandit": Bandit, "MultiGoal": MultiGoal, "Maze": Maze}
+
+
+def __getattr__(name: str) -> Any:
+    """`rescale` and `BoundActions`, which import Gymnasium only where they are used."""
+    if name in ("rescale", "BoundActions"):
+        from softq.envs import actions
+
+        return getattr(actions, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def is_jax(env_id: str) -> bool:
@@ -19,15 +31,22 @@ def is_jax(env_id: str) -> bool:
 
 
 def make(
-    env_id: str, num_envs: int = 1, seed: int | Sequence[int] = 0
+    env_id: str,
+    num_envs: int = 1,
+    seed: int | Sequence[int] = 0,
+    env_kwargs: Mapping[str, Any] | None = None,
 ) -> "Bandit | MultiGoal | Maze | GymVector":
     """An environment by name: a pure JAX environment (one; `vmap` it), or `num_envs` of Gymnasium's per seed.
 
-    Raises `SoftqError` for an unknown id, a missing extra, or spaces that softq cannot use.
+    `env_kwargs` are the environment's own settings. Raises `SoftqError` for an unknown id or setting, a missing extra,
+    or spaces that softq cannot use.
     """
     for name, env in JAX_ENVS.items():
         if name.lower() == env_id.lower():
-            return env()
+            try:
+                return env(**(env_kwargs or {}))
+            except TypeError as error:
+                raise SoftqError(f"{name} cannot be made: {error}.") from error
     from softq.envs.gymnasium import GymVector
 
-    return GymVector(env_id, num_envs, seed)
+    return GymVector(env_id, num_envs, seed, env_kwargs)

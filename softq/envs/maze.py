@@ -54,8 +54,9 @@ class Maze:
     """Reward: minus the distance to the nearer goal, at every step; episodes end by the time limit only.
 
     The observation is position and velocity, each scaled to about [-1, 1]. The ball is a point and the walls are
-    thicker by its radius; at a wall it loses the velocity towards it. A step is shorter than a wall is thick, so it
-    cannot pass through one. One environment; `vmap` outside. `step` never resets.
+    thicker by its radius; at a wall it loses the velocity towards it. A step is shorter than walls are thick and
+    corridors are wide, so it cannot pass through a wall and meets at most one. One environment; `vmap` outside. `step`
+    never resets.
     """
 
     force: float = 10.0  # acceleration of a full action, cells / s^2
@@ -68,6 +69,11 @@ class Maze:
 
     obs_dim = 4
     action_dim = 2
+
+    @property
+    def walls(self) -> Array:
+        """Centres of the inner walls, `(n, 2)`; each is a square of side 1."""
+        return jnp.asarray(WALLS)
 
     @property
     def goals(self) -> Array:
@@ -97,27 +103,40 @@ class Maze:
         action = jnp.clip(action, -1.0, 1.0)
         velocity = state.velocity + self.dt * (self.force * action - self.damping * state.velocity)
         velocity = jnp.clip(velocity, -self.max_speed, self.max_speed)
-        position = state.position
-        for axis in (0, 1):  # one coordinate after the other: the ball slides along a wall
-            position, velocity = self.move(position, velocity, axis)
+        position, velocity = self.slide(state.position, velocity)
         new = MazeState(position, velocity, state.step + 1)
         reward = -jnp.min(jnp.linalg.norm(position[None] - self.goals, axis=-1))
         return new, self.observe(new), reward, jnp.zeros((), bool), new.step >= self.max_steps
 
-    def move(self, position: Array, velocity: Array, axis: int) -> tuple[Array, Array]:
-        """One coordinate of the motion: up to the first face in the way, where that velocity is lost."""
-        other, reach = 1 - axis, 0.5 + self.radius
-        walls = jnp.asarray(WALLS)
+    def slide(self, position: Array, velocity: Array) -> tuple[Array, Array]:
+        """Position and velocity `(2,)` after one step at `velocity`, less what walls take from it.
+
+        Both coordinates are judged from where the step begins, so none has precedence: the motion in the maze's mirror
+        image is the mirror image of the motion. A coordinate stops at a face that it would meet alone. If neither
+        would, but both together end inside a wall, the ball has met a corner and stops at the face that it passes
+        last; at the tip of the corner the slower coordinate stops, or both if they are equally fast.
+        """
+        reach, limit = 0.5 + self.radius, HALF - self.radius
+        walls, start = self.walls, position[None]  # (n, 2) and (1, 2)
+        low, high, apart = walls - reach, walls + reach, jnp.abs(walls - start)
+
+        def stopped(at: Array, from_below: Array, from_above: Array) -> Array:
+            ceiling = jnp.min(jnp.where(from_below, low, limit), 0, keepdims=True)
+            floor = jnp.max(jnp.where(from_above, high, -limit), 0, keepdims=True)
+            return jnp.clip(at, floor, ceiling)
+
         # a ball that touches a wall slides along it: what rounding puts into the wall does not count
-        beside = jnp.abs(walls[:, other] - position[other]) < reach - TOUCH
-        before, after = position[axis], position[axis] + self.dt * velocity[axis]
-        low, high = walls[:, axis] - reach, walls[:, axis] + reach
-        limit = HALF - self.radius
-        ceiling = jnp.min(jnp.where(beside & (low >= before - TOUCH), low, limit))
-        floor = jnp.max(jnp.where(beside & (high <= before + TOUCH), high, -limit))
-        kept = jnp.clip(after, floor, ceiling)
-        speed = jnp.where(kept == after, velocity[axis], 0.0)
-        return position.at[axis].set(kept), velocity.at[axis].set(speed)
+        beside = apart[:, ::-1] < reach - TOUCH  # in the other coordinate
+        wanted = start + self.dt * velocity[None]
+        alone = stopped(wanted, beside & (low >= start - TOUCH), beside & (high <= start + TOUCH))
+
+        corner = jnp.all(jnp.abs(walls - alone) < reach - TOUCH, 1, keepdims=True)
+        speed = jnp.abs(alone - start)
+        passes = jnp.maximum(apart - reach, 0.0) * speed[:, ::-1]  # when each face is; prod(speed) is the end
+        later, faster = passes - passes[:, ::-1], speed - speed[:, ::-1]
+        stops = corner & jnp.where(jnp.abs(later) > TOUCH * jnp.prod(speed), later > 0, faster < TOUCH)
+        kept = stopped(alone, stops & (alone < walls), stops & (alone > walls))
+        return kept[0], jnp.where(kept == wanted, velocity[None], 0.0)[0]
 
     def route(self, path: Array) -> Array:
         """Which way `path` `(time, 2)` took: an index into `ROUTES`; the last one where it does not end at a goal.

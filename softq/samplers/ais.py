@@ -27,7 +27,8 @@ from jax.scipy.special import logsumexp
 from softq.errors import SoftqError
 from softq.samplers.check import eager, finite_at, positive
 from softq.samplers.mala import State, check_steps, look, offer
-from softq.samplers.snis import candidates
+from softq.samplers.snis import candidates, survivor
+from softq.samplers.working import tamed, weighable
 
 
 class Annealed(NamedTuple):
@@ -57,7 +58,7 @@ def ais(
     With `num_fresh` the steps of each level follow a sweep of `isir`: the action competes with so many uniform ones,
     at one value each and a gradient more.
     Raises `SoftqError` for temperatures that rise, shapes that do not fit, anything that is not positive, or a step
-    above 1; called by hand, also where Q or its slope is not finite.
+    above 1; called by hand, also where Q or its slope is not finite (compiled, such actions have weight nought).
     """
     positive("temperatures", temperatures)
     positive("num_candidates", num_candidates)
@@ -81,19 +82,21 @@ def ais(
     values = jax.vmap(q)(pool)
     finite_at(pool, values)
     watch = eager(key, temperatures, step_sizes)
+    values = weighable(values, pool)
     inverse = 1 / jnp.asarray(temperatures, values.dtype)
     start = pool[jax.random.categorical(pick, values * inverse[0])]
-    reference = jnp.max(values)  # the entropy does not feel a constant in Q; single precision does
+    best = jnp.max(values)  # the entropy does not feel a constant in Q; single precision does
+    reference = jnp.where(best > -jnp.inf, best, 0.0)
     log_weight = logsumexp((values - reference) * inverse[0]) - jnp.log(num_candidates) + dim * jnp.log(2.0)
 
     def compete(place: State, temperature: Array, key: Array) -> tuple[State, tuple[Array, Array]]:
         """One of the action and `num_fresh` uniform ones, by the softmax of Q over them: it leaves that of all."""
         draw, pick = jax.random.split(key)
-        fresh = candidates(draw, dim, num_fresh)
+        fresh = candidates(draw, dim, num_fresh, place[1].dtype)
         values = jnp.append(jax.vmap(q)(fresh), place[1])
         rivals = jnp.append(fresh, place[0][None], axis=0)
-        kept = rivals[jax.random.categorical(pick, values / temperature)]
-        return (kept, *q_and_slope(kept)), (rivals, values)
+        kept = survivor(pick, rivals, values, temperature)
+        return tamed(kept, *q_and_slope(kept)), (rivals, values)
 
     def level(state: tuple[State, Array, Array], given: tuple) -> tuple[tuple[State, Array, Array], tuple]:
         """Cool, compete, move."""
@@ -103,10 +106,11 @@ def ais(
             place, accept, proposal = offer(q_and_slope, place, temperature, step, *noise)
             return place, (accept, proposal if watch else None)
 
-        left = left + (place[1] - reference) * colder
+        rise = lambda value: jnp.where(colder > 0, (value - reference) * colder, 0.0)  # value may be infinite
+        left = left + rise(place[1])
         place, rivals = compete(place, temperature, key) if num_fresh else (place, None)
         place, (accepted, proposals) = jax.lax.scan(move, place, tuple(noise))
-        right = right + (place[1] - reference) * colder
+        right = right + rise(place[1])
         seen = (rivals, proposals) if watch else None
         return (place, left, right), (jnp.mean(accepted.astype(values.dtype)), seen)
 
@@ -118,7 +122,7 @@ def ais(
     levels = 1 / inverse, colder, jnp.asarray(step_sizes, values.dtype), keys, xi, coins
     place = (start, *q_and_slope(start))
     look(place)
-    first = place, log_weight, log_weight
+    first = tamed(*place), log_weight, log_weight
     ((action, value, _), left, right), (accepted, seen) = jax.lax.scan(level, first, levels)
     if watch:
         rivals, proposals = seen

@@ -18,6 +18,7 @@ from softq.errors import SoftqError, suggest
 from softq.samplers.boundary import project
 from softq.samplers.check import eager, finite_at, inside_box, positive
 from softq.samplers.snis import uniform
+from softq.samplers.working import nowhere, step_back, working
 
 STARTS = ("uniform", "normal")
 
@@ -71,6 +72,7 @@ def annealed_langevin(
     normalise: bool = True,
     boundary: Callable[[Array], Array] = project,
     trajectory: bool = False,
+    check_last: bool = False,
 ) -> Array:
     """Steps `a <- boundary(a + alpha_i / 2 * slope / temperature + sqrt(alpha_i) * noise)`, level after level.
 
@@ -81,7 +83,8 @@ def annealed_langevin(
 
     Returns the last action `(d,)`, or all of them `(1 + L * T, d)` with `trajectory`. Raises `SoftqError` for levels
     that do not fall, shapes that do not fit, a start outside the box, or a step, count or temperature that is not
-    positive; called by hand, also where the slope is not finite.
+    positive; called by hand, also where the slope is not finite. In a compiled program a step to such a place is taken
+    back, the last one with `check_last`, as in `softq.samplers.langevin.chain`.
     """
     positive("temperature", temperature)
     positive("levels", levels)
@@ -102,25 +105,30 @@ def annealed_langevin(
     repeats = np.broadcast_to(steps_per_level, (count,))
     total = int(repeats.sum())
 
-    def move(action: Array, given: tuple[Array, Array, Array]) -> tuple[Array, Array | None]:
-        sigma, step, xi = given
-        slope = slope_at(action, sigma)
+    a0 = working(a0)
+    temperature = jnp.asarray(temperature, a0.dtype)
+
+    def move(state: tuple, given: tuple[Array, Array, Array]) -> tuple[tuple, Array | None]:
+        (action, last), (sigma, step, xi) = state, given
+        action, slope, last = step_back(action, slope_at(action, sigma), last)
         if normalise:
             # Deviation of the released code: it takes the slope of the sum of two critics. Normalised, that is the
             # slope of their mean; not normalised, it would double w.
             slope = slope / (jnp.linalg.norm(slope) + 1e-8)
         moved = boundary(action + step / 2 * slope / temperature + jnp.sqrt(step) * xi)
-        return moved, moved if watch else None
+        return (moved, last), moved if watch else None
 
     # Deviation: the paper has no boundary. Its released code clips to the box after every step, which is `project` and
     # leaves atoms on the walls; `reflect` folds.
     sigmas = jnp.repeat(jnp.asarray(levels, a0.dtype), repeats, total_repeat_length=total)
     steps = jnp.repeat(jnp.asarray(step_sizes, a0.dtype), repeats, total_repeat_length=total)
     noise = jax.random.normal(key, (total, *a0.shape), a0.dtype)
-    last, path = jax.lax.scan(move, a0, (sigmas, steps, noise))
+    (end, last), path = jax.lax.scan(move, (a0, nowhere(a0)), (sigmas, steps, noise))
+    if check_last:
+        end, _, _ = step_back(end, slope_at(end, sigmas[-1]), last)
     if not watch:
-        return last
-    path = jnp.concatenate([a0[None], path])
+        return end
+    path = jnp.concatenate([a0[None], path[:-1], end[None]])
     if eager(path):
         finite_at(path[:-1], jax.vmap(slope_at)(path[:-1], sigmas), "the slope")
-    return path if trajectory else last
+    return path if trajectory else end

@@ -2,7 +2,7 @@
 
 Traced values cannot be looked at, so only concrete ones are checked: a sampler that is called by hand looks at every
 value or slope that it meets; inside `jit` and `vmap` the same calls do nothing and cost nothing. There, let `finite_on`
-look at the landscape beforehand.
+look at the landscape beforehand; `softq.samplers.working` says what becomes of such values.
 """
 
 from collections.abc import Callable
@@ -58,10 +58,11 @@ def finite_at(actions: Array, values: Array, what: str = "the landscape") -> Non
         raise SoftqError(f"{what} is {rows[first][bad[first]][0]} at action {where}; mend Q there.")
 
 
-def finite_on(q: Callable[[Array], Array], dim: int, num: int = 4096) -> None:
-    """Raise `SoftqError` if Q or its slope is not finite at one of `num` uniform actions, the middle or a corner.
+def finite_on(q: Callable[[Array], Array], dim: int, num: int = 4096, slopes: bool = True) -> None:
+    """Raise `SoftqError` if Q is not finite at one of `num` uniform actions, the middle or a corner.
 
-    Call it by hand, before a program that is compiled or batched samples `q`. It can miss a narrow fault.
+    The slope is looked at too, unless `slopes` is False. Call it by hand, before a program that is compiled or
+    batched samples `q`. It can miss a narrow fault.
     """
     positive("dim", dim)
     positive("num", num)
@@ -70,6 +71,6 @@ def finite_on(q: Callable[[Array], Array], dim: int, num: int = 4096) -> None:
     probes = jnp.asarray(
         np.concatenate([np.zeros((1, dim)), corners, rng.uniform(-1, 1, (num, dim))]), jnp.float32
     )
-    values, slopes = jax.jit(jax.vmap(jax.value_and_grad(q)))(probes)
-    finite_at(probes, values)
-    finite_at(probes, slopes, "the slope of the landscape")
+    finite_at(probes, jax.jit(jax.vmap(q))(probes))
+    if slopes:
+        finite_at(probes, jax.jit(jax.vmap(jax.grad(q)))(probes), "the slope of the landscape")

@@ -14,7 +14,8 @@ from jax import Array
 
 from softq.errors import SoftqError
 from softq.samplers.check import eager, finite_at, inside_box, positive
-from softq.samplers.snis import candidates, snis
+from softq.samplers.snis import candidates, snis, survivor
+from softq.samplers.working import working
 
 
 def isir(
@@ -44,14 +45,15 @@ def isir(
         start = snis(keys[0], q, dim, temperature, num_candidates)
     else:
         inside_box("start", start)
+        start = working(start)
 
     watch = eager(key, start, temperature)
 
     def sweep(action: Array, key: Array) -> tuple[Array, tuple[Array, Array] | None]:
         draw, pick = jax.random.split(key)
-        pool = jnp.concatenate([action[None], candidates(draw, dim, num_candidates - 1)])
+        pool = jnp.concatenate([action[None], candidates(draw, dim, num_candidates - 1, action.dtype)])
         values = jax.vmap(q)(pool)
-        kept = pool[jax.random.categorical(pick, values / temperature)]
+        kept = survivor(pick, pool, values, temperature)
         return kept, ((pool, values) if watch else None)
 
     action, seen = jax.lax.scan(sweep, start, keys[1:])

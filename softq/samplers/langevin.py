@@ -12,12 +12,21 @@ from jax import Array
 
 from softq.samplers.boundary import reflect
 from softq.samplers.check import eager, finite_at, inside_box, positive
+from softq.samplers.working import nowhere, step_back, working
 
 
 def softmax_score(q: Callable[[Array], Array], temperature: float | Array) -> Callable[[Array], Array]:
-    """The score of exp(Q / temperature): a -> grad Q(a) / temperature. No normaliser is needed."""
-    gradient = jax.grad(q)
-    return lambda action: gradient(action) / temperature
+    """The score of exp(Q / temperature): a -> grad Q(a) / temperature. No normaliser is needed.
+
+    NaN where Q is not finite, even if its slope is: by that a chain sees that it has left the landscape.
+    """
+    both = jax.value_and_grad(q)
+
+    def score(action: Array) -> Array:
+        value, slope = both(action)
+        return jnp.where(jnp.isfinite(value), slope, jnp.nan) / temperature
+
+    return score
 
 
 def langevin(
@@ -27,18 +36,20 @@ def langevin(
     step_sizes: Array,
     boundary: Callable[[Array], Array] = reflect,
     trajectory: bool = False,
+    check_last: bool = False,
 ) -> Array:
     """Run `a <- boundary(a + step/2 * score(a) + sqrt(step) * noise)` once for each of `step_sizes` `(T,)`.
 
     `a0` `(d,)` lies in the box. Returns the last action `(d,)`, or all of them `(T + 1, d)`, start included, when
     `trajectory`. Raises `SoftqError` for a start outside the box or a step that is not positive; called by hand, also
-    where the score is not finite.
+    where the score is not finite. For what a compiled program does there, and for `check_last`, see `chain`.
     """
     positive("step_sizes", step_sizes)
     inside_box("a0", a0)
+    a0 = working(a0)
     noise = jax.random.normal(key, (len(step_sizes), *a0.shape), a0.dtype)
     watch = trajectory or eager(key, a0, step_sizes)
-    path = chain(score, a0, jnp.asarray(step_sizes), noise, boundary, watch)
+    path = chain(score, a0, jnp.asarray(step_sizes), noise, boundary, watch, check_last)
     if not watch:
         return path
     if eager(path):
@@ -53,13 +64,24 @@ def chain(
     noise: Array,
     boundary: Callable[[Array], Array] = reflect,
     trajectory: bool = False,
+    check_last: bool = False,
 ) -> Array:
-    """The same chain driven by given standard-normal `noise` `(T, d)`: what QGLG shares between schedules."""
+    """The same chain driven by given standard-normal `noise` `(T, d)`: what QGLG shares between schedules.
 
-    def move(action: Array, step_and_noise: tuple[Array, Array]) -> tuple[Array, Array | None]:
-        step, xi = step_and_noise
-        moved = boundary(action + step / 2 * score(action) + jnp.sqrt(step) * xi)
-        return moved, moved if trajectory else None
+    A step to where the score is not finite is taken back before the next one is made; with `check_last` the last step
+    is looked at too, for the price of one more score. While no score has been finite, as after a start in such a place,
+    the chain moves by its noise alone.
+    """
+    a0 = working(a0)
 
-    last, path = jax.lax.scan(move, a0, (step_sizes, noise))
-    return jnp.concatenate([a0[None], path]) if trajectory else last
+    def move(state: tuple, step_and_noise: tuple[Array, Array]) -> tuple[tuple, Array | None]:
+        (action, last), (step, xi) = state, step_and_noise
+        action, drift, last = step_back(action, score(action), last)
+        moved = boundary(action + step / 2 * drift + jnp.sqrt(step) * xi)
+        return (moved, last), moved if trajectory else None
+
+    given = jnp.asarray(step_sizes, a0.dtype), jnp.asarray(noise, a0.dtype)
+    (end, last), path = jax.lax.scan(move, (a0, nowhere(a0)), given)
+    if check_last:
+        end, _, _ = step_back(end, score(end), last)
+    return jnp.concatenate([a0[None], path[:-1], end[None]]) if trajectory else end

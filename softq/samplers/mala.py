@@ -15,6 +15,7 @@ from jax import Array
 from softq.errors import SoftqError
 from softq.samplers.boundary import reflect
 from softq.samplers.check import eager, finite_at, inside_box, positive
+from softq.samplers.working import tamed, working
 
 LARGEST_STEP = 1.0  # up to here the images below are all that single precision can tell
 ONE_IMAGE_STEP = 0.1
@@ -58,18 +59,22 @@ def offer(
     coin: Array,
     all_images: bool = True,
 ) -> tuple[State, Array, State]:
-    """One proposal from `state` by the noise `xi` `(d,)`, accepted or not by `coin`, the log of a uniform draw."""
+    """One proposal from the `tamed` state by the noise `xi` `(d,)`, accepted or not by `coin`, the log of a draw.
+
+    Returns the next state, whether it is the proposal, and the proposal as Q gave it. A value that is not finite is
+    never accepted; from one, where only a start can be, every proposal is.
+    """
     action, value, slope = state
     mean = action + step / 2 * slope / temperature
     there = reflect(mean + jnp.sqrt(step) * xi)
-    value_there, slope_there = q_and_slope(there)
+    proposal = there, *q_and_slope(there)
+    _, value_there, slope_there = new = tamed(*proposal)
     back = log_folded_normal(action, there + step / 2 * slope_there / temperature, step, all_images)
     forth = log_folded_normal(there, mean, step, all_images)
     # the sum as a product with ones: on a CPU a reduction of a few numbers per chain costs several times as much
     change = jnp.dot(back - forth, jnp.ones_like(back), precision="highest")
-    accept = coin < (value_there - value) / temperature + change
-    new = (there, value_there, slope_there)
-    return jax.tree.map(lambda proposed, old: jnp.where(accept, proposed, old), new, state), accept, new
+    accept = (coin < (value_there - value) / temperature + change) | (value == -jnp.inf)
+    return jax.tree.map(lambda proposed, old: jnp.where(accept, proposed, old), new, state), accept, proposal
 
 
 def look(state: State) -> None:
@@ -93,7 +98,8 @@ def mala(
     Returns the last action `(d,)`, or all `(T + 1, d)` with `trajectory`, and the share of accepted proposals. The
     softmax stays invariant whatever the steps; about 0.6 accepted is efficient. Raises `SoftqError` for a start
     outside the box, a temperature that is not positive, or a concrete step that is not in (0, 1]; called by hand, also
-    where Q or its slope is not finite. In a compiled program a proposal at which Q is NaN is refused.
+    where Q or its slope is not finite. In a compiled program a proposal where Q is not finite is refused, and a chain
+    started at such an action moves by its noise alone until it leaves.
     """
     positive("temperature", temperature)
     check_steps(step_sizes)
@@ -105,12 +111,14 @@ def mala(
         state, accept, proposal = offer(q_and_slope, state, temperature, *given, all_images)
         return state, (state[0] if trajectory else None, accept, proposal if watch else None)
 
-    steps = jnp.asarray(step_sizes, a0.dtype)
+    a0 = working(a0)
+    steps, temperature = jnp.asarray(step_sizes, a0.dtype), jnp.asarray(temperature, a0.dtype)
     for_noise, for_coins = jax.random.split(key)
     noise = jax.random.normal(for_noise, (len(steps), *a0.shape), a0.dtype)
     coins = jnp.log(jax.random.uniform(for_coins, (len(steps),), a0.dtype))
     start = (a0, *q_and_slope(a0))
     look(start)
+    start = tamed(*start)
     (last, _, _), (path, accepted, proposals) = jax.lax.scan(move, start, (steps, noise, coins))
     if watch:
         look(proposals)

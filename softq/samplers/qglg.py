@@ -18,8 +18,9 @@ from softq.errors import SoftqError, suggest
 from softq.samplers.boundary import reflect
 from softq.samplers.check import eager, finite_at, positive
 from softq.samplers.langevin import chain, softmax_score
-from softq.samplers.snis import candidates
+from softq.samplers.snis import candidates, survivor
 from softq.samplers.stability import stability_limit
+from softq.samplers.working import weighable
 
 SELECT = ("argmax", "weight", "random")
 
@@ -33,9 +34,11 @@ def linear_schedules(starts: Array, ends: Array, num_steps: int) -> Array:
 def spread(values: Array) -> Array:
     """The standard deviation of Q over uniform actions, by which DDSQ's lambda(s) scales (Section 5).
 
-    Deviation: floored at 1e-6, since a state in which all actions are equal would give 0 / 0.
+    Deviation: floored at 1e-6, since a state in which all actions are equal would give 0 / 0. Values that are not
+    finite do not count.
     """
-    return jnp.maximum(jnp.std(values), 1e-6)
+    finite = jnp.isfinite(values)
+    return jnp.where(jnp.any(finite), jnp.maximum(jnp.std(values, where=finite), 1e-6), 1e-6)
 
 
 def qglg(
@@ -75,10 +78,10 @@ def qglg(
         temperature = temperature * spread(values)
     if curvature is not None:
         schedules = schedules * stability_limit(temperature, curvature)
-    sampled = jax.random.categorical(pick, values / temperature)
-    a0 = actions[jnp.where(greedy, jnp.argmax(values), sampled)]
+    values = weighable(values, actions)
+    a0 = jnp.where(greedy, actions[jnp.argmax(values)], survivor(pick, actions, values, temperature))
 
-    noise = jax.random.normal(drive, (schedules.shape[1], dim))  # line 2
+    noise = jax.random.normal(drive, (schedules.shape[1], dim), a0.dtype)  # line 2
     noise = jnp.where(greedy, 0.0, noise)
 
     # Lines 3 to 6. Deviation: line 4 forgets to put every schedule back at a_0; the text means it.
@@ -89,9 +92,12 @@ def qglg(
         places = jax.vmap(lambda steps: run(steps, True)[:-1])(schedules).reshape(-1, dim)
         finite_at(places, jax.vmap(score)(places), "the score")
 
-    best = chosen = jnp.argmax(jax.vmap(q)(ends))  # line 7
+    heights = weighable(jax.vmap(q)(ends), ends)
+    best = chosen = jnp.argmax(heights)  # line 7
     if select == "weight":
-        chosen = jax.random.categorical(choose, jax.vmap(q)(ends) / temperature)
+        chosen = jax.random.categorical(choose, heights / temperature)
     if select == "random":
         chosen = jax.random.randint(choose, (), 0, len(schedules))
-    return ends[jnp.where(greedy, best, chosen)]
+    # an end point where Q is not finite gives way to the best one, and if there is none, to the start
+    end = ends[jnp.where(greedy | (heights[chosen] == -jnp.inf), best, chosen)]
+    return jnp.where(heights[best] > -jnp.inf, end, a0)

@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import jax
 from jax import Array
+from jax.typing import DTypeLike
 
 from softq.samplers.check import finite_at, positive
+from softq.samplers.working import weighable
 
 
 def uniform(key: Array, dim: int) -> Array:
@@ -17,9 +19,17 @@ def uniform(key: Array, dim: int) -> Array:
     return jax.random.uniform(key, (dim,), minval=-1.0, maxval=1.0)
 
 
-def candidates(key: Array, dim: int, num_candidates: int) -> Array:
-    """`(num_candidates, dim)` uniform actions on [-1, 1]^dim."""
-    return jax.random.uniform(key, (num_candidates, dim), minval=-1.0, maxval=1.0)
+def candidates(key: Array, dim: int, num_candidates: int, dtype: DTypeLike = float) -> Array:
+    """`(num_candidates, dim)` uniform actions on [-1, 1]^dim, in JAX's default float type or another."""
+    return jax.random.uniform(key, (num_candidates, dim), dtype, minval=-1.0, maxval=1.0)
+
+
+def survivor(key: Array, actions: Array, values: Array, temperature: float | Array) -> Array:
+    """One of `actions` `(n, d)` with probability proportional to exp(values / temperature); values `(n,)`.
+
+    Values that are not finite count as minus infinity. If none is finite, nothing can be weighed: the first is kept.
+    """
+    return actions[jax.random.categorical(key, weighable(values, actions) / temperature)]
 
 
 def snis(
@@ -29,7 +39,7 @@ def snis(
 
     `q` maps one action `(dim,)` to a scalar. With one candidate this is the uniform law.
     Raises `SoftqError` if `num_candidates < 1` or a concrete `temperature` is not positive; called by hand, also where
-    Q is not finite.
+    Q is not finite (in a compiled program such actions have weight nought).
     """
     positive("num_candidates", num_candidates)
     positive("temperature", temperature)
@@ -37,4 +47,4 @@ def snis(
     actions = candidates(draw, dim, num_candidates)
     values = jax.vmap(q)(actions)
     finite_at(actions, values)
-    return actions[jax.random.categorical(pick, values / temperature)]
+    return survivor(pick, actions, values, temperature)

@@ -20,6 +20,7 @@ from jax import Array
 from softq.errors import SoftqError, suggest
 from softq.samplers.boundary import reflect
 from softq.samplers.check import eager, finite_at, inside_box, positive
+from softq.samplers.working import nowhere, step_back, working
 
 Bandwidth = Literal["squared", "printed", "official"]
 RULES = ("squared", "printed", "official")
@@ -65,10 +66,22 @@ def svgd_direction(
     temperature in front of the kernel's gradient, which is `repulsion` = 1 / temperature: then the particles ignore
     the temperature altogether.
     """
+    return _direction(jax.vmap(score)(particles), particles, bandwidth, repulsion, at)
+
+
+def _direction(
+    scores: Array,
+    particles: Array,
+    bandwidth: Array | float,
+    repulsion: Array | float,
+    at: Array | None = None,
+) -> Array:
+    """`svgd_direction` from the scores `(K, d)`; one that is not finite pulls nobody."""
     at = particles if at is None else at
+    scores = jnp.where(jnp.isfinite(scores).all(1, keepdims=True), scores, 0.0)
     offsets = at[:, None] - particles[None]  # [j, i] = a_j - a_i
     kernel = jnp.exp(-jnp.sum(offsets**2, -1) / bandwidth)
-    drive = kernel @ jax.vmap(score)(particles)
+    drive = kernel @ scores
     apart = 2 / bandwidth * jnp.sum(kernel[..., None] * offsets, 1)  # sum_i of the gradient by a_i
     return (drive + repulsion * apart) / len(particles)
 
@@ -81,12 +94,15 @@ def svgd(
     repulsion: Array | float = 1.0,
     boundary: Callable[[Array], Array] = reflect,
     trajectory: bool = False,
+    check_last: bool = False,
 ) -> Array:
     """Move `particles` `(M, d)`, in the box, by `a <- boundary(a + step * Delta f)` for each of `step_sizes` `(T,)`.
 
     `bandwidth` is a number, or a rule of `median_bandwidth` that is applied anew at each step. Returns the last
     particles `(M, d)`, or all `(T + 1, M, d)` with `trajectory`. Raises `SoftqError` for no particles, particles
     outside the box, or steps or a bandwidth that are not positive; called by hand, also where the score is not finite.
+    In a compiled program a particle that comes to such a place is taken back, after the last step with `check_last`, as
+    in `softq.samplers.langevin.chain`.
     """
     if particles.ndim != 2 or len(particles) == 0:
         raise SoftqError(
@@ -105,17 +121,23 @@ def svgd(
         positive("bandwidth", bandwidth)
         width = lambda a: bandwidth
 
+    particles = working(particles)
     watch = trajectory or eager(particles, step_sizes)
 
-    def move(a: Array, step: Array) -> tuple[Array, Array | None]:
-        moved = boundary(a + step * svgd_direction(score, a, width(a), repulsion))
-        return moved, moved if watch else None
+    def move(state: tuple, step: Array) -> tuple[tuple, Array | None]:
+        a, last = state
+        a, scores, last = jax.vmap(step_back)(a, jax.vmap(score)(a), last)
+        moved = boundary(a + step * _direction(scores, a, width(a), repulsion)).astype(a.dtype)
+        return (moved, last), moved if watch else None
 
-    last, path = jax.lax.scan(move, particles, jnp.asarray(step_sizes, particles.dtype))
+    steps = jnp.asarray(step_sizes, particles.dtype)
+    (end, last), path = jax.lax.scan(move, (particles, nowhere(particles)), steps)
+    if check_last:
+        end, _, _ = jax.vmap(step_back)(end, jax.vmap(score)(end), last)
     if not watch:
-        return last
-    path = jnp.concatenate([particles[None], path])
+        return end
+    path = jnp.concatenate([particles[None], path[:-1], end[None]])
     if eager(path):
         places = path[:-1].reshape(-1, particles.shape[1])
         finite_at(places, jax.vmap(score)(places), "the score")
-    return path if trajectory else last
+    return path if trajectory else end

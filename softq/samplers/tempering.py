@@ -15,6 +15,7 @@ from jax import Array
 from softq.errors import SoftqError
 from softq.samplers.check import eager, inside_box, positive
 from softq.samplers.mala import State, check_steps, look, needs_all_images, offer
+from softq.samplers.working import tamed, working
 
 
 def ladder(coldest: float, hottest: float, num: int) -> np.ndarray:
@@ -45,6 +46,7 @@ def tempering(
     the steps, one for each temperature. Returns all actions `(K, d)`, the wanted one first, and the
     share of accepted swaps. Raises `SoftqError` for a ladder that does not rise, shapes that do not fit, starts outside
     the box, steps that `mala` refuses, or counts below one; called by hand, also where Q or its slope is not finite.
+    In a compiled program the chains treat such actions as those of `mala` do.
     """
     positive("temperatures", temperatures)
     positive("rounds", rounds)
@@ -59,6 +61,7 @@ def tempering(
         )
     if not isinstance(temperatures, jax.core.Tracer) and not np.all(np.diff(temperatures) > 0):
         raise SoftqError(f"temperatures must rise, got {np.round(temperatures, 6).tolist()}; sort them.")
+    a0 = working(a0)
     temperatures, steps = jnp.asarray(temperatures, a0.dtype), jnp.asarray(step_sizes, a0.dtype)
     q_and_slope, all_images = jax.value_and_grad(q), needs_all_images(step_sizes)
     watch = eager(key, a0, temperatures, steps)
@@ -92,6 +95,7 @@ def tempering(
     keys = jax.random.split(key, rounds)
     start = (a0, *jax.vmap(q_and_slope)(a0))
     look(start)
+    start = jax.vmap(tamed)(*start)
     states, (accepted, offered, proposals) = jax.lax.scan(one_round, start, (jnp.arange(rounds), keys))
     if watch:
         look(proposals)

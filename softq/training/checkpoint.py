@@ -4,6 +4,7 @@ all.
 
 import json
 import logging
+import shutil
 import zlib
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from softq.files import write_whole
 
 KEEP = 2  # the last one, and the one before should a disk fail
 
-for name in ("absl", "orbax"):
-    logging.getLogger(name).setLevel(logging.ERROR)
+for name in ("absl", "orbax"):  # what they log as an error, with a traceback, is raised here too
+    logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def flatten(tree: Any) -> dict[str, np.ndarray]:
@@ -49,9 +50,24 @@ class Checkpoints:
         return self.manager.latest_step()
 
     def save(self, step: int, learner: Any, rest: Any, meta: dict) -> None:
-        """Write a checkpoint; one of the same step is kept, for it is the same."""
+        """Write a checkpoint; one of the same step is kept, for it is the same.
+
+        Raises `SoftqError` when it cannot be written, on a full disk for example; the ones before stay.
+        """
         if step == self.latest:
             return
+        try:
+            self._write(step, learner, rest, meta)
+        except (OSError, ValueError, RuntimeError) as error:
+            for half in self.folder.glob("*orbax-checkpoint-tmp*"):
+                shutil.rmtree(half, ignore_errors=True)
+            reason = " ".join(str(error).split())[:160].rstrip(".")
+            raise SoftqError(
+                f"a checkpoint cannot be written to {self.folder} ({reason}); free room there, then continue "
+                f"with softq train --resume {self.folder.parent}."
+            ) from error
+
+    def _write(self, step: int, learner: Any, rest: Any, meta: dict) -> None:
         meta = meta | {"names": {"learner": names(learner), "rest": names(rest)}}
         items = {
             "learner": ocp.args.StandardSave(flatten(learner)),
@@ -69,6 +85,11 @@ class Checkpoints:
         """Counters and positions of the newest checkpoint."""
         return self._read({"meta": ocp.args.JsonRestore()})["meta"]
 
+    def rows(self, path: str) -> int | None:
+        """Length of the second axis, after that of the seeds, of the array of `rest` whose path ends so."""
+        shapes = (shape for name, shape, _ in self.meta()["names"]["rest"] if name.endswith(path))
+        return next((shape[1] for shape in shapes if len(shape) > 1), None)
+
     def restore(self, **templates: Any) -> list[Any]:
         """`restore(learner=tree, rest=tree)`: the newest leaves in the shape of the templates, as NumPy
         arrays.
@@ -80,8 +101,8 @@ class Checkpoints:
             if written[item] != names(tree):
                 old, new = (next(iter(x), ["nothing"]) for x in different(written[item], names(tree)))
                 raise SoftqError(
-                    f"{self.folder} was written by another version of softq or of the algorithm "
-                    f"({old} there, {new} here); use the versions in versions.json."
+                    f"{self.folder} does not fit config.json ({old} there, {new} here); put config.json back "
+                    "as it was written, or use the softq named in versions.json."
                 )
         blank = {
             item: ocp.args.StandardRestore({k: np.empty(x.shape, x.dtype) for k, x in abstract(tree).items()})

@@ -1,10 +1,15 @@
 """What a training run is, apart from the algorithm's own hyper-parameters."""
 
+import contextlib
 import dataclasses
+import json
 import math
 import typing
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import jax
+import numpy as np
 
 from softq.algorithms import Algorithm
 from softq.errors import SoftqError, suggest
@@ -38,6 +43,39 @@ POSITIVE = {
 }
 SHARES = {"discount", "polyak", "explore_prob", "acceptance"}
 PRESETS = {"paper": {}, "small": SMALL}
+LAST_SEED = 2**32 - 1  # JAX's keys are made from 32 bits
+KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text"}
+
+
+def plain(name: str, value: Any, kind: Any) -> Any:
+    """`value` as Python's own int, float, bool, str or tuple of these, where `kind` is one; NumPy's and JAX's pass.
+
+    Raises `SoftqError` when it is something else. Other kinds, and values that JAX is tracing, stay as they are.
+    """
+    wrong = SoftqError(f"{name} is {value!r}; it must be {KINDS.get(kind, 'whole numbers')}.")
+    if typing.get_origin(kind) is tuple:
+        if isinstance(value, str) or not np.iterable(value):
+            raise wrong
+        return tuple(plain(name, item, typing.get_args(kind)[0]) for item in value)
+    if kind not in KINDS or isinstance(value, jax.core.Tracer):
+        return value
+    if isinstance(value, np.generic | np.ndarray | jax.Array) and np.ndim(value) == 0:
+        value = value.item()
+    if kind is int and isinstance(value, float) and value.is_integer():  # 1e6
+        value = int(value)
+    allowed = (int, float) if kind is float else kind
+    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+        raise wrong
+    return kind(value)
+
+
+def plain_algorithm(algo: Algorithm) -> Algorithm:
+    """`algo` with hyper-parameters of Python's own types."""
+    hints = typing.get_type_hints(type(algo))
+    return dataclasses.replace(
+        algo,
+        **{x.name: plain(x.name, getattr(algo, x.name), hints[x.name]) for x in dataclasses.fields(algo)},
+    )
 
 
 @dataclass(frozen=True)
@@ -48,7 +86,8 @@ class TrainConfig:
     preset "paper" take up.
     """
 
-    env: str = "MultiGoal"  # environment id; `softq list` shows some
+    env: str = "MultiGoal"  # environment id, or module:Id of your own; `softq list` shows some
+    env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)  # its settings: NAME=VALUE or JSON
     algorithm: str = "ddsq"  # name of the algorithm
     seeds: int = 1  # how many training seeds, learned side by side
     seed: int = 0  # the first of them; the others follow
@@ -64,12 +103,18 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value, least = (
-                getattr(self, field.name),
-                0 if field.name in ("seed", "iterations", "warmup") else 1,
-            )
+            value = plain(field.name, getattr(self, field.name), field.type)
+            object.__setattr__(self, field.name, value)  # the way into a frozen dataclass
+            least = 0 if field.name in ("seed", "iterations", "warmup") else 1
             if field.type is int and value < least:
                 raise SoftqError(f"{field.name} is {value}; it must be at least {least}.")
+        with contextlib.suppress(TypeError):  # as config.json will hold them, where it can
+            object.__setattr__(self, "env_kwargs", json.loads(json.dumps(self.env_kwargs)))
+        if self.seed + self.seeds - 1 > LAST_SEED:
+            raise SoftqError(
+                f"seed {self.seed} with seeds {self.seeds} reaches {self.seed + self.seeds - 1}; seeds lie "
+                f"between 0 and {LAST_SEED}."
+            )
         if self.buffer_size < self.num_envs:
             raise SoftqError(
                 f"buffer_size {self.buffer_size} is smaller than num_envs {self.num_envs}; raise buffer_size."

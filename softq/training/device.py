@@ -10,7 +10,7 @@ from jax import Array
 
 from softq.algorithms.base import Algorithm, Transition
 from softq.training.config import TrainConfig
-from softq.training.loop import Loop, Tally, act, fault, initial, learn, step_keys
+from softq.training.loop import Loop, Tally, act, fault, initial, learn, like, step_keys
 
 
 class DeviceLoop:
@@ -26,6 +26,10 @@ class DeviceLoop:
         """The loops of all seeds; `keys` and `init_keys` `(seeds,)`."""
         return self._init(algo, keys, init_keys)
 
+    def shapes(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
+        """What `init` would return, as shapes and types."""
+        return jax.eval_shape(self._init, algo, keys, init_keys)
+
     def _start(self, algo: Algorithm, key: Array, init_key: Array) -> Loop:
         keys = jax.random.split(jax.random.fold_in(init_key, 1), self.config.num_envs)
         env, obs = jax.vmap(self.env.reset)(keys)
@@ -34,7 +38,7 @@ class DeviceLoop:
     def run(self, algo: Algorithm, loop: Loop, keys: Array, num: int, uniform: bool) -> Loop:
         """`num` steps of all seeds; `loop` is donated. Raises `SoftqError` at a value that is not finite."""
         loop = self._run(algo, loop, keys, num, uniform=uniform)
-        for seed, (what, env, step) in enumerate(np.asarray(loop.tally.fault)):
+        for seed, (what, env, step) in enumerate(np.asarray(jax.block_until_ready(loop.tally.fault))):
             if what:
                 raise fault(self.config, int(what), int(step), seed, int(env))
         return loop
@@ -74,7 +78,7 @@ class DeviceLoop:
             tally.returns + jnp.sum(returns * done),
             jnp.where(broken.any() & (tally.fault[0] == 0), found, tally.fault),
         )
-        return Loop(state, replay, env, obs, returns * ~done, loop.step + 1, tally)
+        return like(Loop(state, replay, env, obs, returns * ~done, loop.step + 1, tally), loop)
 
     def get_state(self) -> dict:
         """Nothing: the environments are part of `Loop`."""

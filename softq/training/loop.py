@@ -2,22 +2,25 @@
 
 Both act, learn, step and store, in this order: the update uses the replay as it stands, so that a host
 environment can step while the update runs. Keys are `fold_in(seed key, step)`. Hyper-parameters are arguments
-of the compiled programs, so a new temperature or learning rate compiles nothing.
+of the compiled programs, so a new temperature or learning rate compiles nothing. Whatever a loop keeps is in single
+precision, also under JAX_ENABLE_X64, so that a run can go on with that switch turned.
 """
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from softq.algorithms.base import Algorithm, Transition
 from softq.errors import SoftqError
-from softq.pytree import pytree
+from softq.pytree import pytree, replace
 from softq.training.config import TrainConfig
 from softq.training.replay import Replay
 
-FAULTS = {1: "action", 2: "observation", 3: "reward"}
+NARROW = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
+FAULTS = {1: "action", 2: "observation", 3: "reward", 4: "observation after a reset"}
 
 
 @pytree
@@ -38,10 +41,31 @@ class Loop:
     state: Any  # of the algorithm
     replay: Replay
     env: Any  # state of JAX environments; host environments keep their own
-    obs: Array  # (num_envs, obs_dim)
+    obs: Array  # (num_envs, obs_dim), float32
     returns: Array  # (num_envs,), of the episodes under way
     step: Array  # steps of the vector so far, warm-up included
     tally: Tally
+
+
+def single(tree: Any) -> Any:
+    """`tree` with its arrays of 64 bits in 32."""
+    return jax.tree.map(lambda x: x.astype(NARROW[x.dtype.name]) if x.dtype.name in NARROW else x, tree)
+
+
+def like(new: Any, old: Any) -> Any:
+    """`new` in the types of `old`: what a compiled loop carries keeps its types."""
+    return jax.tree.map(lambda x, y: x if x.dtype == y.dtype else x.astype(y.dtype), new, old)
+
+
+def learner(algo: Algorithm, key: Array, obs: Array, action: Array) -> Any:
+    """The state of `algo` at the start, in single precision; `obs` `(obs_dim,)`, `action` `(action_dim,)`."""
+    return single(algo.init(key, obs, action))
+
+
+def stored(dtype: Any) -> Any:
+    """The type in which a replay keeps observations of `dtype`: their own if float32 holds it and needs more room."""
+    dtype = np.dtype(dtype)
+    return dtype if dtype.kind in "iub" and dtype.itemsize < 4 else np.dtype(np.float32)
 
 
 def step_keys(key: Array, step: Array) -> Array:
@@ -53,32 +77,42 @@ def act(algo: Algorithm, state: Any, obs: Array, key: Array, step: Array, unifor
     """Actions `(num_envs, action_dim)` of one seed: uniform during the warm-up, else `explore`."""
     key = step_keys(key, step)[0]
     if uniform:
-        return jax.random.uniform(key, (len(obs), dim), minval=-1.0)
-    return jax.vmap(algo.explore, (None, 0, 0))(state, obs, jax.random.split(key, len(obs)))
+        return jax.random.uniform(key, (len(obs), dim), jnp.float32, minval=-1.0)
+    return single(jax.vmap(algo.explore, (None, 0, 0))(state, obs, jax.random.split(key, len(obs))))
 
 
 def learn(
     algo: Algorithm, state: Any, replay: Replay, sums: dict, key: Array, step: Array, batch_size: int
 ) -> tuple:
     """One update of one seed; metrics are added to `sums`."""
-    *_, batch, key = step_keys(key, step)
-    state, metrics = algo.update(state, replay.sample(batch, batch_size), key)
-    return state, jax.tree.map(jnp.add, sums, metrics)
+    *_, k_batch, key = step_keys(key, step)
+    batch = jax.tree.map(lambda x: x.astype(jnp.float32), replay.sample(k_batch, batch_size))
+    new, metrics = algo.update(state, batch, key)
+    return like(new, state), like(jax.tree.map(jnp.add, sums, metrics), sums)
 
 
 def initial(
-    algo: Algorithm, config: TrainConfig, key: Array, obs: Array, action_dim: int, env: Any = ()
+    algo: Algorithm,
+    config: TrainConfig,
+    key: Array,
+    obs: Array,
+    action_dim: int,
+    env: Any = (),
+    obs_dtype: Any = np.float32,
 ) -> Loop:
-    """The loop of one seed before its first step; `obs` `(num_envs, obs_dim)`."""
-    action, scalar = jnp.zeros(action_dim), jnp.zeros(())
-    state = algo.init(key, obs[0], action)
-    row = Transition(obs[0], action, scalar, scalar, obs[0])
-    batch = jax.tree.map(lambda x: jnp.zeros((config.batch_size, *x.shape)), row)
-    _, metrics = jax.eval_shape(algo.update, state, batch, key)
-    sums = {name: jnp.zeros(x.shape, x.dtype) for name, x in metrics.items()}
+    """The loop of one seed before its first step; `obs` `(num_envs, obs_dim)`, of `obs_dtype` in the environment."""
+    obs, env = obs.astype(jnp.float32), single(env)
+    action, scalar = jnp.zeros(action_dim, jnp.float32), jnp.zeros((), jnp.float32)
     count = jnp.zeros((), jnp.int32)
+    state = learner(algo, key, obs[0], action)
+    row = Transition(obs[0], action, scalar, scalar, obs[0])
+    batch = jax.tree.map(lambda x: jnp.zeros((config.batch_size, *x.shape), x.dtype), row)
+    _, metrics = jax.eval_shape(algo.update, state, batch, key)
+    sums = {name: single(jnp.zeros(x.shape, x.dtype)) for name, x in metrics.items()}
     tally = Tally(sums, count, count, scalar, jnp.zeros(3, jnp.int32))
-    return Loop(state, Replay.create(row, config.capacity), env, obs, jnp.zeros(len(obs)), count, tally)
+    kept = obs[0].astype(stored(obs_dtype))
+    replay = Replay.create(replace(row, obs=kept, next_obs=kept), config.capacity)
+    return Loop(state, replay, env, obs, jnp.zeros(len(obs), jnp.float32), count, tally)
 
 
 def fault(config: TrainConfig, what: int, step: int, seed: int, env: int) -> SoftqError:

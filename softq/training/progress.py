@@ -4,15 +4,21 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from tqdm.auto import tqdm
+
+from softq.watch import ENDING
 
 CHUNK_SECONDS = 0.5  # between two looks at the progress bar and at Ctrl-C
 
 
 class Interrupt:
-    """`with Interrupt() as stop:` turns the first Ctrl-C or SIGTERM into `stop()`; a second ends at once."""
+    """`with Interrupt() as stop:` turns the first Ctrl-C, SIGTERM or SIGHUP into `stop()`; a second ends at once.
+
+    A hang-up that is ignored, as after `nohup`, stays ignored.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -22,10 +28,9 @@ class Interrupt:
 
     def __enter__(self) -> "Interrupt":
         # Python delivers signals to the main thread only
-        signals = (
-            (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-        )
-        self.previous = {number: signal.signal(number, self.handle) for number in signals}
+        signals = ENDING if threading.current_thread() is threading.main_thread() else ()
+        ignored = [x for x in signals if x.name == "SIGHUP" and signal.getsignal(x) == signal.SIG_IGN]
+        self.previous = {x: signal.signal(x, self.handle) for x in signals if x not in ignored}
         return self
 
     def handle(self, number: int, frame: FrameType | None) -> None:
@@ -57,15 +62,35 @@ class Pace:
 
 
 class Progress:
-    """A bar for the warm-up, then one for the updates; both with the latest returns."""
+    """A bar for the warm-up, then one for the updates; both with the latest returns.
+
+    Where nothing can be written, because the terminal is gone for example, nothing is shown and the run goes on.
+    """
 
     def __init__(self, title: str, warmup: int, updates: int, num_envs: int, show: bool):
         self.title, self.warmup, self.updates, self.num_envs = title, warmup, updates, num_envs
         self.show, self.bar, self.notes = show, None, {}
 
+    def draw(self, move: Callable[[], object]) -> None:
+        """Call `move`, which writes to the terminal; give up showing anything when that fails."""
+        try:
+            move()
+        except (OSError, UnicodeError):
+            self.show = False
+            if self.bar is not None:
+                self.bar.disable = True
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        if self.show:
+            self.draw(lambda: tqdm.write(text))
+
     def at(self, step: int, **notes: str) -> None:
         """Move the bar to this step of the run; `notes` stay beside it."""
         self.notes |= notes
+        self.draw(lambda: self.move(step))
+
+    def move(self, step: int) -> None:
         learning = step >= self.warmup
         total, done = self.updates if learning else self.warmup, step - self.warmup if learning else step
         scale = 1 if learning else self.num_envs
@@ -87,8 +112,8 @@ class Progress:
         """Show a note at once."""
         self.notes |= notes
         if self.bar is not None:
-            self.bar.set_postfix({k: v for k, v in self.notes.items() if v}, refresh=True)
+            self.draw(lambda: self.bar.set_postfix({k: v for k, v in self.notes.items() if v}, refresh=True))
 
     def close(self) -> None:
         if self.bar is not None:
-            self.bar.close()
+            self.draw(self.bar.close)

@@ -36,13 +36,21 @@ class Replay:
         return jnp.minimum(self.added, self.capacity)
 
     def add(self, rows: Any) -> "Replay":
-        """Append the tree `rows`, arrays `(E, ...)` with E at most the capacity; E need not divide it."""
+        """Append the tree `rows`, arrays `(E, ...)` with E at most the capacity; E need not divide it.
+
+        Rows take the types of the buffer.
+        """
         count = jax.tree.leaves(rows)[0].shape[0]
         if count > self.capacity:
             raise ValueError(f"{count} rows do not fit a buffer of {self.capacity}; raise buffer_size.")
         where = (self.added + jnp.arange(count)) % self.capacity
-        data = jax.tree.map(lambda old, new: old.at[where].set(new, unique_indices=True), self.data, rows)
-        return replace(self, data=data, added=self.added + count)
+        put = lambda old, new: old.at[where].set(new.astype(old.dtype), unique_indices=True)
+        return replace(self, data=jax.tree.map(put, self.data, rows), added=self.added + count)
+
+    def grown(self, capacity: int) -> "Replay":
+        """The same rows with room for `capacity`; only while no row has been overwritten."""
+        grow = lambda x: jnp.zeros((capacity, *x.shape[1:]), x.dtype).at[: self.capacity].set(x)
+        return replace(self, data=jax.tree.map(grow, self.data))
 
     def sample(self, key: Array, num: int) -> Any:
         """`num` rows drawn uniformly with replacement, a tree of arrays `(num, ...)`."""

@@ -1,5 +1,6 @@
 """Reading runs back: their learner, their curves, their score at any temperature."""
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,17 @@ from softq.policies import AtTemperature, Through
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
 from softq.training.evaluate import Evaluator
+from softq.training.loop import learner
 from softq.training.runs import RunDirectory, read_log, tidy
 
 KINDS = {"train": "training", "eval": "evaluation"}
 
 
 def load_all(run_dir: Path | str) -> tuple[Algorithm, Any, TrainConfig]:
-    """`(algo, states, config)` of a run's newest checkpoint; `states` has a leading axis over seeds."""
+    """`(algo, states, config)` of a run's newest checkpoint; `states` has a leading axis over seeds.
+
+    Actions of `algo` lie in [-1, 1]; `softq.envs.rescale(action, env.action_space)` has the environment's units.
+    """
     run = RunDirectory(run_dir)
     algo, config, dims = run.config()
     folder = run.folder / "checkpoints"
@@ -30,8 +35,8 @@ def load_all(run_dir: Path | str) -> tuple[Algorithm, Any, TrainConfig]:
             f"{run.folder} has no checkpoint yet; continue it with softq train --resume {run.folder}."
         )
     keys = jax.vmap(jax.random.key)(jnp.arange(config.seeds))
-    blank = jnp.zeros(dims["obs_dim"]), jnp.zeros(dims["action_dim"])
-    template = jax.eval_shape(jax.vmap(lambda key: algo.init(key, *blank)), keys)
+    blank = [jnp.zeros(dims[name], jnp.float32) for name in ("obs_dim", "action_dim")]
+    template = jax.eval_shape(jax.vmap(lambda key: learner(algo, key, *blank)), keys)
     (states,) = Checkpoints(folder).restore(learner=template)
     return algo, jax.tree.map(jnp.array, states), config
 
@@ -39,7 +44,8 @@ def load_all(run_dir: Path | str) -> tuple[Algorithm, Any, TrainConfig]:
 def load(run_dir: Path | str, index: int = 0) -> tuple[Algorithm, Any, TrainConfig]:
     """`(algo, state, config)` of a run's newest checkpoint, the state of its `index`-th seed.
 
-    Raises `SoftqError` when the directory is no run, or its checkpoint is missing or unreadable.
+    Actions of `algo` lie in [-1, 1]: give `env.step` `softq.envs.rescale(algo.exploit(state, obs, key),
+    env.action_space)`. Raises `SoftqError` when the directory is no run, or its checkpoint is missing or unreadable.
     """
     algo, states, config = load_all(run_dir)
     if not 0 <= index < config.seeds:
@@ -88,9 +94,13 @@ def evaluate_run(
     elif temperature is not None:
         algo.check_adjustable(temperature)
         if method == "exploit":
-            raise SoftqError("exploit acts at the temperature in force; leave one of the two out.")
+            raise SoftqError(
+                "exploit acts at the temperature in force and takes no other; leave the temperature out or play policy."
+            )
         actor = AtTemperature(algo, temperature)
-    returns = Evaluator(config.env, config.seed_list, episodes, method)(actor, states)
+    evaluator = Evaluator(config.env, config.seed_list, episodes, method, config.env_kwargs)
+    with contextlib.closing(evaluator):
+        returns = evaluator(actor, states)
     used = jax.vmap(algo.in_force)(states) if temperature is None else jnp.full(config.seeds, temperature)
     used = None if used is None else [*used.tolist(), float(used.mean())]
     rows = [(seed, x.mean(), x.std(), x.size) for seed, x in zip(config.seed_list, returns, strict=True)]
@@ -99,6 +109,8 @@ def evaluate_run(
     table.insert(1, "policy", sampler or method)
     table.insert(2, "temperature", used)
     table.insert(3, "unit", unit)
+    if evaluator.cut.any():
+        table[f"cut at {evaluator.max_steps} steps"] = [*evaluator.cut, evaluator.cut.sum()]
     return table
 
 

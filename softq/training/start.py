@@ -1,16 +1,18 @@
 """`train` and `resume`: from a shell, a script or a notebook."""
 
+import contextlib
 import dataclasses
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import pandas as pd
-from tqdm.auto import tqdm
 
 from softq.algorithms import ALGORITHMS, Algorithm, get
 from softq.errors import SoftqError, suggest
+from softq.faults import explained
 from softq.training.config import TrainConfig
 from softq.training.loop import Loop
 from softq.training.progress import Interrupt, Progress
@@ -28,6 +30,7 @@ class Run:
     curve: pd.DataFrame
     finished: bool
     folder: Path | None = None
+    inexact: str | None = None  # why `resume` would start new episodes, None where it goes on exactly
 
     @property
     def state(self) -> Any:
@@ -38,7 +41,7 @@ def train(
     algo: Algorithm | str,
     env_id: str,
     config: TrainConfig | None = None,
-    out: Path | str | None = None,
+    out: Path | str | RunDirectory | None = None,
     progress: bool = True,
     **settings: Any,
 ) -> Run:
@@ -48,7 +51,8 @@ def train(
     Without a `config` the other settings are those of the algorithm's own paper, as in `softq train`.
     Everything is in the returned `Run`; with `out`, a run directory is written too, which `resume` continues.
     After the first Ctrl-C the run stops at its next step and is returned as it is. Raises `SoftqError` for
-    bad input.
+    bad input and where memory or disk will not do; a run that fails before its first row of the log leaves no
+    directory.
     """
     algo = get(algo)() if isinstance(algo, str) else algo
     name = next((name for name, cls in ALGORITHMS.items() if cls is type(algo)), type(algo).__name__)
@@ -57,38 +61,71 @@ def train(
         if setting not in fields:
             raise SoftqError(f"unknown setting {setting!r}.{suggest(setting, fields)}")
     config = dataclasses.replace(config or TrainConfig(**algo.paper), algorithm=name, env=env_id, **settings)
-    if out is not None:
-        RunDirectory(out).check_free()
-    with Interrupt() as stop:
-        trainer = Trainer(algo, config)
-        loop = trainer.inner.init(algo, trainer.keys, trainer.init_keys)
-        if out is not None:  # only now: bad input leaves no directory behind
-            trainer.attach(RunDirectory.create(out, algo, trainer.config, trainer.dims))
-        return finish(trainer, loop, 0, stop, progress)
+    run = RunDirectory(out) if isinstance(out, str | Path) else out
+    if run:
+        check_kwargs(config)
+    if run and not run.numbered:
+        run.check_free()
+    with explained(), Interrupt() as stop, contextlib.closing(Trainer(algo, config)) as trainer:
+        loop = trainer.start()
+        if run is None:
+            return finish(trainer, loop, 0, stop, progress)
+        run.create(
+            trainer.algo, trainer.config, trainer.dims
+        )  # only now: bad input leaves no directory behind
+        try:
+            trainer.attach(run)
+            return finish(trainer, loop, 0, stop, progress)
+        finally:
+            run.close()
+            if not run.kept:
+                run.discard()
 
 
-def resume(folder: Path | str, progress: bool = True) -> Run:
-    """Continue an interrupted run exactly as if it had not been. A finished one is returned as it is."""
+def check_kwargs(config: TrainConfig) -> None:
+    """`SoftqError` when config.json cannot hold the environment's settings."""
+    try:
+        json.dumps(config.env_kwargs)
+    except TypeError as error:
+        raise SoftqError(
+            f"env_kwargs cannot be written to config.json ({error}); register the environment with them under an id "
+            "of your own."
+        ) from None
+
+
+def resume(folder: Path | str, progress: bool = True, iterations: int | None = None) -> Run:
+    """Continue an interrupted run exactly as if it had not been. A finished one is returned as it is.
+
+    With `iterations` the run goes on, finished or not, until it has made so many updates in all: the learner is then
+    the one of a run that was started with this number. Raises `SoftqError` when more have been made already. Where the
+    state of an environment cannot be saved, which training says at its start, the learner and the replay go on and the
+    episodes start anew.
+    """
     run = RunDirectory(folder)
     algo, config, _ = run.config()
-    with Interrupt() as stop:
-        trainer = Trainer(algo, config)
-        trainer.attach(run)
-        loop, step = trainer.restore()
-        return finish(trainer, loop, step, stop, progress)
+    if iterations is not None:
+        config = dataclasses.replace(config, iterations=iterations)
+    with explained(), Interrupt() as stop, contextlib.closing(Trainer(algo, config)) as trainer:
+        run.lock()
+        try:
+            trainer.attach(run)
+            loop, step = trainer.restore()
+            return finish(trainer, loop, step, stop, progress)
+        finally:
+            run.close()
 
 
 def finish(trainer: Trainer, loop: Loop, step: int, stop: Interrupt, show: bool) -> Run:
     config, run = trainer.config, trainer.run
+    if step < config.total_steps:
+        trainer.announce()
     title = f"{config.algorithm} {config.env}"
-    if show and run:
-        tqdm.write(f"run directory: {run.folder}")
     progress = Progress(title, config.warmup_steps, config.iterations, config.num_envs, show)
+    if run:
+        progress.say(f"run directory: {run.folder}")
     try:
         loop, done = trainer.train(loop, step, stop, progress)
     finally:
         progress.close()
-        if run:
-            run.close()
     curve = tidy(trainer.rows, config)
-    return Run(trainer.algo, config, loop.state, curve, done, run.folder if run else None)
+    return Run(trainer.algo, config, loop.state, curve, done, run.folder if run else None, trainer.inexact)

@@ -76,8 +76,9 @@ WORLDS = {
         3000,
         3,
         SOFT | {"warmup": 20_000, "num_envs": 16, "temperature": 0.1, "reward_scale": 0.2, "discount": 0.95},
-        # The maze is DQS's own example: the diffusion of its paper, not of its preset, and a temperature that falls
-        # from ten times that of the others to theirs
+        # The maze is DQS's own example: the space, estimator, truncation and prediction that its paper prints, with
+        # the preset's numbers of steps and samples, and a temperature that falls from ten times that of the others to
+        # theirs.
         {"ddsq": {"temperature": 0.3}, "lql": {}, "nclql": {}, "dqs": PRINTED | COOLING},
     ),
 }

@@ -28,8 +28,8 @@ class Volume(ABC):
     def error(self, eps: float | np.ndarray) -> np.ndarray:
         """How far `self(eps)` may be off, in the same shape.
 
-        A bound for closed forms and for roots on a line; one standard error for Monte Carlo; for `PolarVolume` the
-        change when rays and radii are halved, an estimate that can be too small.
+        A bound for closed forms, and for roots on a line if no two stationary points are missed; one standard error
+        for Monte Carlo; for `PolarVolume` an estimate, three times the change when rays and radii are halved.
         """
         return self._error(self._checked(eps).ravel()).reshape(np.shape(eps))[()]
 

@@ -6,9 +6,11 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from softq.boltzmann import evaluate, nodes_and_weights
-from softq.volume.levels import Cells, levels, monotone, padded, require
+from softq.volume.levels import Cells, levels, monotone, padded, require, slack
 
 SECTOR, RADII = 20, 100  # Gauss-Legendre rays between two corners of a cell, and radii on a ray
+MOST = 16  # maxima that get rays of their own
+FACTOR = 3.0  # from the change when rays and radii are halved to the error that is stated
 
 
 class PolarVolume(Cells):
@@ -17,17 +19,19 @@ class PolarVolume(Cells):
     The square is shared out among the maxima (each point to the nearest one), and each share is swept by rays from
     its maximum. Where a set of nearly optimal actions is star-shaped in its share, the integral over the angle
     converges exponentially (1e-10). Elsewhere, on ridges and where a wall or a share cuts a level set, it is off by
-    up to about 1e-3; `error`, the change when rays and radii are halved, estimates that. It is no bound: slivers
-    between two rays, such as the last corners of a square, are seen by neither. `refine` multiplies rays and radii.
+    up to about 1e-3. Landscapes with more than `MOST` maxima on a grid, such as ridges, plateaus and ReLU networks,
+    are swept from the highest one by four times as many rays. `error` is an estimate: `FACTOR` times the largest
+    change, at eps and 5 % around it, when rays and radii are halved, and what a cusp at the maximum can hide. A needle
+    between the points of the grid (1/64 apart) that no ray meets is not seen at all.
+    `refine` multiplies rays and radii.
     """
 
     def __init__(self, q: Callable, dim: int | None = None, refine: float = 1.0):
         q = require(q, dim, 2)
         self._q, self.area, self.method = q, 4.0, "exact level sets along rays"
         self._refine, self._coarser = refine, None
-        centres, top, ridge = _maxima(q)
-        refine *= 4 if ridge else 1
-        self._top = float(getattr(q, "maximum", top.max()))
+        found, top, ridge = _maxima(q)
+        centres, refine = (_middle(found, top), 4 * refine) if ridge else (found, refine)
         rays = [
             (np.tile(c, (len(angle), 1)), angle, weight, reach)
             for c in centres
@@ -38,6 +42,8 @@ class PolarVolume(Cells):
         self._direction = np.stack([np.cos(angle), np.sin(angle)], -1)
         self._steps = max(8, round(RADII * refine))
         r, value = monotone(self._at, reach[:, None] * np.linspace(0, 1, self._steps + 1) ** 2)
+        self._top = float(getattr(q, "maximum", max(top.max(), value.max())))
+        self._slack = 0.0 if hasattr(q, "maximum") else slack(q, found[top.argmax()])
         regret = self._top - value
         self._rounding = 1e-15 * max(1.0, np.abs(regret).max())
         self._ray = np.repeat(np.arange(len(reach)), self._steps)
@@ -61,11 +67,21 @@ class PolarVolume(Cells):
     def _error(self, eps: np.ndarray) -> np.ndarray:
         if self._coarser is None:
             self._coarser = PolarVolume(self._q, 2, self._refine / 2)
-        return np.abs(self(eps) - self._coarser(eps)) + 1e-14 * self.area
+        changes = [np.abs(self(share * eps) - self._coarser(share * eps)) for share in (0.95, 1.0, 1.05)]
+        return FACTOR * np.max(changes, axis=0) + 1e-14 * self.area + super()._error(eps)
+
+
+def _middle(found: np.ndarray, top: np.ndarray) -> np.ndarray:
+    """The highest of the points `(n, 2)`, as `(1, 2)`; of several the one nearest to the middle of the box."""
+    best = found[top >= top.max() - 1e-12 * max(1.0, abs(top.max()))]
+    return best[[(best**2).sum(1).argmin()]]
 
 
 def _maxima(q: Callable, side: int = 128) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Local maxima `(n, 2)` of a 2-D landscape and their values; for a ridge the centre of the box and True."""
+    """Local maxima `(n, 2)` of a 2-D landscape and their values, and whether there are too many for rays of their own.
+
+    Then they are the 64 highest only.
+    """
     line = np.linspace(-1, 1, side + 1)
     points = np.stack(np.meshgrid(line, line, indexing="ij"), -1)
     values = padded(q, points.reshape(-1, 2)).reshape(side + 1, side + 1)
@@ -73,17 +89,17 @@ def _maxima(q: Callable, side: int = 128) -> tuple[np.ndarray, np.ndarray, bool]
     shifts = [(i, j) for i in (0, 1, 2) for j in (0, 1, 2) if (i, j) != (1, 1)]
     around = np.stack([framed[i : i + side + 1, j : j + side + 1] for i, j in shifts])
     found = points[(values >= around).all(0) & (values > around.min(0))]
-    if not 0 < len(found) <= 16:
-        found = np.zeros((1, 2))
-        return found, padded(q, found), True
+    ridge = not 0 < len(found) <= MOST
+    highest = np.argsort(-values[tuple(np.rint((found.T + 1) * side / 2).astype(int))], kind="stable")
+    found = found[highest[:64]] if len(found) else np.zeros((1, 2))  # none: Q is constant
     offsets = np.stack(np.meshgrid(*[np.linspace(-1, 1, 9)] * 2, indexing="ij"), -1).reshape(-1, 2)
     width = 2 / side
-    for _ in range(14):  # look closer and closer: no gradient, so kinks and walls are no matter
+    for _ in range(30):  # look closer and closer, to 1e-16: no gradient, so kinks and walls are no matter
         near = np.clip(found[:, None] + width * offsets, -1, 1)
         best = padded(q, near.reshape(-1, 2)).reshape(len(found), -1).argmax(1)
         found, width = near[np.arange(len(found)), best], width / 3
-    found = np.unique(found.round(6), axis=0)
-    return found, padded(q, found), False
+    found = found[np.unique(found.round(6), axis=0, return_index=True)[1]]
+    return found, padded(q, found), ridge
 
 
 def _rays(centre: np.ndarray, centres: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

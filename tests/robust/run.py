@@ -1,8 +1,9 @@
 """Execute the notebooks, and the unit tests, under changed conditions, and print what fails where.
 
-`make robust` runs all of it. A part: `python tests/robust/run.py --only 09_svgd 06_schedules --conditions seeds+1 AVX2`.
-Conditions: seeds shifted by K (see `sitecustomize.py`), older instruction sets, one thread and two. Every result is also
-a line of `_build/robust/results.csv`; `--resume` leaves out what that file already has.
+`make robust` runs all of it; a part:
+`python tests/robust/run.py --only 09_svgd 06_schedules --conditions seeds+1 AVX2`.
+Conditions: seeds shifted by K (see `sitecustomize.py`), older instruction sets, one thread and two. Every result is
+also a line of `_build/robust/results.csv`; `--resume` leaves out what that file already has.
 """
 
 import argparse

@@ -11,7 +11,8 @@ a_t, the clean action is a Gaussian around a_t / s with standard deviation n / s
 On all of R^d the last two have the same mean but for O(1 / num), by Stein's identity, so any theta qne + (1 - theta)
 idem is an estimate as well; `combined` takes the theta that cancels their noise, exactly so if the target is Gaussian.
 On the box the identity has a boundary term, which `idem` as published leaves out, and coordinate j of the score lies
-between (-s - a_t) / n^2 and (s - a_t) / n^2, since it is (s E[a] - a_t) / n^2 and E[a] lies in the box.
+between (-s - a_t) / n^2 and (s - a_t) / n^2, since it is (s E[a] - a_t) / n^2 and E[a] lies in the box. An action where
+Q is not finite has weight nought.
 """
 
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from jax import Array
 from softq.errors import SoftqError
 from softq.samplers.check import positive
 from softq.samplers.diffusion.truncated import log_mass, truncated_normal
+from softq.samplers.working import shares, tamed, weighable, working
 
 Landscape = Callable[[Array], Array]
 LARGEST = 30.0  # exp(30) is beyond every score, and its square no overflow
@@ -60,7 +62,9 @@ def qsm(
     Raises `SoftqError` for a temperature that is not positive.
     """
     _check(temperature, signal, noise, num)
-    return jax.grad(q)(a_t) / temperature
+    a_t = working(a_t)
+    _, _, slope = tamed(a_t, *jax.value_and_grad(q)(a_t))
+    return slope / temperature
 
 
 def idem(
@@ -86,10 +90,11 @@ def idem(
     _check(temperature, signal, noise, num)
     if boundary and not truncate:
         raise SoftqError("boundary=True needs truncate=True; without walls there is no boundary term.")
+    a_t = working(a_t)
     actions, _ = proposals(key, a_t, signal, noise, num, truncate)
-    values, slopes = jax.vmap(jax.value_and_grad(q))(actions)
+    _, values, slopes = jax.vmap(tamed)(actions, *jax.vmap(jax.value_and_grad(q))(actions))
     logits = values / temperature
-    score = jax.nn.softmax(logits) @ slopes / (temperature * signal)
+    score = shares(logits) @ slopes / (temperature * signal)
     if boundary:
         score = score - _flux(q, temperature, a_t, signal, noise, actions, logits).sum(0) / signal
         score = _possible(score, a_t, signal, noise)
@@ -118,9 +123,9 @@ def qne(
     _check(temperature, signal, noise, num)
     if target not in ("score", "noise"):
         raise SoftqError(f"target must be 'score' or 'noise', got {target!r}.")
-    actions, eps = proposals(key, a_t, signal, noise, num, truncate)
-    logits = jax.vmap(q)(actions) / temperature
-    weights = jax.nn.softmax(logits) if log_z is None else jnp.exp(logits - log_z) / num
+    actions, eps = proposals(key, working(a_t), signal, noise, num, truncate)
+    logits = weighable(jax.vmap(q)(actions), actions) / temperature
+    weights = shares(logits) if log_z is None else jnp.exp(logits - log_z) / num
     mean = weights @ eps
     return -mean if target == "noise" else mean / noise
 
@@ -154,10 +159,11 @@ def combined(
         raise SoftqError(f"num must be at least 2 to fit theta, got {num}; or give the variance.")
     if variance is not None:
         positive("variance", variance)
+    a_t = working(a_t)
     actions, eps = proposals(key, a_t, signal, noise, num, truncate)
-    values, slopes = jax.vmap(jax.value_and_grad(q))(actions)
+    _, values, slopes = jax.vmap(tamed)(actions, *jax.vmap(jax.value_and_grad(q))(actions))
     logits = values / temperature
-    weights = jax.nn.softmax(logits)[:, None]
+    weights = shares(logits)[:, None]
     by_slope, by_noise = weights * slopes / (temperature * signal), weights * eps / noise  # to be summed
     if boundary:
         by_slope = by_slope - _flux(q, temperature, a_t, signal, noise, actions, logits) / signal
@@ -201,7 +207,8 @@ def _flux(
     """
     dim, spread = a_t.size, noise / signal
     low, high = (-signal - a_t) / noise, (signal - a_t) / noise
-    log_total = log_mass(low, high)
+    log_total, total = log_mass(low, high), jax.nn.logsumexp(logits)
+    known = total > -jnp.inf  # otherwise there is no proposal that Q can be asked about, and no flux
 
     def log_through(wall: float, z: Array) -> Array:
         log_density = -(z**2) / 2 - 0.5 * jnp.log(2 * jnp.pi) - jnp.log(spread) - log_total
@@ -209,13 +216,15 @@ def _flux(
             jnp.asarray(wall, actions.dtype)
         )  # or XLA evaluates Q while compiling
         moved = jax.vmap(lambda j: actions.at[:, j].set(wall))(jnp.arange(dim))
-        lifted = jax.vmap(jax.vmap(q))(moved) / temperature
-        return log_density[None] + lifted.T - jax.nn.logsumexp(logits)
+        lifted = weighable(jax.vmap(jax.vmap(q))(moved), actions) / temperature
+        return log_density[None] + lifted.T - jnp.where(known, total, 0.0)
 
     upper, lower = log_through(1.0, high), log_through(-1.0, low)
     larger = jnp.maximum(upper, lower)
+    larger = jnp.where((larger > -jnp.inf) & known, larger, 0.0)
     # where no proposal came near a wall that is far better, the larger overflows; both would, and leave inf - inf
-    return jnp.exp(jnp.minimum(larger, LARGEST)) * (jnp.exp(upper - larger) - jnp.exp(lower - larger))
+    flux = jnp.exp(jnp.minimum(larger, LARGEST)) * (jnp.exp(upper - larger) - jnp.exp(lower - larger))
+    return jnp.where(known, flux, 0.0)
 
 
 def _possible(score: Array, a_t: Array, signal: Array | float, noise: Array | float) -> Array:

@@ -19,6 +19,7 @@ from softq.errors import SoftqError, suggest
 from softq.samplers.check import positive
 from softq.samplers.diffusion.reverse import times
 from softq.samplers.diffusion.schedules import Schedule
+from softq.samplers.working import working
 
 Rule = Literal["left", "trapezoid", "log_snr"]
 RULES = ("left", "trapezoid", "log_snr")
@@ -47,6 +48,7 @@ def log_likelihood(
     positive("num_noises", num_noises)
     if paired and num_noises % 2:
         raise SoftqError(f"num_noises must be even when paired, got {num_noises}; add one.")
+    a0 = working(a0)
     t, u, weights = cells(schedule, num_steps, rule)
     dim = a0.size
     eps = jax.random.normal(key, (len(t), num_noises // (2 if paired else 1), dim), a0.dtype)

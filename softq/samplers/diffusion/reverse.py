@@ -15,6 +15,7 @@ from softq.errors import SoftqError, suggest
 from softq.samplers.boundary import project, reflect
 from softq.samplers.check import positive
 from softq.samplers.diffusion.schedules import Schedule
+from softq.samplers.working import working
 
 Field = Callable[[Array, Array], Array]
 Spacing = Literal["time", "log_sigma"]
@@ -69,7 +70,8 @@ def reverse_sde(
     def move(a: Array, given: tuple[Array, Array, Array]) -> tuple[Array, Array | None]:
         t, dt, z = given
         g2 = schedule.g2(t)
-        a = a - (schedule.drift(t) * a - g2 * score(a, t)) * dt + jnp.sqrt(g2 * dt) * z
+        moved = a - (schedule.drift(t) * a - g2 * score(a, t)) * dt + jnp.sqrt(g2 * dt) * z
+        a = moved.astype(a.dtype)  # the times may be finer
         return a, a if trajectory else None
 
     last, path = jax.lax.scan(move, a, (nodes[:-1], nodes[:-1] - nodes[1:], noise))
@@ -106,7 +108,7 @@ def ancestral(
     def move(a: Array, given: tuple[Array, Array, Array, Array]) -> tuple[Array, Array | None]:
         t, to, z, more = given
         mean, deviation = ancestral_step(noise_of, schedule, a, t, to, variance, clip)
-        a = mean + more * deviation * z
+        a = (mean + more * deviation * z).astype(a.dtype)  # the times may be finer
         return a, a if trajectory else None
 
     last, path = jax.lax.scan(move, a, (nodes[:-1], nodes[1:], noise, keep.astype(a.dtype)))
@@ -162,7 +164,8 @@ def probability_flow(
         slope = velocity(a, t)
         there = a + (to - t) * slope
         if method == "heun":
-            there = a + (to - t) * (slope + velocity(there, to)) / 2
+            there = a + (to - t) * (slope + velocity(there.astype(a.dtype), to)) / 2
+        there = there.astype(a.dtype)  # the times may be finer
         return there, there if trajectory else None
 
     last, path = jax.lax.scan(move, a, (nodes[:-1], nodes[1:]))
@@ -185,7 +188,7 @@ def _start(key: Array, dim: int, schedule: Schedule, start: Array | None) -> Arr
         return schedule.noise(schedule.t_max) * jax.random.normal(key, (dim,))
     if start.shape != (dim,):
         raise SoftqError(f"start has shape {start.shape}, expected ({dim},); give one noisy action.")
-    return start
+    return working(start)
 
 
 def _finish(first: Array, last: Array, path: Array | None, final: Callable[[Array], Array]) -> Array:

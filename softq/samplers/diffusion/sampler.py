@@ -40,7 +40,7 @@ def diffusion_sampler(
     At each step the score is estimated anew from `num` actions around the noisy one: `num_steps * num` values of Q in
     all (and slopes, but for "qne"). `estimate` holds further arguments of the estimator, `options` of the process; an
     action that would end outside is put back. Raises `SoftqError` for a number that is not positive, or an unknown
-    name; called by hand, also where Q is not finite.
+    name; called by hand, also where Q is not finite, if that is no narrow place.
     """
     positive("temperature", temperature)
     positive("num", num)
@@ -51,7 +51,7 @@ def diffusion_sampler(
 
     def score(a: Array, t: Array) -> Array:
         at = jax.random.fold_in(
-            fresh, jax.lax.bitcast_convert_type(t, "uint32")
+            fresh, jax.lax.bitcast_convert_type(t.astype("float32"), "uint32")
         )  # its own noise at every time
         return ESTIMATORS[estimator](
             at, q, temperature, a, schedule.signal(t), schedule.noise(t), num, **extra
@@ -66,9 +66,10 @@ def diffusion_sampler(
         reverse = reverse_sde if process == "sde" else probability_flow
         options = {"final": "reflect"} | options
         action = reverse(first, score, dim, schedule, num_steps, trajectory=trajectory, **options)
-    if eager(action) and not np.isfinite(action).all():
-        finite_on(q, dim)  # names the place, if it is not too narrow to be found
-        raise SoftqError(
-            "an estimated score is not finite; look at Q near the walls, or choose a higher temperature."
-        )
+    if eager(action):  # the actions that Q was asked about are inside a loop: look at others
+        finite_on(q, dim, slopes=estimator != "qne")
+        if not np.isfinite(action).all():
+            raise SoftqError(
+                "an estimated score is not finite; look at Q near the walls, or choose a higher temperature."
+            )
     return action

@@ -1,0 +1,79 @@
+"""Does an environment whose state was saved and put back go on as if nothing had happened? It is tried.
+
+A state that is kept where no attribute leads (in a library, in a class, in a global generator) is found out this way.
+"""
+
+import contextlib
+import random
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from softq.envs.adapter import Fault
+from softq.envs.gymnasium import GymVector
+from softq.errors import SoftqError
+
+STEPS = 16  # before the state is saved, and again after it
+
+
+@contextlib.contextmanager
+def own_randomness() -> Iterator[list[str]]:
+    """Leaves the global generators as they were; what it yields names those that were drawn from meanwhile."""
+    shared = np.random.mtrand._rand  # what np.random.rand() and its like draw from
+    before = shared.get_state(), random.getstate()
+    drawn: list[str] = []
+    try:
+        yield drawn
+    finally:
+        after = shared.get_state(), random.getstate()
+        drawn += ["numpy.random"] if repr(after[0]) != repr(before[0]) else []
+        drawn += ["random"] if after[1] != before[1] else []
+        shared.set_state(before[0])
+        random.setstate(before[1])
+
+
+def play(env: GymVector, rng: np.random.Generator, num: int) -> list[bytes]:
+    """Everything that `num` random steps show, with a reset of what has ended after each."""
+    seen = []
+    for _ in range(num):
+        shown = env.step(rng.uniform(-1, 1, (1, env.action_dim)))
+        done = shown[2] | shown[3]
+        seen += [x.tobytes() for x in shown] + ([env.reset(done).tobytes()] if done.any() else [])
+    return seen
+
+
+def cannot_be_saved(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> str | None:
+    """Why the state of this environment cannot be saved exactly; None when a restored copy goes on as it should.
+
+    Two copies are made for it and closed again. An environment that fails meanwhile counts as one that can be saved:
+    its failure will show in the training itself.
+    """
+    with contextlib.ExitStack() as stack:
+        drawn = stack.enter_context(own_randomness())
+        try:
+            first, second = (
+                stack.enter_context(contextlib.closing(GymVector(env_id, 1, seed, env_kwargs)))
+                for seed in (1, 2)
+            )
+            for env in (first, second):
+                env.reset()
+                play(env, np.random.default_rng(env.seeds[0]), STEPS if env is first else 3)
+            saved = first.get_state()
+            original, restored = ([], [])
+            for env, seen in ((first, original), (second, restored)):
+                if env is second:
+                    env.set_state(saved)
+                rng = np.random.default_rng(3)
+                seen += play(env, rng, STEPS)
+                seen.append(env.reset(np.ones(1, bool)).tobytes())
+                seen += play(env, rng, 4)
+        except Fault:
+            return None
+        except SoftqError as error:
+            return str(error)
+    if drawn:
+        return (
+            f"it draws from the global generator of {' and of '.join(drawn)}; let it draw from self.np_random"
+        )
+    return None if original == restored else "a copy with the saved state did not go on as the original did"

@@ -1,0 +1,110 @@
+"""The tables of settings: what they say is what the classes and their actions do."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from softq.algorithms import ALGORITHMS
+from softq.errors import SoftqError
+from softq.pytree import replace
+from softq.settings import (
+    LENGTH,
+    changes,
+    in_words,
+    learner,
+    reported,
+    settings_table,
+    title,
+    work,
+    wrapped,
+)
+from softq.training import PRESETS
+from softq.visits import WORLDS
+
+
+@pytest.mark.parametrize("world", [None, *WORLDS])
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_changes_turn_the_papers_settings_into_those_of_the_run(name, world):
+    """All of them, and nothing else."""
+    table = changes([name], world=world)
+    here, paper = learner(name, world=world), learner(name, "paper")
+    listed = set(table["setting"])
+    for new, old in zip(here, paper, strict=True):
+        mine = [field.name for field in dataclasses.fields(new) if field.name not in LENGTH]
+        differing = {field for field in mine if getattr(new, field) != getattr(old, field)}
+        assert differing == listed & set(mine)
+    patched = {field: getattr(here[0], field) for field in listed if hasattr(here[0], field)}
+    assert replace(paper[0], **patched) == here[0]
+    assert (table["paper"] != table["here"]).all() and (table["meaning"].str.len() > 0).all()
+
+
+def test_a_run_without_a_preset_has_the_papers_settings():
+    assert changes(preset="paper").empty
+
+
+def test_the_small_preset_is_the_one_of_softq_train():
+    for name, cls in ALGORITHMS.items():
+        algo, config = learner(name)
+        for field, value in (PRESETS["small"] | cls.small).items():
+            owner = algo if hasattr(algo, field) else config
+            assert getattr(owner, field) == value
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_reported_action_is_what_the_table_says(name):
+    """On a fresh learner: a greedy action ignores the key, one sample is the policy's, the best of N is one of N."""
+    algo, _ = learner(name)
+    obs, key = jnp.array([0.3, -0.2]), jax.random.key(5)
+    state = algo.init(jax.random.key(0), obs, jnp.zeros(2))
+    first, second = (algo.exploit(state, obs, jax.random.key(k)) for k in (5, 6))
+    kind = reported(algo)
+    if kind == "greedy":
+        assert jnp.array_equal(first, second)
+    elif kind == "one sample":
+        assert jnp.array_equal(first, algo.policy(state, obs, key)) and not jnp.array_equal(first, second)
+    else:
+        number = int(kind.removeprefix("best of ").removesuffix(" samples"))
+        drawn = jax.vmap(lambda k: algo.policy(state, obs, k))(jax.random.split(key, number))
+        assert jnp.abs(drawn - first[None]).max(axis=1).min() < 1e-5
+
+
+def test_the_table_has_a_row_for_each_method_and_text_only():
+    table = settings_table()
+    assert list(table.index[:3]) == ["DDSQ", "LQL", "NC-LQL"] and len(table) == len(ALGORITHMS)
+    assert not table.isna().any(axis=None) and table.map(lambda cell: isinstance(cell, str)).all(axis=None)
+    ddsq = table.loc["DDSQ"]
+    assert (
+        ddsq["layers"] == "64, 64" and ddsq["temperature"] == "0.05" and ddsq["normalised by"] == "std of Q"
+    )
+    assert table.loc["NC-LQL", "normalised by"] == "slope" and table.loc["SAC", "normalised by"] == "–"
+    assert table.loc["SAC", "temperature"] == "1, then tuned"
+    assert table.loc["MaxEntDP", "reported action"] == "best of 10 samples"
+
+
+def test_work_an_action_leaves_out_what_only_learning_uses():
+    assert work(learner("ddsq")[0]) == "16 candidates, 3 schedules, 5 steps"
+    assert work(learner("dqs")[0]) == "15 steps"  # its levels are of the likelihood
+    assert work(learner("ddpg")[0]) == "–"
+
+
+def test_dqs_is_named_by_its_estimator():
+    assert title("dqs, action times 50") == "DQS (QNE), action times 50"
+    assert title("dqs", world="maze") == "DQS" and title("dqs", "paper") == "DQS"
+    assert title("nclql") == "NC-LQL" and title("maxentdp, relu critic") == "MaxEntDP, relu critic"
+
+
+def test_tables_for_a_page_break_their_lines():
+    page = wrapped(in_words(changes(["sac"]))).to_html()
+    assert "white-space: normal" in page and 'class="dataframe"' in page
+    assert "learning_rate 0.002 (0.0003)" in page
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(SoftqError, match="unknown algorithm 'dsq'"):
+        settings_table(["dsq"])
+    with pytest.raises(SoftqError, match=r"unknown preset 'tiny'.*small"):
+        settings_table(preset="tiny")
+    with pytest.raises(SoftqError, match=r"unknown world 'maize'.*'maze'"):
+        title("ddsq", world="maize")

@@ -1,0 +1,231 @@
+"""Every sampler with any mix of float types, and on a landscape that is not finite in a part of the box."""
+
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from softq import landscapes
+from softq import samplers as s
+from softq.policies import SAMPLERS
+from softq.samplers.entropy import snis_entropy
+from softq.samplers.working import working
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+TWO = landscapes.get("twomode1")
+EDGE = -0.4  # a tear in the middle of the lower hill, whose top is at -0.6
+STEP, TEMPERATURE = 0.02, 0.1
+
+
+def bowl(action):
+    return -jnp.sum(action**2)
+
+
+def slope_of(q):
+    score = s.softmax_score(q, 1.0)
+    return lambda action, sigma: score(action)
+
+
+def started(dtype, dim):
+    """Start and steps in the type that is asked for, and the temperature."""
+    number = lambda x: np.asarray(x, dtype) if dtype is not int else np.asarray(x, np.float64)
+    return jnp.zeros(dim, dtype), number(np.full(6, STEP)), number(TEMPERATURE)
+
+
+# Each takes (key, q, dim, start, steps, temperature) and gives actions; `swarm` are several starts.
+swarm = lambda start, num: jnp.stack([start] * num)
+CALLS = {
+    "snis": lambda k, q, d, a, e, t: s.snis(k, q, d, t, 16),
+    "isir": lambda k, q, d, a, e, t: s.isir(k, q, d, t, 16, 2),
+    "isir from a start": lambda k, q, d, a, e, t: s.isir(k, q, d, t, 16, 2, a),
+    "langevin": lambda k, q, d, a, e, t: s.langevin(k, s.softmax_score(q, t), a, e, check_last=True),
+    "mala": lambda k, q, d, a, e, t: s.mala(k, q, t, a, e)[0],
+    "tempering": lambda k, q, d, a, e, t: s.tempering(
+        k, q, np.stack([t, 2 * t]), swarm(a, 2), np.stack([e[0], e[0]]), len(e)
+    )[0],
+    "ais": lambda k, q, d, a, e, t: (
+        s.ais(k, q, d, np.stack([2 * t, t]), np.stack([e[0], e[0]]), 16, 2, num_fresh=2).action
+    ),
+    "annealed": lambda k, q, d, a, e, t: s.annealed_langevin(
+        k, slope_of(q), a, np.stack([2 * e[0], e[0]]), np.stack([e[0], e[0]]), t, normalise=False
+    ),
+    "qglg": lambda k, q, d, a, e, t: s.qglg(k, q, d, t, np.stack([e, e / 2]), 16),
+    "qglg by weight": lambda k, q, d, a, e, t: s.qglg(
+        k, q, d, t, np.stack([e, e / 2]), 16, select="weight", normalise=True
+    ),
+    "qglg at random": lambda k, q, d, a, e, t: s.qglg(
+        k, q, d, t, np.stack([e, e / 2]), 16, select="random", curvature=3.0
+    ),
+    "svgd": lambda k, q, d, a, e, t: s.svgd(s.softmax_score(q, t), swarm(a, 4), e),
+    "diffusion qne": lambda k, q, d, a, e, t: s.diffusion_sampler(k, q, d, t, 5, 8),
+    "diffusion idem": lambda k, q, d, a, e, t: s.diffusion_sampler(
+        k, q, d, t, 5, 8, "idem", "sde", s.VarianceExploding()
+    ),
+    "diffusion combined": lambda k, q, d, a, e, t: s.diffusion_sampler(
+        k, q, d, t, 5, 8, "combined", "flow", method="heun"
+    ),
+}
+GIVEN_A_START = ("isir from a start", "langevin", "mala", "tempering", "annealed", "svgd")
+TYPES = [np.float32, np.float64, jnp.bfloat16, np.float16, int]
+
+
+MIXES = [(start, numbers) for start in TYPES for numbers in TYPES[:4]]
+
+
+@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype float64")
+def test_any_mix_of_types(name, x64, key):
+    """The start decides if it is single or double precision, else JAX's default; nothing else has a say."""
+    with jax.enable_x64(x64):
+        for start_type, type_of_numbers in MIXES:
+            start = started(start_type, 2)[0]
+            _, steps, temperature = started(type_of_numbers, 2)
+            call = partial(CALLS[name], q=bowl, d=2, a=start, e=steps, t=temperature)
+            expected = working(start).dtype if name in GIVEN_A_START else jnp.result_type(float)
+            assert jax.eval_shape(call, key).dtype == expected, (start_type, type_of_numbers)
+        actions = jax.jit(call)(key)  # whole numbers and half precision, in earnest
+        assert np.isfinite(actions).all() and np.abs(actions).max() <= 1
+
+
+def test_the_working_type():
+    assert [working(np.zeros(1, t)).dtype for t in (np.float32, np.float16, jnp.bfloat16, int, bool)] == [
+        np.float32
+    ] * 5
+    with jax.enable_x64(True):
+        found = [working(np.zeros(1, t)).dtype for t in (np.float32, np.float64, np.float16, int)]
+    assert found == [np.float32, np.float64, np.float64, np.float64]
+
+
+def test_the_minimal_mix():
+    with jax.enable_x64(True):
+        score = s.softmax_score(TWO, 0.1)
+        last = s.langevin(jax.random.key(0), score, jnp.zeros(1, jnp.float32), np.full(5, 0.01))
+        whole = s.mala(jax.random.key(0), bowl, 0.1, jnp.array([0, 0]), np.full(5, 0.01))[0]
+    assert last.dtype == np.float32 and whole.dtype == np.float64
+
+
+# A landscape with a hole
+
+
+def torn(value, where=lambda a: a[0] < EDGE):
+    """`TWO` with `value` in its hole: written with `where`, so that the slope there is zero and warns nobody."""
+    return lambda a: jnp.where(where(a), value, TWO(a))
+
+
+def torn_by_root(a):
+    """The same hole from a square root: value and slope are both NaN there."""
+    return TWO(a) + 0.0 * jnp.sqrt(a[0] - EDGE)
+
+
+VALUES = {"nan": jnp.nan, "inf": jnp.inf, "-inf": -jnp.inf}
+WEIGHED = ("snis", "isir", "qglg", "qglg by weight", "qglg at random", "ais")  # start by weights, end checked
+REFUSED = ("isir from a start", "mala", "tempering")  # from a start outside the hole
+
+
+@cache
+def share_in_hole(name, start, num=2000, length=6, root=False):
+    """A compiled function of a key and the value in the hole (None for no hole): the share of actions there."""
+    steps, start = np.full(length, STEP, np.float32), jnp.full(1, start, jnp.float32)
+
+    @jax.jit
+    def share(key, value, hole):
+        q = torn_by_root if root else torn(value, lambda a: (a[0] < EDGE) & hole)
+        one = lambda k: CALLS[name](k, q, 1, start, steps, np.float32(TEMPERATURE)).reshape(-1)[0]
+        actions = jax.vmap(one)(jax.random.split(key, num))
+        return jnp.mean(actions < EDGE) + 0 * jnp.sum(actions)  # NaN if one of them is
+
+    return lambda key, value: float(share(key, 0.0 if value is None else value, value is not None))
+
+
+@pytest.mark.parametrize("name", WEIGHED + REFUSED)
+def test_nothing_comes_from_the_hole(name, key):
+    share = share_in_hole(name, 0.0)
+    assert [share(key, value) for value in VALUES.values()] == [0, 0, 0]
+    assert share_in_hole(name, 0.0, root=True)(key, None) == 0
+    assert share(key, None) > 0  # without a hole actions do go there
+
+
+def paths(name, key, q):
+    """Many paths of a chain that accepts every step, from just outside the hole, `(n, T + 1)`, and its step."""
+    step, num, start = 0.002, 300, jnp.full(1, EDGE + 0.02)
+    if name == "langevin":
+        score = s.softmax_score(q, TEMPERATURE)
+        call = lambda k: s.langevin(k, score, start, np.full(num, step), trajectory=True, check_last=True)
+    elif name == "annealed":
+        given = start, np.array([0.2, 0.1]), np.full(2, step), TEMPERATURE, num // 2
+        call = lambda k: s.annealed_langevin(
+            k, slope_of(q), *given, normalise=False, trajectory=True, check_last=True
+        )
+    else:
+        swarm = jnp.linspace(EDGE + 0.02, EDGE + 0.3, 8)[:, None]
+        call = lambda k: s.svgd(
+            s.softmax_score(q, TEMPERATURE), swarm, np.full(num, step), trajectory=True, check_last=True
+        )
+    found = np.asarray(jax.jit(jax.vmap(call))(jax.random.split(key, 1 if name == "svgd" else 200)))
+    return found[..., 0].swapaxes(1, -1).reshape(-1, num + 1), step
+
+
+@pytest.mark.parametrize("name", ["langevin", "annealed", "svgd"])
+def test_a_step_into_the_hole_is_taken_back(name, key):
+    """Each position is one step from the last one outside. A chain that sees a plain there wanders off."""
+    for q in (torn(jnp.nan), torn(jnp.inf), torn_by_root):
+        path, step = paths(name, key, q)
+        inside = path < EDGE
+        assert np.isfinite(path).all() and 0 < inside.mean() < 1 and (path[:, -1] >= EDGE).all()
+        last = np.maximum.accumulate(np.where(inside, 0, np.arange(path.shape[1])[None]), axis=1)
+        base = np.take_along_axis(path, last, 1)[:, :-1]
+        longest = 6 * np.sqrt(step) + 0.05 if name != "svgd" else 0.1  # steps by noise, and by drift
+        assert np.abs(path[:, 1:] - base).max() < longest
+    plain, _ = paths(name, key, torn(-5.0))
+    assert plain.min() < EDGE - longest
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_policies_do_not_act_from_the_hole(sampler, key):
+    """Through the command line's samplers even the last step is looked at. Three of them start anywhere."""
+    for q in (torn(jnp.nan), torn_by_root):
+        call = lambda k: SAMPLERS[sampler](k, q, 1, jnp.float32(TEMPERATURE), 40)
+        actions = np.asarray(jax.jit(jax.vmap(call))(jax.random.split(key, 1000)))
+        limit = {"annealed": 0.3, "svgd": 0.3, "tempering": 0.3}.get(sampler, 0.0)
+        assert np.mean(actions[:, 0] < EDGE) <= limit  # the hole is three tenths of the box
+
+
+@pytest.mark.parametrize("name", ["mala", "tempering", "langevin", "isir from a start"])
+def test_a_start_in_the_hole_is_left(name, key):
+    """300 steps by noise alone reach the edge; what comes out of a Metropolis chain does not go back in."""
+    share = share_in_hole(name, -0.9, 500, 300)(key, jnp.nan)
+    assert share == 0 if name == "isir from a start" else share < 0.1
+
+
+def test_diffusion_weighs_only_what_is_there(key):
+    """At much noise the score is that of the softmax outside the hole, by quadrature."""
+    signal, noise, a_t = 0.5, 0.8, jnp.array([0.1])
+    x = np.linspace(EDGE, 1, 40_001)
+    log_p = np.asarray(jax.vmap(TWO)(jnp.asarray(x[:, None], jnp.float32))) / TEMPERATURE
+    weight = np.exp(log_p - (0.1 - signal * x) ** 2 / (2 * noise**2))
+    exact = (signal * (weight @ x) / weight.sum() - 0.1) / noise**2
+    for estimate, tolerance in ((s.qne, 0.01), (partial(s.combined, boundary=False), 0.5)):
+        for q in (torn(jnp.nan), torn(jnp.inf), torn_by_root):
+            call = lambda k: estimate(k, q, TEMPERATURE, a_t, signal, noise, 1000, truncate=True)
+            scores = jax.jit(jax.vmap(call))(jax.random.split(key, 200))
+            assert np.isfinite(scores).all()
+            assert abs(float(scores.mean()) - exact) < tolerance
+    for estimate in (s.idem, partial(s.idem, boundary=True), s.combined, s.qne, s.qsm):
+        nowhere = lambda a: jnp.nan * a[0]
+        score = jax.jit(lambda k: estimate(k, nowhere, TEMPERATURE, a_t, signal, noise, 10, truncate=True))(
+            key
+        )
+        assert np.isfinite(score).all()
+
+
+def test_entropy_and_spread_leave_out_what_is_not_finite():
+    values = jnp.array([0.1, 0.5, 0.3])
+    torn_values = jnp.array([0.1, jnp.nan, 0.5, jnp.inf, 0.3, -jnp.inf])
+    assert s.spread(torn_values) == pytest.approx(float(np.std([0.1, 0.5, 0.3])), rel=1e-6)
+    assert s.spread(jnp.full(3, jnp.nan)) > 0
+    # three of six candidates have weight nought: as if the box were half as large
+    halved = snis_entropy(torn_values, 2, 0.2)
+    assert float(halved) == pytest.approx(float(snis_entropy(values, 2, 0.2)) - np.log(2), abs=1e-6)
