@@ -101,8 +101,9 @@ def evaluate_run(
     evaluator = Evaluator(config.env, config.seed_list, episodes, method, config.env_kwargs)
     with contextlib.closing(evaluator):
         returns = evaluator(actor, states)
-    used = jax.vmap(algo.in_force)(states) if temperature is None else jnp.full(config.seeds, temperature)
-    used = None if used is None else [*used.tolist(), float(used.mean())]
+    used = [temperature] * (config.seeds + 1)
+    if temperature is None and (own := jax.vmap(algo.in_force)(states)) is not None:
+        used = [*own.tolist(), float(own.mean())]
     rows = [(seed, x.mean(), x.std(), x.size) for seed, x in zip(config.seed_list, returns, strict=True)]
     rows.append(("all", returns.mean(), returns.std(), returns.size))
     table = pd.DataFrame(rows, columns=["seed", "return", "std", "episodes"])
