@@ -142,12 +142,13 @@ def export_evaluation(table: pd.DataFrame, run_dir: Path | str, out: Path | str)
 
 
 def made_with(run_dir: Path | str) -> dict[str, str]:
-    """Device and versions of a run."""
+    """Device, versions and commit of a run; the commit is "unknown" where softq was not run from its checkout."""
     versions = RunDirectory(run_dir).read("versions.json")
     packages = ("softq", "jax", "gymnasium", "mujoco")
     return {
         "device": versions["device"],
         "versions": " ".join(f"{name}={versions[name]}" for name in packages),
+        "commit": versions.get("commit", "unknown"),
     }
 
 
