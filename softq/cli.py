@@ -224,7 +224,10 @@ def evaluate_command(argv: list[str]) -> int:
     parser.add_argument("folder", metavar="DIR")
     parser.add_argument("--episodes", type=int, default=20, metavar="N", help="per seed [20]")
     parser.add_argument(
-        "--temperature", type=float, metavar="X", help="sample the policy at this temperature"
+        "--temperature",
+        type=float,
+        metavar="X",
+        help="act at this temperature, in the algorithm's own unit, instead of the one that training ended with",
     )
     parser.add_argument(
         "--policy",
@@ -234,7 +237,8 @@ def evaluate_command(argv: list[str]) -> int:
     parser.add_argument(
         "--sampler",
         metavar="NAME",
-        help="let the critic act through this sampler: " + " ".join(SAMPLERS),
+        help="let the critic act through this sampler, at the temperature that training ended with unless another is "
+        "given: " + " ".join(SAMPLERS),
     )
     parser.add_argument(
         "--budget",
@@ -249,9 +253,8 @@ def evaluate_command(argv: list[str]) -> int:
         raise SoftqError("--sampler replaces the policy; leave --policy out.")
     if options.out:
         csv_file(options.out)  # better now than after the episodes
-    method = options.policy or ("exploit" if options.temperature is None else "policy")
     table = evaluate_run(
-        options.folder, options.episodes, method, options.temperature, options.sampler, options.budget
+        options.folder, options.episodes, options.policy, options.temperature, options.sampler, options.budget
     )
     print(table.to_string(index=False))
     if options.out:

@@ -1,7 +1,8 @@
 """Any critic with any sampler: a trained critic acts through a sampler, and at a temperature, it was not trained with.
 
-`Through("mala", temperature=0.1)` is a policy for every state that has a `critic`, whichever algorithm learnt it. The
-command line says `softq evaluate DIR --sampler mala --temperature 0.1`.
+`Through("mala", temperature=0.1)` is a policy for every state that has a `critic`, whichever algorithm learnt it;
+`Through("mala", algo=algo)` samples at the temperature that `algo` has there. The command line says
+`softq evaluate DIR --sampler mala --temperature 0.1`.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from softq import samplers
+from softq.algorithms.base import Algorithm
 from softq.errors import SoftqError, suggest
 from softq.pytree import pytree, static
 from softq.samplers.check import positive
@@ -119,19 +121,32 @@ SAMPLERS: dict[str, Sampler] = {
 
 
 @pytree
+class AtTemperature:
+    """The policy of `algo` at one temperature, in its own unit. Raises `SoftqError` unless it can act at another."""
+
+    algo: Algorithm
+    temperature: float
+
+    def policy(self, state: Any, obs: Array, key: Array) -> Array:
+        """One action `(action_dim,)`."""
+        return self.algo.policy(state, obs, key, self.temperature)
+
+
+@pytree
 class Through:
     """A policy that samples exp(Q / temperature) of whatever critic it is given, through a sampler by name.
 
-    `relative` multiplies the temperature by the standard deviation of Q over uniform actions (DDSQ's lambda(s)).
-    `budget` counts what the sampler may spend: candidates, or gradients. `policy(state, obs, key)` and `exploit` are
-    those of an algorithm, for any state with a `critic`. Raises `SoftqError` for an unknown sampler, a temperature or
-    budget that is not positive, or a state without a critic.
+    With `algo` the temperature has that algorithm's unit, and None is the one in force at each state. Where it has none
+    that divides Q (LQL, NC-LQL, DDPG), and without `algo`, a temperature must be given and divides Q. `budget` counts
+    what the sampler may spend: candidates, or gradients. `policy(state, obs, key)` and `exploit` are those of an
+    algorithm, for any state with a `critic`. Raises `SoftqError` for an unknown sampler, a temperature that is missing,
+    a temperature or budget that is not positive, or a state without a critic.
     """
 
     sampler: str = static()
-    temperature: float = 0.1
+    temperature: float | None = None
     budget: int = static(default=100)
-    relative: bool = static(default=False)
+    algo: Algorithm | None = None
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -146,10 +161,17 @@ class Through:
             raise SoftqError(
                 f"{type(state).__name__} holds no critic; samplers need one, leave --sampler out."
             )
-        draw, scale = jax.random.split(key)
-        q, dim, temperature = state.critic.at(obs), state.critic.action_dim, jnp.asarray(self.temperature)
-        if self.relative:
-            temperature = temperature * samplers.spread(jax.vmap(q)(samplers.candidates(scale, dim, 100)))
-        return SAMPLERS[self.sampler](draw, q, dim, temperature, self.budget)
+        q, dim, temperature = state.critic.at(obs), state.critic.action_dim, self.temperature_of(state, obs)
+        return SAMPLERS[self.sampler](key, q, dim, temperature, self.budget)
 
     exploit = policy
+
+    def temperature_of(self, state: Any, obs: Array) -> Array:
+        """What divides Q at `obs`."""
+        own = None if self.algo is None else self.algo.temperature_of(state, obs, self.temperature)
+        if own is None and self.temperature is None:
+            raise SoftqError(
+                f"no temperature divides Q in {type(self.algo).__name__ if self.algo else 'a bare critic'}; "
+                "give one in the unit of Q: --temperature X."
+            )
+        return jnp.asarray(self.temperature) if own is None else own

@@ -215,7 +215,7 @@ def test_the_actor_regresses_to_the_estimator_that_is_named(estimator, options, 
         def one(obs, action, key):
             for_time, for_noise, for_estimate, _ = jax.random.split(key, 4)
             tau = jax.random.uniform(for_time)
-            sigma, now = algo.schedule().noise(tau), algo.temperature_now(state)
+            sigma, now = algo.schedule().noise(tau), algo.in_force(state)
             noisy = action + sigma * jax.random.normal(for_noise, (ACT,))
             q = state.critic.at(obs)
             score = ESTIMATORS[estimator](for_estimate, q, now, noisy, 1.0, sigma, NUM, **options)
@@ -232,7 +232,7 @@ def test_the_backup_is_that_of_its_name(key):
     """No entropy by default; "soft" is a log-sum-exp of the target critics."""
     algo = Stubbed(**SMALL, backup="soft", num_value_samples=5)
     state, batch = fresh(algo), random_batch(key, BATCH, OBS, ACT)
-    keys, now = jax.random.split(key, BATCH), algo.temperature_now(state)
+    keys, now = jax.random.split(key, BATCH), algo.in_force(state)
 
     def one(obs, key):
         return bootstrap("soft", key, state.target.at(obs), ACT, now, 5, None)
@@ -251,7 +251,7 @@ def test_the_backup_is_that_of_its_name(key):
 def test_the_sample_is_equation_3_by_hand(space, key):
     algo = DQS(**SMALL, space=space, stop=0.25, sigma_max=4.0)
     state, obs = fresh(algo), np.array([0.3, -0.5, 1.0])
-    sampled = jax.jit(algo.policy_at)(state, jnp.float32(obs), key, 0.3)
+    sampled = jax.jit(algo.sample)(state, jnp.float32(obs), key, 0.3)
     first, drive = jax.random.split(key)
     network, x = ScoreByHand(state.actor), 4 * np.asarray(jax.random.normal(first, (ACT,)), float)
     steps = np.asarray(jax.random.normal(drive, (3, ACT)), float)
@@ -267,10 +267,10 @@ def test_the_sample_is_equation_3_by_hand(space, key):
 
 def test_the_actor_reads_the_temperature_if_told_to(key):
     state, obs = fresh(DQS(**SMALL)), jnp.ones(OBS)
-    sample = jax.jit(DQS(**SMALL).policy_at)
+    sample = jax.jit(DQS(**SMALL, temperature_spread=2.0).policy)
     assert np.abs(sample(state, obs, key, 0.3) - sample(state, obs, key, 0.6)).max() > 1e-3
-    with pytest.raises(SoftqError, match="policy_at needs an actor that reads the temperature"):
-        DQS(**SMALL, condition=False).policy_at(state, obs, key, 0.3)
+    with pytest.raises(SoftqError, match="trained at one temperature"):
+        DQS(**SMALL, condition=False).policy(state, obs, key, 0.3)
 
 
 def test_walls_need_a_space_that_has_them():
@@ -289,7 +289,7 @@ def test_the_temperature_of_the_maze():
     for count, expected in ((0, 10.0), (100, 10**0.5), (200, 1.0), (999, 1.0)):
         adam = state.actor_optimiser[0]._replace(count=jnp.asarray(count))
         at = replace(state, actor_optimiser=(adam, *state.actor_optimiser[1:]))
-        assert float(algo.temperature_now(at)) == pytest.approx(expected, rel=1e-5)
+        assert float(algo.in_force(at)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("excess", [0.5, -0.5])

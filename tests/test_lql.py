@@ -194,9 +194,7 @@ def test_policy_at(key):
     """At its own temperature it is the policy, which also gathers data and is scored."""
     algo, obs = LQL(**SMALL), jnp.ones(OBS)
     policies = algo.policy, algo.explore, algo.exploit
-    at = jax.jit(
-        lambda t: (algo.policy_at(fresh(), obs, key, t), [one(fresh(), obs, key) for one in policies])
-    )
+    at = jax.jit(lambda t: (algo.policy(fresh(), obs, key, t), [one(fresh(), obs, key) for one in policies]))
     own, others = at(algo.temperature)
     for other in others:
         np.testing.assert_array_equal(own, other)

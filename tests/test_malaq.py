@@ -211,7 +211,7 @@ def test_acting(key):
     @jax.jit
     def all_of_them():
         own = algo.policy(state, obs, key), algo.explore(state, obs, key), direct(in_force)
-        return own, (algo.policy_at(state, obs, key, 1.5), direct(1.5))
+        return own, (algo.policy(state, obs, key, 1.5), direct(1.5))
 
     own, other = all_of_them()
     np.testing.assert_array_equal(own[0], own[1])

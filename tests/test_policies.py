@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from softq import landscapes
+from softq.algorithms import DDSQ
 from softq.boltzmann import Boltzmann
 from softq.cli import main
 from softq.errors import SoftqError
@@ -66,7 +67,7 @@ def test_every_sampler_acts_in_the_box_and_the_good_ones_are_close(sampler):
 def test_a_relative_temperature_is_that_share_of_the_spread():
     line = jnp.linspace(-1, 1, 4001)[:, None]
     scale = float(spread(6 * jax.vmap(landscapes.get("twomode1"))(line)))
-    relative, absolute = (acts(Through("isir", t, 200, r)) for t, r in ((0.5, True), (0.5 * scale, False)))
+    relative, absolute = (acts(Through("isir", t, 200, a)) for t, a in ((0.5, DDSQ()), (0.5 * scale, None)))
     law = Boltzmann(landscapes.get("twomode1"), 0.5 * scale / 6)
     for actions in (relative, absolute):
         assert law.tv(actions, 30) < law.tv_floor(4000, 30) + 0.03
@@ -103,8 +104,6 @@ def test_bad_input_is_one_line():
 
 
 def test_evaluate_a_run_through_a_sampler(tmp_path, capsys):
-    from softq.algorithms import DDSQ
-
     tiny = DDSQ(hidden_sizes=(8,), num_candidates=4, num_schedules=2, num_steps=2)
     settings = {"num_envs": 2, "warmup": 20, "iterations": 4, "batch_size": 8, "eval_episodes": 2}
     run = train(tiny, "MultiGoal", out=tmp_path / "run", progress=False, **settings)

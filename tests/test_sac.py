@@ -94,7 +94,7 @@ class ByHand:
 
     def update(self, batch, key):
         for_target, for_actor = noises(key)
-        y = self.targets(batch, for_target)
+        in_force, y = np.exp(self.log_alpha), self.targets(batch, for_target)
         loss, gradients, q_mean = regression(self.critic, batch.obs, batch.action, y)
         self.critic = self.adams[0].step(self.critic, gradients)
         actor_loss, log_prob = self.actor_step(batch.obs, for_actor)
@@ -109,7 +109,7 @@ class ByHand:
             "target_mean": y.mean(),
             "actor_loss": actor_loss,
             "entropy": -log_prob.mean(),
-            "temperature": np.exp(self.log_alpha),
+            "temperature": in_force,
         }
 
 

@@ -41,7 +41,7 @@ class Normal(DQS):
     def unbounded(self, state, obs, key, temperature):
         return obs  # a known sample
 
-    def temperature_now(self, state):
+    def in_force(self, state):
         return 1.0
 
 

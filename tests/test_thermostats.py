@@ -40,7 +40,7 @@ def test_the_temperature_settles_near_the_entropy_that_was_asked_for(target):
 
         def turn(state, key):
             state = algo.adjust(state, algo.entropy(state, obs, key))
-            return state, algo.temperature_now(state)
+            return state, algo.in_force(state)
 
         state = replace(start(algo), critic=Known(HILLS))
         _, temperatures = jax.lax.scan(turn, state, jax.random.split(jax.random.key(1), 600))

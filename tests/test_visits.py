@@ -25,11 +25,10 @@ from softq.visits import (
     WORLDS,
     Exactly,
     count,
-    dial,
     exact_states,
     looked_at,
     settings,
-    temperature_at,
+    softmax_temperature,
     tidy_paths,
     travel,
     verdict,
@@ -175,7 +174,7 @@ def test_the_temperature_of_the_softmax_that_is_aimed_at(name):
     algo = get(name)(hidden_sizes=(8,), **get(name).small)
     obs, action = jnp.ones(2), jnp.zeros(2)
     state = algo.init(jax.random.key(0), obs, action)
-    found = float(temperature_at(algo, state, obs, 0.7))
+    found = float(softmax_temperature(algo, state, obs, 0.7))
     if name in ("lql", "nclql", "ddpg"):
         assert found == np.float32(0.7)
     elif name == "ddsq":
@@ -184,10 +183,9 @@ def test_the_temperature_of_the_softmax_that_is_aimed_at(name):
         np.testing.assert_allclose(found, algo.temperature * spread, rtol=0.1)
     else:
         np.testing.assert_allclose(found, algo.temperature, rtol=1e-6)
-    turned = dial(algo, state)
-    assert (turned is None) == (name in ("dqs", "maxentdp", "sql", "sac", "ddpg"))
-    if turned is not None:
-        np.testing.assert_allclose(turned, algo.temperature, rtol=1e-6)
+    assert algo.adjustable == (name in ("lql", "nclql", "ddsq", "malaq"))
+    if name != "ddpg":
+        np.testing.assert_allclose(algo.in_force(state), algo.temperature, rtol=1e-6)
 
 
 def test_the_exact_sampler_samples_the_softmax_of_the_critic():

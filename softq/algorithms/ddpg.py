@@ -68,8 +68,14 @@ class DDPG(Algorithm):
 
     # Acting
 
-    def policy(self, state: DDPGState, obs: Array, key: Array) -> Array:
-        """The target actor's action, which the Bellman target uses; `key` is ignored."""
+    def policy(
+        self, state: DDPGState, obs: Array, key: Array, temperature: float | Array | None = None
+    ) -> Array:
+        """The target actor's action, which the Bellman target uses; `key` is ignored.
+
+        Raises `SoftqError` for a temperature.
+        """
+        self.check_adjustable(temperature)
         return state.actor_target(obs)
 
     def exploit(self, state: DDPGState, obs: Array, key: Array) -> Array:

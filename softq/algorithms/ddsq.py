@@ -37,6 +37,7 @@ class DDSQ(Algorithm):
     """Hyper-parameters of Tables 2 and 3, with their values. The temperature divides: pi ∝ exp(Q / lambda(s))."""
 
     small: ClassVar[dict] = {"num_candidates": 16, "num_schedules": 3, "num_steps": 5}
+    adjustable: ClassVar[bool] = True
 
     temperature: float = 0.05  # lambda_0, lambda(s) = lambda_0 * std_a Q(s, a); Figure 4 0.15, Figure 5 0.01
     explore_prob: float = 0.15  # p_e, share of actions that QGLG draws; the rest is greedy (footnote 3)
@@ -80,9 +81,27 @@ class DDSQ(Algorithm):
         starts = jnp.logspace(jnp.log10(self.start_step), jnp.log10(self.end_step), self.num_schedules)
         return linear_schedules(starts, jnp.full(self.num_schedules, self.end_step), self.num_steps)
 
-    def lambda_0(self, state: DDSQState) -> Array:
-        """The temperature in force."""
+    @property
+    def temperature_unit(self) -> str:
+        return "std of Q" if self.normalise else "Q"
+
+    def in_force(self, state: DDSQState) -> Array:
+        """lambda_0, as far as it has been tuned."""
         return self.temperature * jnp.exp(state.log_scale)
+
+    def temperature_of(
+        self,
+        state: DDSQState,
+        obs: Array,
+        temperature: float | Array | None = None,
+        num: int = 1000,
+    ) -> Array:
+        """lambda(s) by the spread of Q over `num` fixed actions; the sampler's own is of its `num_candidates`."""
+        temperature = jnp.asarray(self.in_force(state) if temperature is None else temperature)
+        if not self.normalise:
+            return temperature
+        actions = candidates(jax.random.key(0), state.critic.action_dim, num)
+        return temperature * spread(jax.vmap(state.critic.at(obs))(actions))
 
     # Acting (Algorithm 1)
 
@@ -103,29 +122,25 @@ class DDSQ(Algorithm):
             greedy=greedy,
         )
 
-    def policy(self, state: DDSQState, obs: Array, key: Array) -> Array:
-        """The softmax policy as DDSQ samples it, also the target's action."""
-        return self.sample(state, obs, key, self.lambda_0(state), greedy=False)
+    def policy(
+        self, state: DDSQState, obs: Array, key: Array, temperature: float | Array | None = None
+    ) -> Array:
+        """The softmax policy as DDSQ samples it, also the target's action.
 
-    def policy_at(self, state: DDSQState, obs: Array, key: Array, temperature: float | Array) -> Array:
-        """The same critic at another lambda_0: every temperature after one training (Figure 5)."""
+        Its `temperature` is lambda_0: every temperature after one training (Figure 5).
+        """
+        temperature = self.in_force(state) if temperature is None else temperature
         return self.sample(state, obs, key, temperature, greedy=False)
 
     def exploit(self, state: DDSQState, obs: Array, key: Array) -> Array:
         """Deterministic evaluation: best candidate, no noise (Section 5). `key` is ignored: the paper fixes a seed."""
-        return self.sample(state, obs, jax.random.key(0), self.lambda_0(state), greedy=True)
+        return self.sample(state, obs, jax.random.key(0), self.in_force(state), greedy=True)
 
     def explore(self, state: DDSQState, obs: Array, key: Array) -> Array:
         """The behaviour mixture: the sampler with probability p_e, else greedy; one coin per step and environment."""
         draw, coin = jax.random.split(key)
         greedy = ~jax.random.bernoulli(coin, self.explore_prob)
-        return self.sample(state, obs, draw, self.lambda_0(state), greedy)
-
-    def temperature_at(self, state: DDSQState, obs: Array, key: Array, num: int = 10_000) -> Array:
-        """lambda(s) with a large sample: what the sampler's temperature estimates from its candidates."""
-        q = state.critic.at(obs)
-        scale = spread(jax.vmap(q)(candidates(key, state.critic.action_dim, num))) if self.normalise else 1.0
-        return self.lambda_0(state) * scale
+        return self.sample(state, obs, draw, self.in_force(state), greedy)
 
     # Learning (Algorithm 2)
 
@@ -135,7 +150,7 @@ class DDSQ(Algorithm):
         Deviation: line 6 prints QGLG(s, ...); line 7 needs the action at s'. The other backups scale their temperature
         by the spread of the target critics, which they average.
         """
-        scaled = lambda values: self.lambda_0(state) * (spread(values) if self.normalise else 1.0)
+        scaled = lambda values: self.in_force(state) * (spread(values) if self.normalise else 1.0)
 
         def one(obs: Array, key: Array) -> Array:
             q, draw = state.target.at(obs), lambda key: self.policy(state, obs, key)
@@ -158,7 +173,7 @@ class DDSQ(Algorithm):
                 lambda: self.tune(state, batch.obs, estimate),
                 lambda: (log_scale, entropy),
             )
-            metrics |= {"entropy": entropy, "temperature": self.temperature * jnp.exp(log_scale)}
+            metrics |= {"entropy": entropy, "temperature": self.in_force(state)}
         return DDSQState(critic, target, optimiser, log_scale, entropy), metrics
 
     def tune(self, state: DDSQState, obs: Array, key: Array) -> tuple[Array, Array]:
@@ -168,13 +183,13 @@ class DDSQ(Algorithm):
             q = state.critic.at(obs)
             values = jax.vmap(q)(candidates(key, state.critic.action_dim, self.num_entropy_samples))
             scale = spread(values) if self.normalise else 1.0
-            return snis_entropy(values, state.critic.action_dim, self.lambda_0(state) * scale)
+            return snis_entropy(values, state.critic.action_dim, self.in_force(state) * scale)
 
         entropies = jax.vmap(estimate)(obs, jax.random.split(key, len(obs)))
         error = jnp.mean(entropies) - self.target_entropy * state.critic.action_dim
         step = -self.temperature_learning_rate * error / jnp.maximum(1.0, jnp.std(entropies))
         if self.temperature_space == "linear":  # as printed: nothing keeps lambda_0 above 0, so it is floored
-            moved = jnp.maximum(self.lambda_0(state) + step, 1e-6)
+            moved = jnp.maximum(self.in_force(state) + step, 1e-6)
             return jnp.log(moved / self.temperature), jnp.mean(entropies)
         # Deviation: the step is taken on log lambda_0, which stays positive.
         return state.log_scale + step, jnp.mean(entropies)

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
@@ -19,6 +20,7 @@ from softq.algorithms.temperature import TunedBy, sac_step, softmax_entropies
 from softq.errors import SoftqError
 from softq.networks import Critic, ScoreNetwork
 from softq.pytree import pytree, replace, static
+from softq.samplers.check import eager
 from softq.samplers.diffusion import VarianceExploding, log_likelihood, noise_from_score, reverse_sde
 from softq.samplers.diffusion.estimators import ESTIMATORS
 from softq.samplers.diffusion.likelihood import beyond
@@ -62,11 +64,12 @@ class DQS(Algorithm):
         "warmup": 10_000,
         "buffer_size": 250_000,
     }
+    temperature_unit: ClassVar[str] = "Q"
 
     temperature: float = 0.05  # T; maze 10 at the start ...
     temperature_decay: float = 1.0  # ... and times this in the end, exponentially; maze 0.1
     decay_updates: float = 250_000.0  # updates until then
-    temperature_spread: float = 1.0  # the actor learns at T * spread^U[-1, 1]; paper 1, see `policy_at`
+    temperature_spread: float = 1.0  # the actor learns at T * spread^U[-1, 1]; paper 1, see `policy`
     target_entropy: float = -1.0  # nats per action dimension; matters only with tune
     sigma_min: float = 1e-5  # noise at tau = 0
     sigma_max: float = 1.0  # noise at tau = 1
@@ -120,8 +123,14 @@ class DQS(Algorithm):
     def schedule(self) -> VarianceExploding:
         return VarianceExploding(self.sigma_min, self.sigma_max)
 
-    def temperature_now(self, state: DQSState) -> Array:
-        """T after as many updates as the actor has made."""
+    @property
+    def adjustable(self) -> bool:
+        """Whether the actor reads the temperature and was trained at several (a traced spread is taken for several)."""
+        spread = self.temperature_spread
+        return self.condition and (not eager(spread) or bool(np.any(np.asarray(spread) != 1)))
+
+    def in_force(self, state: DQSState) -> Array:
+        """T after as many updates as the actor has made, as far as it has been tuned."""
         count = optax.tree_utils.tree_get(state.actor_optimiser, "count")
         done = jnp.minimum(count / self.decay_updates, 1.0)
         return self.temperature * self.temperature_decay**done * jnp.exp(state.log_scale)
@@ -141,20 +150,16 @@ class DQS(Algorithm):
         """What the network reads beside state and action: the time and the temperature, `(2,)`, or the time alone."""
         return jnp.stack([tau, jnp.asarray(temperature)] if self.condition else [tau])
 
-    def policy(self, state: DQSState, obs: Array, key: Array) -> Array:
-        """A draw from the diffusion, also the target's action."""
-        return self.sample(state, obs, key, self.temperature_now(state))
+    def policy(
+        self, state: DQSState, obs: Array, key: Array, temperature: float | Array | None = None
+    ) -> Array:
+        """A draw from the diffusion, also the target's action.
 
-    def policy_at(self, state: DQSState, obs: Array, key: Array, temperature: float | Array) -> Array:
-        """The same actor at another temperature, of those that it has seen: see `temperature_spread`.
-
-        Raises `SoftqError` for an actor that does not read it.
+        Another temperature should be one of those that the actor has seen, see `temperature_spread`. Raises
+        `SoftqError` for an actor that does not read it, or has seen one at a time.
         """
-        if not self.condition:
-            raise SoftqError(
-                "policy_at needs an actor that reads the temperature; train with condition=True."
-            )
-        return self.sample(state, obs, key, temperature)
+        self.check_adjustable(temperature)
+        return self.sample(state, obs, key, self.in_force(state) if temperature is None else temperature)
 
     def sample(self, state: DQSState, obs: Array, key: Array, temperature: float | Array) -> Array:
         """A draw, put back into the box."""
@@ -199,7 +204,7 @@ class DQS(Algorithm):
         critic, optimiser, metrics = regress(
             state.critic, self.adam(), state.critic_optimiser, batch, targets
         )
-        metrics |= {"temperature": self.temperature_now(state)}
+        metrics |= {"temperature": self.in_force(state)}
         state = replace(state, critic=critic, critic_optimiser=optimiser)
         state, more = self.improve(state, batch.obs, for_actor, batch.action)
         if self.tune:
@@ -209,7 +214,7 @@ class DQS(Algorithm):
 
     def targets(self, state: DQSState, batch: Transition, key: Array) -> Array:
         """r + gamma * min_j Q_target_j(s', a'), a' from the actor, `(B,)`; no entropy term in the paper's backup."""
-        temperature, dim = self.temperature_now(state), state.actor.action_dim
+        temperature, dim = self.in_force(state), state.actor.action_dim
 
         def one(obs: Array, key: Array) -> Array:
             q, draw = state.target.at(obs), lambda key: self.policy(state, obs, key)
@@ -225,7 +230,7 @@ class DQS(Algorithm):
 
         Without actions they are uniform. The critic's smaller twin is scored; line 13 prints one, and no temperature.
         """
-        estimate, now = ESTIMATORS[self.estimator], self.temperature_now(state)
+        estimate, now = ESTIMATORS[self.estimator], self.in_force(state)
         faces = {"boundary": self.boundary} if self.estimator in ("idem", "combined") else {}
 
         def example(obs: Array, action: Array, key: Array) -> tuple[Array, Array, Array]:
@@ -251,7 +256,7 @@ class DQS(Algorithm):
 
         Or, with `tune_by`, the mean estimate of an annealed chain on the critic (`softq.algorithms.temperature`).
         """
-        temperature = self.temperature_now(state)
+        temperature = self.in_force(state)
         if self.tune_by == "softmax":
             return jnp.mean(softmax_entropies("ais", key, state.critic, obs, temperature, self.num_samples))
 
@@ -267,4 +272,4 @@ class DQS(Algorithm):
     def adjust(self, state: DQSState, entropy: Array) -> DQSState:
         """One step of log T by SAC's rule."""
         target = self.target_entropy * state.actor.action_dim
-        return sac_step(state, self.adam(), self.temperature_now(state), entropy, target)
+        return sac_step(state, self.adam(), self.in_force(state), entropy, target)

@@ -15,6 +15,7 @@ from jax import Array
 from softq.algorithms.backup import Backup, bootstrap
 from softq.algorithms.base import Algorithm, Transition
 from softq.algorithms.learning import copy, polyak, regress, td_target
+from softq.algorithms.temperature import slope_unit
 from softq.networks import Critic
 from softq.networks.noise import Twins, joined
 from softq.pytree import pytree, static
@@ -38,6 +39,7 @@ class LQL(Algorithm):
     # Steps that cross the box: 20 of length 0.1, four times the printed ones, with noise of 0.06 a step.
     small: ClassVar[dict] = {"temperature": 0.02, "step_size": 0.004}
     paper: ClassVar[dict] = {"num_envs": 5, "iterations": 1_000_000, "warmup": 30_000}  # Table 5, E.1
+    adjustable: ClassVar[bool] = True
 
     temperature: float = 1 / 500  # 1 / w; with normalise it has the unit of an action, else that of Q
     step_size: float = 1e-4  # epsilon
@@ -65,14 +67,17 @@ class LQL(Algorithm):
     def adam(self) -> optax.GradientTransformation:
         return optax.adam(self.learning_rate)
 
+    @property
+    def temperature_unit(self) -> str:
+        return slope_unit(self.normalise, self.twins)
+
     # Acting (Definition 1). The same action gathers data and is scored; the code keys the latter by the observation.
 
-    def policy(self, state: LQLState, obs: Array, key: Array) -> Array:
+    def policy(
+        self, state: LQLState, obs: Array, key: Array, temperature: float | Array | None = None
+    ) -> Array:
         """The Langevin soft policy, also the target's action."""
-        return self.policy_at(state, obs, key, self.temperature)
-
-    def policy_at(self, state: LQLState, obs: Array, key: Array, temperature: float | Array) -> Array:
-        """The same critic at another temperature."""
+        temperature = self.in_force(state) if temperature is None else temperature
         q = state.critic.at(obs)
         actions = jax.vmap(lambda k: self.draw(q, k, temperature))(jax.random.split(key, self.num_actions))
         return actions[jnp.argmax(jax.vmap(q)(actions))] if self.num_actions > 1 else actions[0]

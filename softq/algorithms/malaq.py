@@ -60,6 +60,7 @@ class MalaQ(Algorithm):
         "num_fresh": 3,
         "num_steps": 2,
     }
+    adjustable: ClassVar[bool] = True
 
     temperature: float = 0.1  # at the start, or for good with tune=False
     target_entropy: float = -1.0  # nats per action dimension
@@ -102,9 +103,20 @@ class MalaQ(Algorithm):
         """Candidates that are always the same, `(num_candidates, d)`."""
         return candidates(jax.random.key(0), q.critic.action_dim, self.num_candidates)
 
+    @property
+    def temperature_unit(self) -> str:
+        return "std of Q" if self.normalise else "Q"
+
     def in_force(self, state: MalaQState) -> Array:
         """The temperature that was learned so far."""
         return self.temperature * jnp.exp(state.log_scale)
+
+    def temperature_of(
+        self, state: MalaQState, obs: Array, temperature: float | Array | None = None
+    ) -> Array:
+        """What divides Q at `obs`: the last level of the chain."""
+        temperature = self.in_force(state) if temperature is None else temperature
+        return temperature * self.scale(state.critic.at(obs))
 
     def levels(self, temperature: Array) -> Array:
         """Temperatures of the chain, `(K,)`, hot to cold."""
@@ -121,20 +133,19 @@ class MalaQ(Algorithm):
         dim = q.critic.action_dim
         return ais(key, q, dim, temperatures, steps, self.num_candidates, self.num_steps, self.num_fresh)
 
-    def policy(self, state: MalaQState, obs: Array, key: Array) -> Array:
-        """The softmax policy; it gathers the data too."""
-        return self.policy_at(state, obs, key, self.in_force(state))
-
-    def policy_at(self, state: MalaQState, obs: Array, key: Array, temperature: float | Array) -> Array:
-        """The same critic at another temperature; the steps that were learned scale with it."""
-        q = state.critic.at(obs)
-        return self.sample(state, q, key, temperature * self.scale(q)).action
+    def policy(
+        self, state: MalaQState, obs: Array, key: Array, temperature: float | Array | None = None
+    ) -> Array:
+        """The softmax policy; it gathers the data too. The steps that were learned scale with another temperature."""
+        return self.sample(
+            state, state.critic.at(obs), key, self.temperature_of(state, obs, temperature)
+        ).action
 
     def exploit(self, state: MalaQState, obs: Array, key: Array) -> Array:
         """The best of fixed candidates, then uphill: the last level's step without noise, halved if it lowers Q."""
         q = state.critic.at(obs)
         values = jax.vmap(q)(self.pool(q))
-        temperature = self.in_force(state) * self.scale(q)
+        temperature = self.temperature_of(state, obs)
         rate = self.steps(state, self.levels(temperature))[-1] / (2 * temperature)
 
         def climb(state: tuple, _: None) -> tuple[tuple, None]:
@@ -160,7 +171,7 @@ class MalaQ(Algorithm):
         logarithm is too low on average.
         """
         q, dim = state.critic.at(obs), state.critic.action_dim
-        temperature = self.in_force(state) * self.scale(q)
+        temperature = self.temperature_of(state, obs)
         chain = self.sample(state, q, key, temperature)
         volume = dim * jnp.log(2.0)
         bonus = {"boltzmann": 0.0, "soft": chain.lower, "mellowmax": chain.lower - volume}[self.backup]

@@ -60,6 +60,7 @@ class MaxEntDP(Algorithm):
     }
     # Batch and buffer are Table 1's; the rest is not in the paper but in the code.
     paper: ClassVar[dict] = {"num_envs": 1, "iterations": 1_000_000, "warmup": 10_000}
+    temperature_unit: ClassVar[str] = "Q"
 
     temperature: float = 0.1  # beta, the code's; Table 3 has one for each task, 0.01 to 0.2
     # HalfCheetah 0.2; Ant, Hopper 0.05; Humanoid 0.02; Swimmer, Walker2d 0.01.
@@ -113,8 +114,8 @@ class MaxEntDP(Algorithm):
         fraction = lambda count: (1 + jnp.cos(jnp.pi * jnp.minimum(count / self.decay_updates, 1.0))) / 2
         return optax.adam(lambda count: self.actor_learning_rate * fraction(count))
 
-    def beta(self, state: MaxEntDPState) -> Array:
-        """The temperature in force."""
+    def in_force(self, state: MaxEntDPState) -> Array:
+        """The paper's beta, as far as it has been tuned."""
         return self.temperature * jnp.exp(state.log_scale)
 
     # Acting
@@ -124,12 +125,17 @@ class MaxEntDP(Algorithm):
         actor = state.actor.at(obs)
         return lambda action, t: actor(action, SCHEDULE.log_snr(t)[None])
 
-    def policy(self, state: MaxEntDPState, obs: Array, key: Array) -> Array:
+    def policy(
+        self, state: MaxEntDPState, obs: Array, key: Array, temperature: float | Array | None = None
+    ) -> Array:
         """A draw from the diffusion, also the target's action.
 
         Deviation: Algorithm 1 solves Equation 5 ("ode"); Appendix B and the code take the noisy ancestral chain, with
         the predicted action clipped at each step.
+
+        Raises `SoftqError` for a temperature.
         """
+        self.check_adjustable(temperature)
         noise_of, dim = self.noise_of(state, obs), state.actor.action_dim
         if self.sampling == "ancestral":
             return ancestral(key, noise_of, dim, SCHEDULE, self.num_steps, self.variance)
@@ -161,6 +167,7 @@ class MaxEntDP(Algorithm):
     ) -> tuple[MaxEntDPState, dict[str, Array]]:
         """Critics (Equation 2), noise network (Equation 18), the temperature if tuned, target critics."""
         for_target, for_actor = jax.random.split(key)
+        temperature = self.in_force(state)
         targets, entropy = self.targets(state, batch, for_target)
         critic, optimiser, metrics = regress(
             state.critic, self.critic_adam(), state.critic_optimiser, batch, targets
@@ -168,11 +175,11 @@ class MaxEntDP(Algorithm):
         state = replace(state, critic=critic, critic_optimiser=optimiser)
         state, more = self.improve(state, batch.obs, for_actor, batch.action)
         if self.tune and self.tune_by == "softmax":
-            law = critic, batch.obs, self.beta(state)
+            law = critic, batch.obs, temperature
             for_entropy = jax.random.fold_in(key, 2)  # the two keys above stay what they are without it
             entropy = jnp.mean(softmax_entropies("ais", for_entropy, *law, self.num_samples))
         state = self.adjust(state, entropy) if self.tune else state
-        metrics |= more | {"entropy": entropy, "temperature": self.beta(state)}
+        metrics |= more | {"entropy": entropy, "temperature": temperature}
         return replace(state, target=polyak(self.polyak, critic, state.target)), metrics
 
     def targets(self, state: MaxEntDPState, batch: Transition, key: Array) -> tuple[Array, Array]:
@@ -188,7 +195,7 @@ class MaxEntDP(Algorithm):
             action = self.policy(state, obs, draw)
             log_prob = self.log_prob(state, obs, action, estimate)
             value = state.target.at(obs)(action)
-            return value - self.beta(state) * log_prob if self.entropy_backup else value, log_prob
+            return value - self.in_force(state) * log_prob if self.entropy_backup else value, log_prob
 
         values, log_prob = jax.vmap(bootstrap)(batch.next_obs, jax.random.split(key, len(batch.reward)))
         return td_target(batch, values, self.discount, self.reward_scale), -jnp.mean(log_prob)
@@ -209,7 +216,7 @@ class MaxEntDP(Algorithm):
             t = jax.random.uniform(for_time, minval=SCHEDULE.t_min, maxval=SCHEDULE.t_max)
             signal, noise = SCHEDULE.signal(t), SCHEDULE.noise(t)
             noisy = signal * action + noise * jax.random.normal(for_noise, action.shape)
-            law = guide.at(obs), self.beta(state), noisy, signal, noise
+            law = guide.at(obs), self.in_force(state), noisy, signal, noise
             how = self.num_samples, self.truncate
             if self.estimator == "qne":
                 target = qne(for_estimate, *law, *how, target="noise")  # Equation 17
@@ -229,4 +236,4 @@ class MaxEntDP(Algorithm):
         `softq.algorithms.temperature`.
         """
         target = self.target_entropy * state.actor.action_dim
-        return sac_step(state, self.critic_adam(), self.beta(state), entropy, target)
+        return sac_step(state, self.critic_adam(), self.in_force(state), entropy, target)

@@ -15,7 +15,13 @@ from jax import Array
 from softq.algorithms.backup import Backup, bootstrap
 from softq.algorithms.base import Algorithm, Transition
 from softq.algorithms.learning import copy, descend, polyak, td_target
-from softq.algorithms.temperature import Estimator, check_target, softmax_entropies, temperature_step
+from softq.algorithms.temperature import (
+    Estimator,
+    check_target,
+    slope_unit,
+    softmax_entropies,
+    temperature_step,
+)
 from softq.errors import SoftqError
 from softq.networks.noise import NoiseCritic, NoiseLandscape, Twins
 from softq.pytree import pytree, replace, static
@@ -42,6 +48,7 @@ class NCLQL(Algorithm):
     # step, and an action that a coarse level threw to a wall never comes back to the middle.
     small: ClassVar[dict] = {}
     paper: ClassVar[dict] = {"num_envs": 5, "iterations": 1_000_000, "warmup": 30_000}  # Table 5, E.1
+    adjustable: ClassVar[bool] = True
 
     temperature: float = 1 / 500  # 1 / w; with normalise it has the unit of an action, else that of Q
     step_size: float = 1e-4  # epsilon, the step at the last level
@@ -96,18 +103,21 @@ class NCLQL(Algorithm):
         """sigma_1 > ... > sigma_L in geometric progression, `(L,)`."""
         return jnp.geomspace(self.sigma_max, self.sigma_min, self.num_levels)
 
-    # Acting (Definition 2). The same action gathers data and is scored; the code keys the latter by the observation.
-
-    def policy(self, state: NCLQLState, obs: Array, key: Array) -> Array:
-        """The noise-conditioned Langevin soft policy, also the target's action."""
-        return self.policy_at(state, obs, key, self.in_force(state))
+    @property
+    def temperature_unit(self) -> str:
+        return slope_unit(self.normalise, self.twins)
 
     def in_force(self, state: NCLQLState) -> Array:
         """The temperature that was learned so far."""
         return self.temperature * jnp.exp(state.log_scale)
 
-    def policy_at(self, state: NCLQLState, obs: Array, key: Array, temperature: float | Array) -> Array:
-        """The same critic at another temperature."""
+    # Acting (Definition 2). The same action gathers data and is scored; the code keys the latter by the observation.
+
+    def policy(
+        self, state: NCLQLState, obs: Array, key: Array, temperature: float | Array | None = None
+    ) -> Array:
+        """The noise-conditioned Langevin soft policy, also the target's action."""
+        temperature = self.in_force(state) if temperature is None else temperature
         q = state.critic.at(obs)
         actions = jax.vmap(lambda k: self.draw(q, k, temperature))(jax.random.split(key, self.num_actions))
         return actions[jnp.argmax(jax.vmap(q)(actions))] if self.num_actions > 1 else actions[0]
@@ -196,13 +206,13 @@ class NCLQL(Algorithm):
                 lambda: self.adjusted(state, batch.obs, for_entropy),
                 lambda: (log_scale, entropy),
             )
-            metrics |= {"entropy": entropy, "temperature": self.temperature * jnp.exp(log_scale)}
+            metrics |= {"entropy": entropy, "temperature": self.in_force(state)}
         target = polyak(self.polyak, critic, state.target)
         return NCLQLState(critic, target, optimiser, log_scale, entropy), metrics
 
     def adjusted(self, state: NCLQLState, obs: Array, key: Array) -> tuple[Array, Array]:
         """The next log_scale, and the entropy of the softmax of Q at the last level, over states `(B, obs_dim)`."""
-        law = state.critic, obs, self.in_force(state)
+        law = state.critic, obs, self.temperature_of(state, obs)
         entropies = softmax_entropies(self.estimator, key, *law, self.num_entropy_samples)
         target = self.target_entropy * state.critic.action_dim
         moved = temperature_step(state.log_scale, entropies, target, self.temperature_learning_rate)

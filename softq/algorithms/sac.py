@@ -38,6 +38,7 @@ class SAC(Algorithm):
     # Table 1: one update a step, batch 256, buffer 1e6. It names no warm-up, this is Spinning Up's and jaxrl5's, nor
     # one length for all tasks: DDSQ's stays.
     paper: ClassVar[dict] = {"num_envs": 1, "warmup": 10_000}
+    temperature_unit: ClassVar[str] = "Q"
 
     temperature: float = 1.0  # alpha at the start, or for good with tune=False; DPRL starts at e
     target_entropy: float = -1.0  # nats per action dimension; jaxrl5 has -1/2
@@ -74,9 +75,16 @@ class SAC(Algorithm):
 
     # Acting
 
-    def policy(self, state: SACState, obs: Array, key: Array) -> Array:
-        """A draw from the actor; it gathers the data too."""
+    def policy(
+        self, state: SACState, obs: Array, key: Array, temperature: float | Array | None = None
+    ) -> Array:
+        """A draw from the actor; it gathers the data too. Raises `SoftqError` for a temperature."""
+        self.check_adjustable(temperature)
         return state.actor.at(obs).sample(key)[0]
+
+    def in_force(self, state: SACState) -> Array:
+        """The paper's alpha, as far as it has been tuned."""
+        return jnp.exp(state.log_temperature)
 
     def exploit(self, state: SACState, obs: Array, key: Array) -> Array:
         """tanh(mean)."""
@@ -97,7 +105,7 @@ class SAC(Algorithm):
 
     def targets(self, state: SACState, batch: Transition, key: Array) -> Array:
         """r + gamma * (min_j Q_target_j(s', a') - alpha log pi(a'|s')), a' from the actor, `(B,)` (Equation 5)."""
-        temperature = jnp.exp(state.log_temperature)
+        temperature = self.in_force(state)
 
         def bootstrap(next_obs: Array, key: Array) -> Array:
             action, log_prob = state.actor.at(next_obs).sample(key, self.jacobian)
@@ -108,7 +116,7 @@ class SAC(Algorithm):
 
     def improve(self, state: SACState, obs: Array, key: Array) -> tuple[SACState, dict[str, Array]]:
         """One actor step on E[alpha log pi - Q] over states `(B, obs_dim)`, then the temperature's."""
-        temperature = jnp.exp(state.log_temperature)
+        temperature = self.in_force(state)
         value = {"min": jnp.min, "mean": jnp.mean}[self.actor_value]
 
         def loss(params: dict) -> tuple[Array, Array]:
@@ -125,13 +133,12 @@ class SAC(Algorithm):
         params, optimiser = descend(self.adam(), state.actor_optimiser, state.actor.params, gradient)
         state = replace(state, actor=replace(state.actor, params=params), actor_optimiser=optimiser)
         state = self.adjust(state, entropy) if self.tune else state
-        temperature = jnp.exp(state.log_temperature)
         return state, {"actor_loss": error, "entropy": entropy, "temperature": temperature}
 
     def adjust(self, state: SACState, entropy: Array) -> SACState:
         """One step of log alpha on alpha * (entropy - target entropy): up when the entropy is too low."""
         excess = entropy - self.target_entropy * state.actor.action_dim
-        gradient = jnp.exp(state.log_temperature) * excess
+        gradient = self.in_force(state) * excess
         log_temperature, optimiser = descend(
             self.adam(), state.temperature_optimiser, state.log_temperature, gradient
         )

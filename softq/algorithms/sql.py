@@ -55,6 +55,7 @@ class SQL(Algorithm):
         "warmup": 10_000,
         "batch_size": 64,
     }
+    temperature_unit: ClassVar[str] = "Q"
 
     temperature: float = 0.1  # alpha; 10 in the paper's multi-goal task, 1 in the official code
     reward_scale: float = 1.0  # official code: 1 / alpha, 10 to 300
@@ -95,8 +96,14 @@ class SQL(Algorithm):
 
     # Acting
 
-    def policy(self, state: SQLState, obs: Array, key: Array) -> Array:
-        """A draw from the sampling network, also in evaluation. The Bellman target uses no action of the policy."""
+    def policy(
+        self, state: SQLState, obs: Array, key: Array, temperature: float | Array | None = None
+    ) -> Array:
+        """A draw from the sampling network, also in evaluation. The Bellman target uses no action of the policy.
+
+        Raises `SoftqError` for a temperature.
+        """
+        self.check_adjustable(temperature)
         return state.actor.sample(obs, key)
 
     def explore(self, state: SQLState, obs: Array, key: Array) -> Array:

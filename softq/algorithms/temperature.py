@@ -25,6 +25,7 @@ from jax import Array
 from softq.algorithms.learning import descend
 from softq.errors import SoftqError, suggest
 from softq.importance import entropy_floor
+from softq.networks.noise import Twins
 from softq.pytree import replace
 from softq.samplers import candidates, stability_limit, steepest_curvature
 from softq.samplers.ais import ais
@@ -79,6 +80,13 @@ def softmax_entropies(
         estimator, key, critic.at(obs), critic.action_dim, temperature, num_candidates
     )
     return jax.vmap(estimate)(obs, jax.random.split(key, len(obs)))
+
+
+def slope_unit(normalise: bool, twins: Twins) -> str:
+    """Unit of the temperature, see `softq.algorithms.base`, of a chain that climbs twin critics joined by `twins`."""
+    if normalise:  # slopes of length one
+        return "action"
+    return "Q / 2" if twins == "sum" else "Q"
 
 
 def temperature_step(log_scale: Array, entropies: Array, target: float | Array, rate: float | Array) -> Array:

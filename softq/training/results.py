@@ -12,8 +12,7 @@ import pandas as pd
 from softq.algorithms import Algorithm
 from softq.errors import SoftqError, suggest
 from softq.files import csv_file, whole
-from softq.policies import Through
-from softq.pytree import replace
+from softq.policies import AtTemperature, Through
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
 from softq.training.evaluate import Evaluator
@@ -67,40 +66,50 @@ def curves(run_dirs: Path | str | Iterable[Path | str]) -> pd.DataFrame:
 def evaluate_run(
     run_dir: Path | str,
     episodes: int = 20,
-    method: str = "exploit",
+    method: str | None = None,
     temperature: float | None = None,
     sampler: str | None = None,
     budget: int = 100,
 ) -> pd.DataFrame:
-    """Play `episodes` episodes for each seed with `exploit` or `policy`, perhaps at another temperature.
+    """Play `episodes` episodes for each seed with `exploit` or, the default with a temperature, with `policy`.
 
-    With a `sampler` of `softq.policies.SAMPLERS` the run's critic acts through it instead, with `budget` candidates or
-    gradients per action; the temperature is relative to the spread of Q if the algorithm's own is.
-    Returns a row per seed and one for all: `seed, policy, temperature, return, std, episodes`.
+    The temperature is the argument of `Algorithm.policy`, in the algorithm's own unit; without it the one in force
+    acts. With a `sampler` of `softq.policies.SAMPLERS` the run's critic acts through it, at the temperature of
+    `softq.policies.Through`, with `budget` candidates or gradients per action.
+
+    Returns a row per seed and one for all, in which the temperature is the mean: `seed, policy, temperature, unit,
+    return, std, episodes`. For the unit of the temperature see `softq.algorithms.base`. Raises `SoftqError` for a
+    temperature that the policy cannot act at.
     """
     algo, states, config = load_all(run_dir)
     if episodes < 1:
         raise SoftqError(f"episodes is {episodes}; it must be at least 1.")
-    if temperature is not None:
-        if not temperature > 0 or temperature == float("inf"):
-            raise SoftqError(f"temperature is {temperature}; it must be positive and finite.")
-        if not hasattr(algo, "temperature"):
-            raise SoftqError(f"{config.algorithm} has no temperature; leave --temperature out.")
-        algo = replace(algo, temperature=temperature)
+    if temperature is not None and not 0 < temperature < float("inf"):
+        raise SoftqError(f"temperature is {temperature}; it must be positive and finite.")
+    method = method or ("exploit" if temperature is None else "policy")
+    actor, unit = algo, algo.temperature_unit
     if sampler is not None:
-        if not hasattr(algo, "temperature"):
-            raise SoftqError(f"{config.algorithm} has no temperature to sample at; leave --sampler out.")
-        algo = Through(sampler, algo.temperature, budget, getattr(algo, "normalise", False))
-        method = "policy"
+        actor, method = Through(sampler, temperature, budget, algo), "policy"
+        unit = "Q" if unit in (None, "action") else unit
+    elif temperature is not None:
+        algo.check_adjustable(temperature)
+        if method == "exploit":
+            raise SoftqError(
+                "exploit acts at the temperature in force and takes no other; leave the temperature out or play policy."
+            )
+        actor = AtTemperature(algo, temperature)
     evaluator = Evaluator(config.env, config.seed_list, episodes, method, config.env_kwargs)
     with contextlib.closing(evaluator):
-        returns = evaluator(algo, states)
-    used = getattr(algo, "temperature", None)
+        returns = evaluator(actor, states)
+    used = [temperature] * (config.seeds + 1)
+    if temperature is None and (own := jax.vmap(algo.in_force)(states)) is not None:
+        used = [*own.tolist(), float(own.mean())]
     rows = [(seed, x.mean(), x.std(), x.size) for seed, x in zip(config.seed_list, returns, strict=True)]
     rows.append(("all", returns.mean(), returns.std(), returns.size))
     table = pd.DataFrame(rows, columns=["seed", "return", "std", "episodes"])
     table.insert(1, "policy", sampler or method)
     table.insert(2, "temperature", used)
+    table.insert(3, "unit", unit)
     if evaluator.cut.any():
         table[f"cut at {evaluator.max_steps} steps"] = [*evaluator.cut, evaluator.cut.sum()]
     return table

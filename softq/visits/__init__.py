@@ -5,7 +5,7 @@ Returns cannot tell a policy that knows four equally good goals from one that kn
 
 from softq.visits.count import count, tidy_paths, trained, travel, verdict, visits
 from softq.visits.portrait import FACTORS, MOMENTS, RESOLUTION, looked_at, portrait
-from softq.visits.variants import VARIANTS, Exactly, Variant, dial, exact_states, temperature_at
+from softq.visits.variants import VARIANTS, Exactly, Variant, exact_states, softmax_temperature
 from softq.visits.worlds import STARTS, WORLDS, World, settings
 
 __all__ = [
@@ -19,12 +19,11 @@ __all__ = [
     "Variant",
     "World",
     "count",
-    "dial",
     "exact_states",
     "looked_at",
     "portrait",
     "settings",
-    "temperature_at",
+    "softmax_temperature",
     "tidy_paths",
     "trained",
     "travel",

@@ -4,23 +4,21 @@ The critic is stored as values on a grid of actions, so that whoever reads the f
 temperature, beside what the policy draws.
 """
 
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jax import Array
 
 from softq.algorithms import Algorithm
 from softq.envs import make
 from softq.visits.count import tidy_paths, trained, travel
-from softq.visits.variants import Variant, dial, temperature_at
+from softq.visits.variants import Variant, softmax_temperature
 from softq.visits.worlds import World
 
 MOMENTS = (0.1, 0.3, 1.0)  # shares of the training at which paths are kept
-FACTORS = (1 / 3, 1.0, 3.0)  # of the temperature, for policies that have a dial
+FACTORS = (1 / 3, 1.0, 3.0)  # of the temperature in force, for policies that can act at another
 RESOLUTION = 48  # cells a side of the grid of actions; values are those of the middle of a cell
 MIDDLES = (np.arange(RESOLUTION) + 0.5) * 2 / RESOLUTION - 1
 
@@ -31,7 +29,7 @@ def portrait(
     """Three tables of the training of seed 0 of the algorithm `name`.
 
     `during`: `episodes` paths after each of `MOMENTS`. `moves`: `draws` actions at each of `world.places`, also at
-    `FACTORS` times its own temperature where there is a `policy_at`. `critics`: at the same places the temperature,
+    `FACTORS` times its own temperature where it can act at them. `critics`: at the same places the temperature,
     and the smaller or mean twin (as the method's sampler sees it) on the grid, one row for each `dy`.
     """
     env, total = make(world.env_id), iterations or world.iterations
@@ -49,11 +47,6 @@ def portrait(
     return {"during": pd.concat(during), "moves": moves, "critics": critics}
 
 
-def turned(algo: Algorithm, temperature: Array, state: Any, obs: Array, key: Array) -> Array:
-    """`policy_at` with its arguments in the order of `policy`."""
-    return algo.policy_at(state, obs, key, temperature)
-
-
 def looked_at(
     world: World, name: str, algo: Algorithm, state: Any, env: Any, place: tuple[float, float], draws: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -61,15 +54,15 @@ def looked_at(
     _, obs = env.reset_to(jnp.asarray(place, jnp.float32))
     keys = jax.random.split(jax.random.key(30_000), draws)
     where = {"algorithm": name, "x": place[0], "y": place[1]}
-    own, moves = dial(algo, state), []
-    for factor in (1.0,) if own is None else FACTORS:
-        act = algo.policy if own is None else partial(turned, algo, own * factor)
-        actions = np.asarray(jax.jit(jax.vmap(act, (None, None, 0)))(state, obs, keys))
+    act, moves = jax.jit(jax.vmap(algo.policy, (None, None, 0, None))), []
+    for factor in FACTORS if algo.adjustable else (1.0,):
+        temperature = algo.in_force(state) * factor if algo.adjustable else None
+        actions = np.asarray(act(state, obs, keys, temperature))
         moves.append(pd.DataFrame(where | {"factor": factor, "dx": actions[:, 0], "dy": actions[:, 1]}))
     q = state.critic.at(obs)
     grid = jnp.asarray(np.stack(np.meshgrid(MIDDLES, MIDDLES), -1), jnp.float32)
     values = np.asarray(jax.jit(jax.vmap(jax.vmap(q)))(grid))
-    temperature = float(temperature_at(algo, state, obs, world.common["temperature"]))
+    temperature = float(softmax_temperature(algo, state, obs, world.common["temperature"]))
     rows = pd.DataFrame(values, columns=[f"{x:.4f}" for x in MIDDLES])
     head = pd.DataFrame(where | {"temperature": temperature, "dy": MIDDLES})
     return pd.concat(moves), pd.concat([head, rows], axis=1)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from softq import landscapes
-from softq.algorithms import DDSQ, DQS, LQL, NCLQL, SAC, SQL, Algorithm, MalaQ, MaxEntDP
+from softq.algorithms import DQS, Algorithm
 from softq.known import fit
 from softq.pytree import pytree, static
 from softq.samplers import snis
@@ -92,49 +92,17 @@ def exact_states(algo: Algorithm, env: Any, seeds: int, updates: int, batch_size
     return jax.jit(jax.vmap(lambda key: fit(algo, landscape, key, updates, batch_size)))(keys)
 
 
-def temperature_at(algo: Algorithm, state: Any, obs: Array, otherwise: float) -> Array:
-    """What divides Q at `obs` in the softmax that `algo` aims at.
-
-    `otherwise` for those that aim at none: LQL and NC-LQL normalise the slope, DDPG has no temperature.
-    """
-    match algo:
-        case DDSQ():  # a share of the spread of Q
-            return algo.temperature_at(state, obs, jax.random.key(0), 1000)
-        case MalaQ():
-            return algo.in_force(state) * algo.scale(state.critic.at(obs))
-        case MaxEntDP():
-            return algo.beta(state)
-        case DQS():
-            return algo.temperature_now(state)
-        case SQL():
-            return jnp.asarray(algo.temperature)
-        case SAC():
-            return jnp.exp(state.log_temperature)
-    return jnp.asarray(otherwise)
-
-
-def dial(algo: Algorithm, state: Any) -> Array | None:
-    """The temperature in force, as `policy_at` takes it; None for a policy that has one temperature only.
-
-    DQS has one, unless its actor was trained at several.
-    """
-    match algo:
-        case DDSQ():
-            return algo.lambda_0(state)
-        case NCLQL() | MalaQ():
-            return algo.in_force(state)
-        case LQL():
-            return jnp.asarray(algo.temperature)
-        case DQS() if algo.temperature_spread != 1:
-            return algo.temperature_now(state)
-    return None
+def softmax_temperature(algo: Algorithm, state: Any, obs: Array, otherwise: float) -> Array:
+    """What divides Q at `obs` in the softmax that `algo` aims at; `otherwise` where it aims at none."""
+    temperature = algo.temperature_of(state, obs)
+    return jnp.asarray(otherwise) if temperature is None else temperature
 
 
 @pytree
 class Exactly:
     """A policy that samples the softmax of what `algo` has learned, almost exactly: `num` resampled uniform candidates.
 
-    `otherwise`: the temperature where the algorithm has none of its own, see `temperature_at`.
+    `otherwise`: the temperature where the algorithm has none that divides Q.
     """
 
     algo: Algorithm
@@ -143,5 +111,5 @@ class Exactly:
 
     def policy(self, state: Any, obs: Array, key: Array) -> Array:
         """One action `(action_dim,)`."""
-        temperature = temperature_at(self.algo, state, obs, self.otherwise)
+        temperature = softmax_temperature(self.algo, state, obs, self.otherwise)
         return snis(key, state.critic.at(obs), state.critic.action_dim, temperature, self.num)
