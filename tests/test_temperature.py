@@ -1,6 +1,7 @@
 """The temperature means one thing: where it is learned, asked for on evaluation, handed to a sampler and logged."""
 
-from pathlib import Path
+from collections.abc import Callable
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 from test_contract import SMALL
 
 from softq import policies
-from softq.algorithms import ALGORITHMS, LQL, get
+from softq.algorithms import LQL, get
 from softq.cli import main
 from softq.envs import Bandit
 from softq.errors import SoftqError
@@ -58,12 +59,13 @@ FIXED = {
     "SAC tuned": ("sac", {}),
 }
 NONE = {"DDPG": ("ddpg", {})}
-TUNED = {name: how for name, how in (ADJUSTABLE | FIXED).items() if "tuned" in name}
+ALL = ADJUSTABLE | FIXED | NONE
+TUNED = [name for name in ALL if "tuned" in name]
 
 
-def made(how):
-    name, options = how
-    return get(name)(**SMALL[name] | options)
+def made(name):
+    method, options = ALL[name]
+    return get(method)(**SMALL[method] | options)
 
 
 def learned(algo):
@@ -77,15 +79,22 @@ def learned(algo):
     return states, np.full(SEEDS, temperature)
 
 
-def saved(folder: Path, algo, states) -> Path:
-    """A run directory that ends with these states, as `train` writes it."""
-    name = next(name for name, cls in ALGORITHMS.items() if cls is type(algo))
-    run = RunDirectory(folder)
-    config = TrainConfig(algorithm=name, env="Bandit", seeds=SEEDS)
-    run.create(algo, config, {"obs_dim": 1, "action_dim": DIM})
-    Checkpoints(folder / "checkpoints").save(1, states, {"step": np.ones(1)}, {})
-    run.close()
-    return folder
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Callable:
+    """By name, made once: algorithm, states, temperature, and a run directory that ends there, as `train` writes it."""
+
+    @cache
+    def ended(name):
+        algo, folder = made(name), tmp_path_factory.mktemp("ended") / "run"
+        states, temperature = learned(algo)
+        run = RunDirectory(folder)
+        config = TrainConfig(algorithm=ALL[name][0], env="Bandit", seeds=SEEDS)
+        run.create(algo, config, {"obs_dim": 1, "action_dim": DIM})
+        Checkpoints(folder / "checkpoints").save(1, states, {"step": np.ones(1)}, {})
+        run.close()
+        return algo, states, temperature, folder
+
+    return ended
 
 
 @jax.jit
@@ -105,20 +114,18 @@ def by_hand(algo, states, temperatures):
 
 
 @pytest.mark.parametrize("name", ADJUSTABLE)
-def test_evaluation_acts_at_the_temperature_that_is_asked_for(name, tmp_path):
+def test_evaluation_acts_at_the_temperature_that_is_asked_for(name, trained):
     """Also after tuning, whose learned factor the question replaces; without a question the learned one acts."""
-    algo = made(ADJUSTABLE[name])
-    states, own = learned(algo)
-    run, means = saved(tmp_path / "run", algo, states), {}
+    (algo, states, own, run), means = trained(name), {}
     for asked in (0.05, 5.0, None):
-        table = evaluate_run(run, EPISODES, "policy", asked)
+        table = evaluate_run(run, EPISODES, None if asked else "policy", asked)
+        assert set(table["policy"]) == {"policy"}, "also where no policy is named, since a temperature is"
         played = np.full(SEEDS, asked) if asked else own
         means[asked] = table["return"].to_numpy()[:SEEDS]
         np.testing.assert_allclose(means[asked], by_hand(algo, states, played), rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(table["temperature"], [*played, played.mean()], rtol=1e-5)
         assert set(table["unit"]) == {algo.temperature_unit}
     assert np.abs(means[0.05] - means[5.0]).max() > 5e-4, "ten times the tolerance, in one seed or both"
-    assert set(evaluate_run(run, 1, temperature=0.8)["policy"]) == {"policy"}
     with pytest.raises(
         SoftqError, match=r"^exploit acts at the temperature in force and takes no other; .*\.$"
     ):
@@ -126,10 +133,8 @@ def test_evaluation_acts_at_the_temperature_that_is_asked_for(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", FIXED | NONE)
-def test_a_policy_of_one_temperature_refuses_another_and_names_the_remedy(name, tmp_path, capsys):
-    algo = made((FIXED | NONE)[name])
-    states, own = learned(algo)
-    run = saved(tmp_path / "run", algo, states)
+def test_a_policy_of_one_temperature_refuses_another_and_names_the_remedy(name, trained, capsys):
+    algo, states, own, run = trained(name)
     state = jax.tree.map(lambda x: x[0], states)
     with pytest.raises(SoftqError, match="leave the temperature out, or sample its critic"):
         algo.policy(state, OBS, jax.random.key(0), 0.3)
@@ -160,8 +165,8 @@ def divisor(algo, state, temperature):
     return None if np.isnan(temperature) else temperature
 
 
-@pytest.mark.parametrize("name", ADJUSTABLE | FIXED | NONE)
-def test_a_sampler_samples_at_the_temperature_in_force(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ALL)
+def test_a_sampler_samples_at_the_temperature_in_force(name, trained, monkeypatch):
     """In the unit of Q; where no temperature divides Q, one must be given, and divides Q."""
     seen = []
 
@@ -176,9 +181,7 @@ def test_a_sampler_samples_at_the_temperature_in_force(name, tmp_path, monkeypat
         return sorted(set(seen)), table
 
     monkeypatch.setitem(policies.SAMPLERS, "snis", spy)
-    algo = made((ADJUSTABLE | FIXED | NONE)[name])
-    states, own = learned(algo)
-    run = saved(tmp_path / "run", algo, states)
+    algo, states, own, run = trained(name)
     each = [jax.tree.map(lambda x, i=i: x[i], states) for i in range(SEEDS)]
     right = [divisor(algo, state, t) for state, t in zip(each, own, strict=True)]
     close = {"rtol": 0.1 if name.startswith("DDSQ") else 1e-4}  # DDSQ: a spread of 1000 actions
@@ -197,7 +200,7 @@ def test_a_sampler_samples_at_the_temperature_in_force(name, tmp_path, monkeypat
 
 
 def test_a_bare_critic_must_be_told_a_temperature():
-    algo = made(("ddsq", {}))
+    algo = made("DDSQ")
     state = algo.init(jax.random.key(0), OBS, jnp.zeros(DIM))
     with pytest.raises(SoftqError, match="no temperature divides Q in a bare critic; give one"):
         Through("snis").policy(state, OBS, jax.random.key(0))
@@ -217,9 +220,8 @@ def test_the_sum_of_the_twins_at_a_temperature_is_their_mean_at_half_of_it():
 
 
 @pytest.mark.parametrize("name", TUNED)
-def test_the_logged_temperature_is_the_one_in_force_before_the_step(name):
-    algo = made(TUNED[name])
-    states, own = learned(algo)
+def test_the_logged_temperature_is_the_one_in_force_before_the_step(name, trained):
+    algo, states, own, _ = trained(name)
     state, key = jax.tree.map(lambda x: x[0], states), jax.random.key(0)
     batch = random_batch(key, 8, 1, DIM)
     after, metrics = jax.jit(algo.update)(state, batch, key)
