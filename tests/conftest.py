@@ -1,9 +1,11 @@
 """Strict JAX for every test: on the CPU, in single precision, with no silent broadcasting between ranks.
 
-Three quarters of the time of the tests go into compiling small programs that run once, so XLA optimises less here.
+Three quarters of the time of the tests go into compiling small programs that run once, so XLA optimises less here, and
+a program that another test of the same process has compiled is read from a folder.
 """
 
 import os
+import tempfile
 from collections.abc import Iterator
 
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -14,6 +16,10 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_enable_x64", False)
+
+COMPILED = tempfile.TemporaryDirectory(prefix="softq-compiled-")  # one for each process, gone when it ends
+jax.config.update("jax_compilation_cache_dir", COMPILED.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 LONGEST = ("test_problems.py", "test_training.py", "test_contract.py", "test_policies.py", "test_ddsq.py")
 

@@ -21,6 +21,8 @@ from softq.training import Evaluator, TrainConfig, train
 from softq.training.device import DeviceLoop
 from softq.training.host import HostLoop
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 TINY = DDSQ(hidden_sizes=(8,), num_candidates=4, num_schedules=2, num_steps=2, learning_rate=1e-3)
 ENVS = ["MultiGoal", "InvertedPendulum-v5"]
 
@@ -179,21 +181,15 @@ def everything(folder: Path) -> tuple[dict, list[dict]]:
     return arrays, [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    """A compilation cache that processes share; environment variables that point to it."""
-    options = {"jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled"))}
-    options |= {"jax_persistent_cache_min_compile_time_secs": 0.0}
-    before = {name: getattr(jax.config, name) for name in options}
-    for name, value in options.items():
-        jax.config.update(name, value)
-    yield os.environ | {name.upper(): str(value) for name, value in options.items()}
-    for name, value in before.items():
-        jax.config.update(name, value)
+@pytest.fixture
+def variables():
+    """Environment variables with which another process compiles as this one does, and reads what this one compiled."""
+    names = ("compilation_cache_dir", "persistent_cache_min_compile_time_secs", "disable_most_optimizations")
+    return os.environ | {f"JAX_{name.upper()}": str(jax.config.values[f"jax_{name}"]) for name in names}
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(compiled, tmp_path_factory):
+def uninterrupted(tmp_path_factory):
     """`everything` of a run in one go, made once for each environment."""
     made = {}
 
@@ -217,10 +213,10 @@ def uninterrupted(compiled, tmp_path_factory):
         pytest.param("Ant-v5", "SIGINT", 12, 130, marks=pytest.mark.slow),  # in the warm-up
     ],
 )
-def test_an_interrupted_run_goes_on_bit_for_bit(env_id, signal, at, code, tmp_path, compiled, uninterrupted):
+def test_an_interrupted_run_goes_on_bit_for_bit(env_id, signal, at, code, tmp_path, variables, uninterrupted):
     halves = tmp_path / "halves"
     script = STOP_ITSELF.format(at=at, signal=signal, argv=arguments(env_id, halves))
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=compiled)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=variables)
     assert done.returncode == code, done.stderr
     if signal == "SIGINT":
         assert f"softq train --resume {halves}" in done.stderr
