@@ -1,15 +1,19 @@
 """Strict JAX for every test: on the CPU, in single precision, with no silent broadcasting between ranks.
 
 Three quarters of the time of the tests go into compiling small programs that run once, so XLA optimises less here, and
-a program that another test of the same process has compiled is read from a folder.
+a program that was compiled before, by another test of the same process or by a process that it started, is read from
+a folder.
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
+os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="softq-compiled-")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 import jax
 import pytest
@@ -17,16 +21,17 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_enable_x64", False)
 
-COMPILED = tempfile.TemporaryDirectory(prefix="softq-compiled-")  # one for each process, gone when it ends
-jax.config.update("jax_compilation_cache_dir", COMPILED.name)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
 LONGEST = ("test_problems.py", "test_training.py", "test_contract.py", "test_policies.py", "test_ddsq.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that of several processes none is left alone with one at the end."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def pytest_unconfigure() -> None:
+    """Nothing that was compiled outlives the process of tests: the next one may have other options or another XLA."""
+    shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture
@@ -37,8 +42,11 @@ def key() -> jax.Array:
 
 @pytest.fixture(scope="module")
 def quick_compilation() -> Iterator[None]:
-    """For modules whose time goes into compiling many tiny programs: skip XLA's costly passes."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+    """For modules whose time goes into compiling tiny programs: skip XLA's costly passes, in their children too."""
+    name = "jax_disable_most_optimizations"
+    before = jax.config.read(name)
+    jax.config.update(name, True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(name.upper(), "1")
+        yield
+    jax.config.update(name, before)

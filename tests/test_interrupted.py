@@ -27,6 +27,8 @@ from softq.training.progress import Interrupt
 from softq.training.runs import RunDirectory
 from softq.training.trainer import Trainer
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 TINY = DDPG(hidden_sizes=(8,))
 SETTINGS = {"num_envs": 2, "seeds": 2, "warmup": 8, "batch_size": 4, "log_every": 10, "eval_every": 20}
 SETTINGS |= {"checkpoint_every": 10, "eval_episodes": 1, "progress": False}

@@ -1,7 +1,6 @@
 """Training: the loops, their exactness over interruptions, and what must never recompile."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -181,13 +180,6 @@ def everything(folder: Path) -> tuple[dict, list[dict]]:
     return arrays, [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 
 
-@pytest.fixture
-def variables():
-    """Environment variables with which another process compiles as this one does, and reads what this one compiled."""
-    names = ("compilation_cache_dir", "persistent_cache_min_compile_time_secs", "disable_most_optimizations")
-    return os.environ | {f"JAX_{name.upper()}": str(jax.config.values[f"jax_{name}"]) for name in names}
-
-
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     """`everything` of a run in one go, made once for each environment."""
@@ -213,10 +205,10 @@ def uninterrupted(tmp_path_factory):
         pytest.param("Ant-v5", "SIGINT", 12, 130, marks=pytest.mark.slow),  # in the warm-up
     ],
 )
-def test_an_interrupted_run_goes_on_bit_for_bit(env_id, signal, at, code, tmp_path, variables, uninterrupted):
+def test_an_interrupted_run_goes_on_bit_for_bit(env_id, signal, at, code, tmp_path, uninterrupted):
     halves = tmp_path / "halves"
     script = STOP_ITSELF.format(at=at, signal=signal, argv=arguments(env_id, halves))
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=variables)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == code, done.stderr
     if signal == "SIGINT":
         assert f"softq train --resume {halves}" in done.stderr
