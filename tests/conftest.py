@@ -21,12 +21,12 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_enable_x64", False)
 
-LONGEST = ("test_problems.py", "test_training.py", "test_contract.py", "test_policies.py", "test_ddsq.py")
+LONGEST = "problems temperature contract training interrupted gallery diffusion_scores ddsq".split()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that of several processes none is left alone with one at the end."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONGEST)
 
 
 def pytest_unconfigure() -> None:
