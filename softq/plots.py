@@ -10,6 +10,7 @@ from collections.abc import Callable
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.image import AxesImage
@@ -103,30 +104,16 @@ def samples_2d(ax: Axes, actions: np.ndarray, **kwargs) -> PathCollection:
 
 
 def learning_curves(
-    ax: Axes,
-    frame: pd.DataFrame,
-    x: str = "step",
-    y: str = "return",
-    hue: str | None = None,
-    seeds: bool = True,
+    ax: Axes, frame: pd.DataFrame, x: str = "step", y: str = "return", hue: str | None = None
 ) -> None:
-    """Median over seeds with the interquartile range as a band, one curve for each value of column `hue`.
+    """Each seed as a thin line and the median over seeds as a thick one, in a colour for each value of column `hue`.
 
-    `frame` is tidy: one row for each seed and evaluation. With `seeds`, and a column `seed`, each seed is
-    drawn faintly as well.
+    `frame` is tidy: one row for each seed and evaluation. Raises `SoftqError` for a column that it lacks.
     """
-    missing = [name for name in (x, y, hue) if name is not None and name not in frame]
+    missing = [name for name in (x, y, "seed", hue) if name is not None and name not in frame]
     if missing:
         raise SoftqError(f"no column '{missing[0]}' in the results; they have {', '.join(frame.columns)}.")
-    groups = [("median", frame)] if hue is None else list(frame.groupby(hue, sort=False))
-    for number, (name, group) in enumerate(groups):
-        colour = CYCLE[number % len(CYCLE)]
-        if seeds and "seed" in group:
-            for _, one in group.groupby("seed"):
-                ax.plot(one[x], one[y], color=colour, alpha=0.3, linewidth=0.8)
-        low, median, high = (group.groupby(x)[y].quantile(level) for level in (0.25, 0.5, 0.75))
-        ax.fill_between(median.index, low, high, color=colour, alpha=0.2, linewidth=0)
-        ax.plot(median.index, median, color=colour, label=str(name))
-    ax.set(xlabel=x, ylabel=y)
-    if hue is not None:
-        ax.legend()
+    look = {"color": EXACT} if hue is None else {"hue": hue, "palette": list(CYCLE[: frame[hue].nunique()])}
+    thin = {"units": "seed", "estimator": None, "linewidth": 0.9, "alpha": 0.6, "legend": False}
+    sns.lineplot(frame, x=x, y=y, ax=ax, **look, **thin)
+    sns.lineplot(frame, x=x, y=y, ax=ax, **look, estimator="median", errorbar=None)

@@ -1,0 +1,220 @@
+"""The temperature means one thing: where it is learned, asked for on evaluation, handed to a sampler and logged."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_contract import SMALL
+
+from softq import policies
+from softq.algorithms import ALGORITHMS, LQL, get
+from softq.cli import main
+from softq.envs import Bandit
+from softq.errors import SoftqError
+from softq.landscapes import get as landscape
+from softq.policies import Through
+from softq.pytree import replace
+from softq.testing.probe import random_batch
+from softq.training import evaluate_run
+from softq.training.checkpoint import Checkpoints
+from softq.training.config import TrainConfig
+from softq.training.evaluate import EVALUATION
+from softq.training.runs import RunDirectory
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+OBS, DIM = jnp.ones(1), Bandit().action_dim
+SEEDS, EPISODES = 2, 5
+LEARNED = np.log([3.0, 0.5])  # of the temperature's factor, one for each seed
+CYCLE = {"temperature_learning_rate": 0.1, "temperature_cycle": 1}
+FREE = {"normalise": False}  # LQL and NC-LQL: slopes as they are, so that the temperature divides Q
+SEVERAL = {"temperature_spread": 2.0}  # DQS: an actor that was trained at several temperatures
+ADJUSTABLE = {
+    "DDSQ": ("ddsq", {}),
+    "DDSQ tuned": ("ddsq", CYCLE),
+    "DDSQ in the unit of Q, tuned": ("ddsq", FREE | CYCLE),
+    "LQL": ("lql", {}),
+    "LQL on Q": ("lql", FREE),
+    "LQL on the sum of the twins": ("lql", FREE | {"twins": "sum"}),
+    "NC-LQL": ("nclql", {}),
+    "NC-LQL on Q, tuned": ("nclql", FREE | CYCLE),
+    "NC-LQL on the sum of the twins, tuned": ("nclql", FREE | CYCLE | {"twins": "sum"}),
+    "MALA-Q": ("malaq", {"tune": False}),
+    "MALA-Q tuned": ("malaq", {}),
+    "MALA-Q normalised, tuned": ("malaq", {"normalise": True}),
+    "DQS of several temperatures": ("dqs", SEVERAL),
+    "DQS of several temperatures, tuned": ("dqs", SEVERAL | {"tune": True}),
+}
+FIXED = {
+    "DQS": ("dqs", {}),
+    "DQS tuned": ("dqs", {"tune": True}),
+    "MaxEntDP": ("maxentdp", {}),
+    "MaxEntDP tuned": ("maxentdp", {"tune": True}),
+    "SQL": ("sql", {}),
+    "SAC": ("sac", {"tune": False}),
+    "SAC tuned": ("sac", {}),
+}
+NONE = {"DDPG": ("ddpg", {})}
+TUNED = {name: how for name, how in (ADJUSTABLE | FIXED).items() if "tuned" in name}
+
+
+def made(how):
+    name, options = how
+    return get(name)(**SMALL[name] | options)
+
+
+def learned(algo):
+    """States of two seeds whose temperature has been learned, where it is, and that temperature `(2,)`."""
+    keys = jax.vmap(jax.random.key)(jnp.arange(SEEDS))
+    states = jax.jit(jax.vmap(lambda key: algo.init(key, OBS, jnp.zeros(DIM))))(keys)
+    temperature = getattr(algo, "temperature", np.nan)
+    for field, value in (("log_scale", LEARNED), ("log_temperature", np.log(temperature) + LEARNED)):
+        if hasattr(states, field):
+            return replace(states, **{field: jnp.float32(value)}), temperature * np.exp(LEARNED)
+    return states, np.full(SEEDS, temperature)
+
+
+def saved(folder: Path, algo, states) -> Path:
+    """A run directory that ends with these states, as `train` writes it."""
+    name = next(name for name, cls in ALGORITHMS.items() if cls is type(algo))
+    run = RunDirectory(folder)
+    config = TrainConfig(algorithm=name, env="Bandit", seeds=SEEDS)
+    run.create(algo, config, {"obs_dim": 1, "action_dim": DIM})
+    Checkpoints(folder / "checkpoints").save(1, states, {"step": np.ones(1)}, {})
+    run.close()
+    return folder
+
+
+def by_hand(algo, states, temperatures):
+    """Mean reward of each seed in the bandit, whose reward is its landscape at `algo.policy`'s action."""
+    means = []
+    for seed in range(SEEDS):
+        state = jax.tree.map(lambda x, seed=seed: x[seed], states)
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(seed + EVALUATION), 0), EPISODES)
+        act = jax.jit(jax.vmap(algo.policy, (None, None, 0, None)))
+        actions = act(state, OBS, keys, jnp.float32(temperatures[seed]))
+        means.append(float(jax.vmap(landscape("bandit"))(actions).mean()))
+    return np.array(means)
+
+
+@pytest.mark.parametrize("name", ADJUSTABLE)
+def test_evaluation_acts_at_the_temperature_that_is_asked_for(name, tmp_path):
+    """Also after tuning, whose learned factor the question replaces; without a question the learned one acts."""
+    algo = made(ADJUSTABLE[name])
+    states, own = learned(algo)
+    run, means = saved(tmp_path / "run", algo, states), {}
+    for asked in (0.05, 0.8, None):
+        table = evaluate_run(run, EPISODES, "policy", asked)
+        played = np.full(SEEDS, asked) if asked else own
+        means[asked] = table["return"].to_numpy()[:SEEDS]
+        np.testing.assert_allclose(means[asked], by_hand(algo, states, played), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(table["temperature"], [*played, played.mean()], rtol=1e-5)
+        assert set(table["unit"]) == {algo.temperature_unit}
+    assert np.abs(means[0.05] - means[0.8]).min() > 1e-3
+    assert set(evaluate_run(run, 1, temperature=0.8)["policy"]) == {"policy"}
+    with pytest.raises(SoftqError, match=r"^exploit takes no other temperature; .*\.$"):
+        evaluate_run(run, 1, "exploit", 0.8)
+
+
+@pytest.mark.parametrize("name", FIXED | NONE)
+def test_a_policy_of_one_temperature_refuses_another_and_names_the_remedy(name, tmp_path, capsys):
+    algo = made((FIXED | NONE)[name])
+    states, own = learned(algo)
+    run = saved(tmp_path / "run", algo, states)
+    state = jax.tree.map(lambda x: x[0], states)
+    with pytest.raises(SoftqError, match="leave the temperature out, or sample its critic"):
+        algo.policy(state, OBS, jax.random.key(0), 0.3)
+    assert main(["evaluate", str(run), "--temperature", "0.3"]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and type(algo).__name__ in message
+    assert ("has no temperature" if name in NONE else "trained at one temperature") in message
+    assert "--sampler mala --temperature X" in message
+    remedy = ["--sampler", "snis", "--temperature", "0.3", "--episodes", "1", "--budget", "4"]
+    assert main(["evaluate", str(run), *remedy]) == 0
+    assert "0.3" in capsys.readouterr().out
+    used = evaluate_run(run, 1, "policy")["temperature"][:SEEDS]
+    if name in FIXED:
+        np.testing.assert_allclose(used.tolist(), own, rtol=1e-5)
+
+
+def divisor(algo, state, temperature):
+    """What divides Q where the temperature is this, by the definitions of the methods; None where nothing does."""
+    if algo.temperature_unit == "std of Q":  # over the fixed candidates of MALA-Q, over the box for DDSQ
+        actions = np.random.default_rng(0).uniform(-1, 1, (20_000, DIM)).astype(np.float32)
+        q = state.critic.at(OBS)
+        pool = algo.pool(q) if hasattr(algo, "pool") else jnp.asarray(actions)
+        return temperature * np.asarray(jax.vmap(q)(pool), float).std()
+    if type(algo).__name__ in ("LQL", "NCLQL"):
+        if algo.normalise:
+            return None
+        return temperature / 2 if algo.twins == "sum" else temperature
+    return None if np.isnan(temperature) else temperature
+
+
+@pytest.mark.parametrize("name", ADJUSTABLE | FIXED | NONE)
+def test_a_sampler_samples_at_the_temperature_in_force(name, tmp_path, monkeypatch):
+    """In the unit of Q; where no temperature divides Q, one must be given, and divides Q."""
+    seen = []
+
+    def spy(key, q, dim, temperature, budget):
+        jax.debug.callback(lambda t: seen.append(float(t)), temperature)
+        return jnp.zeros(dim)
+
+    def heard(**how):
+        seen.clear()
+        table = evaluate_run(run, 1, sampler="snis", **how)
+        jax.effects_barrier()
+        return sorted(set(seen)), table
+
+    monkeypatch.setitem(policies.SAMPLERS, "snis", spy)
+    algo = made((ADJUSTABLE | FIXED | NONE)[name])
+    states, own = learned(algo)
+    run = saved(tmp_path / "run", algo, states)
+    each = [jax.tree.map(lambda x, i=i: x[i], states) for i in range(SEEDS)]
+    right = [divisor(algo, state, t) for state, t in zip(each, own, strict=True)]
+    close = {"rtol": 0.1 if name.startswith("DDSQ") else 1e-4}  # DDSQ: a spread of 1000 actions
+    if right[0] is None:
+        with pytest.raises(SoftqError, match=r"no temperature divides Q in .*; give one in the unit of Q"):
+            heard()
+        temperatures, table = heard(temperature=0.3)
+        np.testing.assert_allclose(temperatures, 0.3, **close)
+        assert set(table["unit"]) == {"Q"} and set(table["temperature"]) == {0.3}
+    else:
+        temperatures, table = heard()
+        np.testing.assert_allclose(temperatures, sorted(set(right)), **close)
+        np.testing.assert_allclose(table["temperature"][:SEEDS].tolist(), own, rtol=1e-5)
+        given = sorted({divisor(algo, state, 0.3) for state in each})
+        np.testing.assert_allclose(heard(temperature=0.3)[0], given, **close)
+
+
+def test_a_bare_critic_must_be_told_a_temperature():
+    algo = made(("ddsq", {}))
+    state = algo.init(jax.random.key(0), OBS, jnp.zeros(DIM))
+    with pytest.raises(SoftqError, match="no temperature divides Q in a bare critic; give one"):
+        Through("snis").policy(state, OBS, jax.random.key(0))
+
+
+def test_the_sum_of_the_twins_at_a_temperature_is_their_mean_at_half_of_it():
+    """The same chain, action for action: so half of the temperature is what divides Q."""
+    total, mean = (
+        LQL(**SMALL["lql"], normalise=False, twins=twins, step_size=0.01) for twins in ("sum", "mean")
+    )
+    state = total.init(jax.random.key(0), OBS, jnp.zeros(DIM))
+    keys = jax.random.split(jax.random.key(1), 20)
+    act = lambda algo, t: jax.jit(jax.vmap(lambda key: algo.policy(state, OBS, key, t)))(keys)
+    half = total.temperature_of(state, OBS, 0.3)
+    np.testing.assert_allclose(act(total, 0.3), act(mean, half), atol=1e-5)
+    assert np.abs(act(total, 0.3) - act(mean, 0.3)).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", TUNED)
+def test_the_logged_temperature_is_the_one_in_force_before_the_step(name):
+    algo = made(TUNED[name])
+    states, own = learned(algo)
+    state, key = jax.tree.map(lambda x: x[0], states), jax.random.key(0)
+    batch = random_batch(key, 8, 1, DIM)
+    after, metrics = jax.jit(algo.update)(state, batch, key)
+    np.testing.assert_allclose(metrics["temperature"], own[0], rtol=1e-5)
+    assert float(algo.in_force(after)) != pytest.approx(own[0], rel=1e-5), "and the step has moved it"
