@@ -129,7 +129,7 @@ class ByHand:
             "target_mean": y.mean(),
             "actor_loss": actor_loss,
             "entropy": -log_prob.mean(),
-            "temperature": algo.temperature * np.exp(self.log_scale),
+            "temperature": beta,
         }
 
     def actor_step(self, batch, key, beta):

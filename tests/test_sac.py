@@ -99,6 +99,7 @@ class ByHand:
 
     def update(self, batch, key):
         for_target, for_actor = noises(key)
+        in_force = np.exp(self.log_alpha)
         y = self.targets(batch, for_target)
         loss, gradients, q_mean = regression(self.critic, batch.obs, batch.action, y, self.activation)
         self.critic = self.adams[0].step(self.critic, gradients)
@@ -114,7 +115,7 @@ class ByHand:
             "target_mean": y.mean(),
             "actor_loss": actor_loss,
             "entropy": -log_prob.mean(),
-            "temperature": np.exp(self.log_alpha),
+            "temperature": in_force,
         }
 
 
