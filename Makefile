@@ -15,12 +15,13 @@ CACHE := _build/.jupyter_cache
 LOGS := _build/logs
 # make test BROWSER=0 leaves the browser tests out (they need Debian's chromium)
 BROWSER ?= 1
-# Unit tests run in this many processes, a file in one of them; its fixtures are compiled once.
+# Notebooks and unit tests run in this many processes; a file of tests in one of them, which compiles its fixtures once.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --color=no
 # what needs the built book is not a unit test
 BROWSER_TESTS := tests/test_book.py tests/test_book_gallery.py
 UNIT := $(foreach file,$(BROWSER_TESTS),--ignore=$(file))
+EXECUTE := $(PYTEST) notebooks --nbmake --nbcache=$(CACHE) --nbmake-timeout=600 --numprocesses=$(WORKERS) --maxschedchunk=1
 
 # XLA reports a slow compilation on stderr, and stderr in a cell fails the build; a busy machine is no error.
 export TF_CPP_MIN_LOG_LEVEL := 3
@@ -55,14 +56,14 @@ $(STAMP): requirements.txt pyproject.toml
 # The book never executes a notebook: pytest does, once, into the cache that the book reads.
 book: env
 	@mkdir -p $(LOGS)
-	$(PYTEST) notebooks --nbmake --nbcache=$(CACHE) --nbmake-timeout=600 --nbcache-reuse
+	$(EXECUTE) --nbcache-reuse
 	@$(MAKE) --no-print-directory html
 	@echo
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
 
 notebooks: env
 	@mkdir -p $(LOGS)
-	$(PYTEST) notebooks --nbmake --nbcache=$(CACHE) --nbmake-timeout=600 --durations=0 --durations-min=1 | tee $(LOGS)/notebooks.log
+	$(EXECUTE) --durations=10 | tee $(LOGS)/notebooks.log
 
 # Nothing old is kept: Sphinx would not repeat the warnings of pages it has already read.
 html: env
@@ -82,11 +83,11 @@ complete:
 
 unit: env
 	@mkdir -p $(LOGS)
-	$(PYTEST) tests $(UNIT) --numprocesses=$(WORKERS) --dist=loadfile --durations=15 | tee $(LOGS)/unit.log
+	$(PYTEST) tests $(UNIT) --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --durations=10 | tee $(LOGS)/unit.log
 
 browser: env
 	@mkdir -p $(LOGS)
-	$(PYTEST) $(BROWSER_TESTS) | tee $(LOGS)/browser.log
+	$(PYTEST) $(BROWSER_TESTS) --durations=10 | tee $(LOGS)/browser.log
 
 test: complete lint unit notebooks html
 	@if [ "$(BROWSER)" = 0 ]; then echo "browser tests left out (BROWSER=0)"; rm -f $(LOGS)/browser.log; \

@@ -3,11 +3,19 @@
 `pytest notebooks --nbmake --nbcache=DIR` stores each notebook that passed; `--nbcache-reuse` leaves out those
 whose code cells have not changed since. What a notebook computes depends on more than its cells, so the whole
 cache is dropped when softq/, results/, requirements.txt or Python's version changes.
+
+A notebook that uses the processor for longer than `SECONDS` fails. It is not the clock that counts, for a busy machine
+is no fault of the notebook, and a slow one neither: where a fixed program takes longer, so may the notebook. When this
+was set the longest chapters took 65 to 83 s, and the fixed program 3.8 to 4.6 s, on an idle machine as on one with four
+times as many programs as cores; half as much again is left for what another processor does differently.
 """
 
 import hashlib
 import platform
+import resource
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +23,8 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).parent
+SECONDS = 125  # of the processor, for one chapter
+CALIBRATION = 4.0  # what `calibration.py` takes where this was set
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,15 +39,18 @@ def pytest_configure(config: pytest.Config) -> None:
     from jupyter_cache import get_cache
     from jupyter_cache.base import CacheBundleIn
     from nbmake import pytest_items
-    from nbmake.nb_result import NotebookResult
+    from nbmake.nb_result import NotebookError, NotebookResult
 
     reuse = config.option.nbcache_reuse
     folder = (ROOT / config.option.nbcache).resolve()
     key_file = folder / "softq-key.txt"
     key = _digest()
-    if folder.exists() and not (reuse and key_file.is_file() and key_file.read_text() == key):
+    first = not hasattr(config, "workerinput")  # of several processes, the one that starts the others
+    if first and folder.exists() and not (reuse and key_file.is_file() and key_file.read_text() == key):
         shutil.rmtree(folder)
     cache = get_cache(str(folder))
+    if first:
+        cache.list_cache_records()  # makes the data base before others look for it
 
     class CachedRun(pytest_items.NotebookRun):
         def execute(self) -> NotebookResult:
@@ -49,9 +62,12 @@ def pytest_configure(config: pytest.Config) -> None:
                     pass
                 else:
                     return NotebookResult(nb=notebook, error=None)
-            start = time.perf_counter()
+            start, used = time.perf_counter(), processor_time()
             result = super().execute()
-            seconds = time.perf_counter() - start
+            seconds, used = time.perf_counter() - start, processor_time() - used
+            if result.error is None and (text := too_long(used)):
+                text = f"{self.filename} {text}"
+                result = NotebookResult(result.nb, NotebookError(text, text, len(result.nb.cells) - 1))
             if result.error is None:
                 for cell in result.nb.cells:
                     cell.metadata.pop("execution", None)  # part of the hash, and different in each run
@@ -61,6 +77,38 @@ def pytest_configure(config: pytest.Config) -> None:
             return result
 
     pytest_items.NotebookRun = CachedRun
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The last chapters are the longest: two processes that begin with them end together."""
+    if config.option.nbcache:
+        items.reverse()
+
+
+def too_long(used: float) -> str | None:
+    """What is wrong with `used` seconds of the processor; None where nothing is. Calibrates only when in doubt."""
+    if used <= SECONDS:
+        return None
+    slower = max(1.0, calibration() / CALIBRATION)
+    if used <= SECONDS * slower:
+        return None
+    return (
+        f"used {used:.0f} s of the processor, expected at most {SECONDS} s, times {slower:.1f} since a fixed program "
+        "takes that much longer here than where the limit was set. Compile less, or draw less."
+    )
+
+
+def processor_time() -> float:
+    """Seconds of the processor, over all cores, that the ended children of this process have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def calibration() -> float:
+    """Seconds of the processor that a fixed program takes now; it imports JAX, compiles and runs, as notebooks do."""
+    before = processor_time()
+    subprocess.run([sys.executable, ROOT / "tests" / "calibration.py"], check=True)
+    return processor_time() - before
 
 
 def _digest() -> str:

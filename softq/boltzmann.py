@@ -1,22 +1,21 @@
 """The softmax itself, pi(a) ∝ exp(Q(a) / temperature) on [-1, 1]^d, by quadrature in one and two dimensions.
 
 This is the truth that every sampler is measured against. Q is evaluated in double precision on composite
-Gauss-Legendre nodes; everything is summed in logarithms. `error` is the change of the log-partition when the number
-of panels is halved: a smooth Q gives about 1e-12, a trained critic about its own rounding.
+Gauss-Legendre nodes; everything is summed in logarithms. `error` tells how far that may be off, from what changes when
+the number of panels is halved: a smooth Q gives about 1e-12, a trained critic about its own rounding. A needle between
+two nodes is seen by neither.
 """
 
 import copy
 from collections.abc import Callable, Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
-from jax.tree_util import Partial
 from scipy.special import logsumexp
 
 from softq.errors import SoftqError
+from softq.maxima import maxima, slack
 from softq.samplers.check import positive
+from softq.values import evaluate
 
 ORDER = 10  # Gauss-Legendre points in a panel and coordinate
 PANELS = {1: 1600, 2: 64}
@@ -35,36 +34,13 @@ def nodes_and_weights(dim: int, panels: int) -> tuple[np.ndarray, np.ndarray]:
     return grid, np.outer(weights, weights).ravel()
 
 
-@jax.jit
-def _values(q: Callable, actions: Array) -> Array:
-    """Compiled once for each kind of landscape; a critic's weights are arguments."""
-    return jax.vmap(q)(actions)
-
-
-def evaluate(q: Callable, actions: np.ndarray) -> np.ndarray:
-    """Q at each row of `actions` `(n, d)`, in double precision where Q allows it."""
-    if jax.tree.leaves(q) == [q]:  # a bare function: its identity is all there is to cache by
-        q = Partial(q)
-    with jax.enable_x64(True):
-        values = np.asarray(_values(q, jnp.asarray(actions, jnp.float64)), np.float64)
-    if values.shape != (len(actions),):
-        raise SoftqError(
-            f"the landscape returned shape {values.shape[1:]} for one action, expected a scalar."
-        )
-    bad = ~np.isfinite(values)
-    if bad.any():
-        raise SoftqError(
-            f"the landscape is {values[bad][0]} at action {actions[bad][0].round(4).tolist()}; mend Q there."
-        )
-    return values
-
-
 class Boltzmann:
     """The exact softmax of `q` at `temperature` on [-1, 1]^dim, dim 1 or 2.
 
     `q` maps one action `(dim,)` to a scalar: a landscape, `critic.at(obs)`, any function. Attributes, all floats in
     natural units: `log_partition` (Lebesgue base), `entropy` (nats), `mean_value` E[Q], `var_value` Var[Q],
-    `maximum` (over the nodes, or the landscape's own), `gap` = maximum - E[Q] (DDSQ Theorem 1), `error`.
+    `maximum` (the landscape's own, or searched for from the highest nodes), `gap` = maximum - E[Q] (DDSQ Theorem 1),
+    `error` (nats: how far `log_partition`, `mean_value` / temperature and `gap` / temperature may be off).
 
     Raises `SoftqError` for a temperature that is not positive, a dimension above 2, or a Q that is not finite.
     """
@@ -82,9 +58,10 @@ class Boltzmann:
         self.q, self.dim, self.panels = q, dim, panels
         self.nodes, self.weights = nodes_and_weights(dim, panels)
         self.values = evaluate(q, self.nodes)
-        coarse, self._coarse_weights = nodes_and_weights(dim, max(1, panels // 2))
-        self._coarse_values = evaluate(q, coarse)
-        self.maximum = float(getattr(q, "maximum", self.values.max()))
+        coarse, weights = nodes_and_weights(dim, max(1, panels // 2))
+        self.coarse = evaluate(q, coarse), weights  # for the errors
+        # what `_summit` found, for this law and its copies by `at`
+        self._found: list[tuple[float, float]] = []
         self._solve(float(temperature))
 
     def _solve(self, temperature: float) -> None:
@@ -96,9 +73,34 @@ class Boltzmann:
         self.mean_value = float(self.probabilities @ self.values)
         self.var_value = float(self.probabilities @ (self.values - self.mean_value) ** 2)
         self.entropy = self.log_partition - self.mean_value / temperature
-        self.gap = self.maximum - self.mean_value
-        coarse = logsumexp(self._coarse_values / temperature, b=self._coarse_weights)
-        self.error = abs(self.log_partition - float(coarse))
+        values, weights = self.coarse
+        log_partition = logsumexp(values / temperature, b=weights)
+        mean = weights * np.exp(values / temperature - log_partition) @ values
+        self._change = float(
+            abs(self.log_partition - log_partition) + abs(self.mean_value - mean) / temperature
+        )
+
+    def _summit(self) -> tuple[float, float]:
+        """The maximum of Q, and how far the tip of a cusp may lie above it: searched for when first asked for."""
+        if hasattr(self.q, "maximum"):
+            return float(self.q.maximum), 0.0
+        if not self._found:
+            line = np.unique(self.nodes[:, 0])
+            found, top, _ = maxima(self.q, line, self.values.reshape((len(line),) * self.dim))
+            self._found.append((float(max(top.max(), self.values.max())), slack(self.q, found[top.argmax()])))
+        return self._found[0]
+
+    @property
+    def maximum(self) -> float:
+        return self._summit()[0]
+
+    @property
+    def gap(self) -> float:
+        return self.maximum - self.mean_value
+
+    @property
+    def error(self) -> float:
+        return self._change + self._summit()[1] / self.temperature
 
     def at(self, temperature: float) -> "Boltzmann":
         """The softmax of the same values at another temperature, without evaluating Q again."""

@@ -148,7 +148,7 @@ def list_command(argv: list[str]) -> int:
 def train_command(argv: list[str]) -> int:
     """`softq train`."""
     from softq.algorithms import Algorithm, get
-    from softq.training import PRESETS, TrainConfig, resume, train
+    from softq.training import PRESETS, TrainConfig, preset_of, resume, train
     from softq.training.runs import default_run
 
     named = bool(argv) and not argv[0].startswith("-")
@@ -179,9 +179,7 @@ def train_command(argv: list[str]) -> int:
         return report(resume(options["resume"], not options["no_progress"], options.get("iterations")))
     if not named:
         raise SoftqError("name the algorithm first: softq train ALGORITHM --env ID (see `softq list`).")
-    preset = options["preset"] or "paper"
-    own = algorithm.small if preset == "small" else algorithm.paper
-    given = PRESETS[preset] | own | options
+    given = preset_of(algorithm, options["preset"] or "paper") | options
     if "env" not in given:
         raise SoftqError(
             f"name an environment: softq train {argv[0]} --env InvertedPendulum-v5 (see `softq list`)."

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.polynomial import Legendre
 from numpy.polynomial.legendre import leggauss, legvander
 
-from softq.boltzmann import evaluate
 from softq.samplers.check import inside_box, positive
+from softq.values import evaluate
 
 # DDSQ Theorem 3
 

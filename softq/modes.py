@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from softq.boltzmann import Boltzmann, evaluate
+from softq.boltzmann import Boltzmann
 from softq.errors import SoftqError
+from softq.values import evaluate
 
 BINS = {1: 2000, 2: 160}
 

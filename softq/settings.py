@@ -5,7 +5,7 @@ The settings as printed are the defaults of a class and its `paper`; those of a 
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,7 @@ from pandas.io.formats.style import Styler
 from softq.algorithms import ALGORITHMS, Algorithm, get
 from softq.errors import SoftqError, suggest
 from softq.options import fields_from, notes
-from softq.training import PRESETS, TrainConfig
+from softq.training import TrainConfig, preset_of
 from softq.visits.worlds import WORLDS
 from softq.visits.worlds import settings as given_in
 
@@ -32,11 +32,9 @@ def learner(name: str, preset: str = "small", world: str | None = None) -> tuple
     Raises `SoftqError` for a name that is unknown.
     """
     cls = get(name)
-    for kind, word, known in (("preset", preset, PRESETS), ("world", world, WORLDS)):
-        if word is not None and word not in known:
-            raise SoftqError(f"unknown {kind} '{word}'.{suggest(word, known)}")
-    given = PRESETS[preset] | (cls.small if preset == "small" else cls.paper)
-    given = given_in(WORLDS[world], name) if world else given
+    if world is not None and world not in WORLDS:
+        raise SoftqError(f"unknown world '{world}'.{suggest(world, WORLDS)}")
+    given = given_in(WORLDS[world], name) if world else preset_of(cls, preset)
     return cls(**fields_from(given, cls)), TrainConfig(
         **fields_from(given, TrainConfig) | {"algorithm": name}
     )
@@ -79,20 +77,27 @@ def settings_table(
 
     A dash stands where a method has no such setting. Raises `SoftqError` for a name that is unknown.
     """
+    learners = [learner(name, preset, world) for name in names]
+    titles = [title(name, preset, world) for name in names]
+    table = settings_of({label: algo for label, (algo, _) in zip(titles, learners, strict=True)})
+    table.insert(4, "batch", [text(config.batch_size) for _, config in learners])
+    return table
+
+
+def settings_of(learners: Mapping[str, Algorithm]) -> pd.DataFrame:
+    """`settings_table` of algorithms as they are, by what a page calls them; a batch is none of theirs."""
     rows = {}
-    for name in names:
-        algo, config = learner(name, preset, world)
+    for label, algo in learners.items():
         has = {field.name: getattr(algo, field.name) for field in dataclasses.fields(algo)}
         tuned = has.get("tune", has.get("temperature_learning_rate", 0.0) > 0)
         activations = dict.fromkeys([has.get("critic_activation", has["activation"]), has["activation"]])
         actor = f", actor {text(has['actor_learning_rate'])}" if "actor_learning_rate" in has else ""
         divisor = "slope" if "slope" in notes(type(algo)).get("normalise", "") else "std of Q"
-        rows[title(name, preset, world)] = {
+        rows[label] = {
             "layers": text(has["hidden_sizes"]),
             "activation": text(tuple(activations)),
             "learning rate": text(has["learning_rate"]) + actor,
             "Polyak rate": text(has["polyak"]),
-            "batch": text(config.batch_size),
             "reward scale": text(has["reward_scale"]),
             "temperature": text(has.get("temperature", "–")) + (", then tuned" if tuned else ""),
             "normalised by": divisor if has.get("normalise") else "–",

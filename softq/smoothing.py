@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from softq.boltzmann import evaluate
 from softq.errors import SoftqError
 from softq.landscapes import Landscape
 from softq.pytree import pytree, replace, static
 from softq.samplers.check import positive
+from softq.values import evaluate
 
 
 @pytree

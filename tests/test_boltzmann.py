@@ -6,7 +6,7 @@ import pytest
 from exact import LINE, REFERENCE, numpy_of
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann
+from softq.boltzmann import Boltzmann, nodes_and_weights
 from softq.errors import SoftqError
 from softq.testing import THRESHOLD, chi_square, mean_test, softmax_law
 
@@ -97,6 +97,44 @@ def test_identities(name):
     assert (up.log_partition - down.log_partition) / (2 * h) == pytest.approx(law.mean_value, abs=1e-6)
     assert (up.mean_value - down.mean_value) / (2 * h) == pytest.approx(law.var_value, abs=1e-6)
     assert law.error < 1e-6
+
+
+def needle(a):
+    """A needle of width 0.02, between the nodes, on top of a broad hill."""
+    r2 = jnp.sum((a - jnp.asarray((0.1237, -0.0711))) ** 2)
+    return jnp.exp(-r2 / (2 * 0.02**2)) + jnp.exp(-r2 / (2 * 0.3**2))
+
+
+def test_the_gap_of_a_needle_that_no_node_hits():
+    """The law is round and far from the walls: one integral over the radius is exact."""
+    base, q = (
+        Boltzmann(needle, 0.05, dim=2, panels=128),
+        lambda r: np.exp(-1250 * r * r) + np.exp(-r * r / 0.18),
+    )
+    line, weights = nodes_and_weights(1, 400)
+    r = 0.2 + 0.2 * line[:, 0]  # beyond 0.4 the density has fallen by more than exp(-31)
+    for law in (base, base.at(0.02), base.at(0.01)):
+        density = weights * r * np.exp((q(r) - 2) / law.temperature)
+        gap = 2 - density @ q(r) / density.sum()
+        assert law.maximum == pytest.approx(2, abs=1e-14)
+        assert abs(law.gap - gap) < min(law.temperature * law.error, 1e-6)
+        assert abs(law.values.max() - law.mean_value - gap) > 2e-4  # the best node would be noticed
+
+
+@pytest.mark.parametrize("tip", [0.3, 0.31234])
+@pytest.mark.parametrize("temperature", [1.0, 0.1, 0.03])
+def test_the_gap_of_a_cusp(tip, temperature):
+    """No double lies at the tip, where the slope is infinite. With a - tip = u^2 the integrals are smooth."""
+    law, gap, mass = Boltzmann(lambda a: -jnp.sqrt(jnp.abs(a[0] - tip)), temperature, dim=1), 0.0, 0.0
+    line, weights = nodes_and_weights(1, 200)
+    for reach in (np.sqrt(1 - tip), np.sqrt(1 + tip)):
+        u = reach * (line[:, 0] + 1) / 2
+        density = reach * weights * u * np.exp(-u / temperature)
+        gap, mass = gap + density @ u, mass + density.sum()
+    assert abs(law.gap - gap / mass) <= temperature * law.error
+    # a panel is 0.00125 wide; at 0.03 the law halves within 0.0004 of the tip
+    assert law.error < (0.02 if temperature == 0.03 else 1e-3) * gap / mass / temperature
+    assert abs(law.values.max() - law.mean_value - gap / mass) > 3 * temperature * law.error
 
 
 def test_density_and_means_of_regions():

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 
 import jax
@@ -119,6 +120,21 @@ def test_status_page_lists_every_chapter(page: Page, base: str) -> None:
         if name.startswith("notebooks/"):
             assert name.removesuffix(".html") in text
     assert "softq" in text and "JAX devices" in text
+    assert "passed" in page.locator("article table").first.inner_text()
+    assert re.search(r"commit\s+([0-9a-f]{40}|unknown)", text)
+
+
+def test_citations_lead_to_their_entry(page: Page, base: str) -> None:
+    """The words of a citation are the label of its entry in the bibliography, or its year after the authors."""
+    open_page(page, base, "book/intro.html")
+    links = page.locator("article a.reference.internal[href*='bibliography.html#']")
+    cited = {link.get_attribute("href").split("#")[1]: link.inner_text() for link in links.all()}
+    assert len(cited) >= 5
+    open_page(page, base, "book/bibliography.html")
+    for target, words in cited.items():
+        label = page.locator(f"[id='{target}'] .label").inner_text()
+        label = label.strip("[] ")
+        assert label == words or re.fullmatch(r".+, " + re.escape(words), label)  # "Liu and Wang [2016]"
 
 
 @pytest.mark.parametrize("name", LAB_PAGES)

@@ -16,26 +16,26 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 # Small enough to compile quickly; everything else at its default.
 SMALL = {
     "ddsq": {
-        "hidden_sizes": (8, 8),
+        "hidden_sizes": (8,),
         "num_candidates": 8,
         "num_schedules": 2,
         "num_steps": 3,
         "num_entropy_samples": 16,
     },
-    "lql": {"hidden_sizes": (8, 8), "num_steps": 3},
-    "nclql": {"hidden_sizes": (8, 8), "num_levels": 3},
-    "dqs": {"hidden_sizes": (8, 8), "num_steps": 3, "num_samples": 4},
+    "lql": {"hidden_sizes": (8,), "num_steps": 3},
+    "nclql": {"hidden_sizes": (8,), "num_levels": 3},
+    "dqs": {"hidden_sizes": (8,), "num_steps": 3, "num_samples": 4},
     "maxentdp": {
-        "hidden_sizes": (8, 8),
+        "hidden_sizes": (8,),
         "num_steps": 3,
         "num_samples": 4,
         "num_noises": 2,
         "num_actions": 2,
     },
-    "malaq": {"hidden_sizes": (8, 8), "num_candidates": 4, "num_levels": 2, "num_steps": 2},
-    "sql": {"hidden_sizes": (8, 8), "num_particles": 4, "num_updated": 4, "num_value_samples": 4},
-    "sac": {"hidden_sizes": (8, 8)},
-    "ddpg": {"hidden_sizes": (8, 8)},
+    "malaq": {"hidden_sizes": (8,), "num_candidates": 4, "num_levels": 2, "num_steps": 2},
+    "sql": {"hidden_sizes": (8,), "num_particles": 4, "num_updated": 4, "num_value_samples": 4},
+    "sac": {"hidden_sizes": (8,)},
+    "ddpg": {"hidden_sizes": (8,)},
 }
 # Off means that the code is left out of the program, so a new value may compile anew.
 STATIC_FLOATS = dict.fromkeys(("ddsq", "dqs", "maxentdp"), ("temperature_learning_rate",))

@@ -10,13 +10,13 @@ from exact import REFERENCE
 from scipy import special, stats
 
 from softq import landscapes
-from softq.boltzmann import evaluate
 from softq.errors import SoftqError
 from softq.landscapes import Landscape
 from softq.samplers import CosineVP, VarianceExploding, combined, idem, qne, qsm
 from softq.samplers.diffusion.truncated import log_mass, truncated_normal
 from softq.testing import THRESHOLD, chi_square, mean_test, uniform_law
 from softq.testing.diffused import FOUR, Mixture, noised, proposals, self_normalised
+from softq.values import evaluate
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

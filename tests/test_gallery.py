@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann, evaluate
+from softq.boltzmann import Boltzmann
 from softq.cli import main
 from softq.errors import SoftqError
 from softq.gallery import (
@@ -43,6 +43,7 @@ from softq.gallery.truth import of_corners
 from softq.separable import Separable
 from softq.smoothing import Blurred
 from softq.testing import THRESHOLD
+from softq.values import evaluate
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -384,7 +385,11 @@ def test_regret_by_hand_leaves_out_who_cannot_afford_all(toy):
     frame = regret(toy)
     assert frame.index.tolist() == ["good", "greedy"]
     assert frame["mean"].tolist() == pytest.approx([0.05, 0.195])
-    assert frame["worst"].tolist() == pytest.approx([0.1, 0.39])
+    assert frame["worst"].tolist() == frame["single"].tolist() == pytest.approx([0.1, 0.39])
+    one = (toy["landscape"] == "q0") & (toy["dim"] == 1) & (toy["budget"] == 20) & (toy["sampler"] == "good")
+    frame = regret(toy.assign(error=toy["error"].mask(one, 0.6)))
+    assert frame.loc["good", "worst"] == pytest.approx(0.175)  # the mean of 0.6 and three 0.3, less 0.2
+    assert frame.loc["good", "single"] == pytest.approx(0.4)
 
 
 def test_verdicts_by_hand(toy):

@@ -12,11 +12,12 @@ from exact import LINE, REFERENCE
 from scipy import integrate
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann
+from softq.boltzmann import Boltzmann, nodes_and_weights
 from softq.errors import SoftqError
 from softq.importance import Importance, _on_grid, _step, entropy_floor
 from softq.landscapes import Landscape
 from softq.samplers.entropy import snis_entropy
+from softq.values import evaluate
 
 QUAD = landscapes.get("quad1")
 LAW_OF = {"quad1": QUAD, "spike1": landscapes.get("spike1"), "quad2": landscapes.get("quad2")}
@@ -320,3 +321,48 @@ def test_the_order_of_the_nodes_does_not_matter():
         assert given.tv(m) == pytest.approx(sorted_.tv(m), abs=1e-13)
         assert mixed.tv(m) == pytest.approx(sorted_.tv(m), abs=1e-13)
     assert given.tv(1) == pytest.approx(0.5 * law.probabilities @ np.abs(1 - np.exp(-log_w)), abs=1e-12)
+
+
+# Where the law of W is not smooth: a plateau, a ridge, the top of a second hill
+
+
+def plateaus(a):
+    """Two round plateaus, a disc and what lies beyond a ring: two near-atoms of the law of W."""
+    r = jnp.sqrt(a[0] ** 2 + a[1] ** 2 + 1e-6)
+    return (jnp.tanh((0.35 - r) / 0.03) + 1) / 2 + 0.4 * (jnp.tanh((r - 0.6) / 0.03) + 1)
+
+
+def test_near_atoms_of_w():
+    """The law of W by the radius alone: an arc of the circle of radius r > 1 is cut off at each wall."""
+    inner, share = nodes_and_weights(1, 300)
+    r, arc = (inner[:, 0] + 1) / 2, share * np.pi * (inner[:, 0] + 1) / 2
+    inner, share = nodes_and_weights(1, 60)
+    u = np.sqrt(np.sqrt(2) - 1) * (inner[:, 0] + 1) / 2  # r = 1 + u^2: the arcs' lengths are smooth in u
+    outer = 1 + u**2
+    cut = 2 * np.pi * outer - 8 * outer * np.arccos(1 / outer)
+    r, mass = np.append(r, outer), np.append(arc, share * np.sqrt(np.sqrt(2) - 1) * u * cut) / 4
+    log_w = evaluate(plateaus, np.stack([r, 0 * r], -1)) / 0.01
+    log_w -= np.log(mass @ np.exp(log_w))
+    exact, law = Importance(log_w, mass), Importance.of(Boltzmann(plateaus, 0.01, dim=2))
+    assert exact.tv(100) == pytest.approx(0.012806, abs=1e-6)
+    for m in (10, 100, 1000):
+        assert law.tv(m) == pytest.approx(exact.tv(m), abs=2e-6)
+        assert law.jensen(m) == pytest.approx(exact.jensen(m), abs=2e-6)
+    np.testing.assert_allclose(law.isir(100, 3), exact.isir(100, 3), atol=2e-6)
+    law._plain = []
+    assert abs(law.tv(100) - exact.tv(100)) > 3e-4  # the rounded kink alone
+
+
+@pytest.mark.parametrize(("name", "temperature", "tol"), [("twomode1", 0.1, 1e-7), ("lemniscate", 0.3, 1e-6)])
+def test_jumps_of_the_law_of_w(name, temperature, tol):
+    """At ten candidates the kink lies at the top of the second hill, and where the ridge's volume turns steep."""
+    law = Boltzmann(landscapes.get(name), temperature)
+    rounded, fine = Importance.of(law), Boltzmann(law.q, temperature, panels=6 * law.panels // law.dim)
+    log_w = fine.values / temperature - fine.log_partition + law.dim * np.log(2)
+    at = np.linspace(rounded.log_w[0], rounded.log_w[-1], 20_001)
+    ratio = np.interp(log_w, at, rounded.ratio(10, at))
+    exact = fine.probabilities @ np.maximum(1 - ratio, 0)
+    assert rounded.tv(10) == pytest.approx(exact, abs=tol)
+    assert rounded.tv(1) <= rounded.jensen(1) + 1e-12
+    rounded._plain = []
+    assert abs(rounded.tv(10) - exact) > 10 * tol

@@ -14,6 +14,7 @@ from softq.algorithms import DDSQ
 from softq.errors import SoftqError
 from softq.training import TrainConfig, curves, evaluate_run, export, load, load_all, resume, train
 from softq.training.config import check_hyperparameters
+from softq.training.results import export_evaluation
 from softq.training.runs import COLUMNS, RunDirectory, default_run, tidy
 
 TINY = DDSQ(hidden_sizes=(8,), num_candidates=4, num_schedules=2, num_steps=2, temperature=0.3)
@@ -82,6 +83,18 @@ def test_export_writes_a_small_table(run, tmp_path):
     expected = ["algorithm", "env", "seed", "updates", "env_steps", "return"]
     assert list(table)[:6] == expected and set(table["kind"]) <= {"training", "evaluation"}
     assert table["versions"].str.contains("mujoco=").all() and (table["device"] == "cpu").all()
+
+
+@pytest.mark.parametrize("commit", ["0123abcd", None])
+def test_a_table_names_the_commit_of_the_run(copy, tmp_path, commit):
+    """The commit that trained, not the one that exports; runs by an installed softq have none."""
+    file, out = copy / "versions.json", tmp_path / "x.csv"
+    versions = json.loads(file.read_text()) | {"commit": commit}
+    file.write_text(json.dumps({name: value for name, value in versions.items() if value}))
+    export([copy], out)
+    assert set(pd.read_csv(out)["commit"]) == {commit or "unknown"}
+    export_evaluation(evaluate_run(copy, 1), copy, out)
+    assert set(pd.read_csv(out)["commit"]) == {commit or "unknown"}
 
 
 def test_evaluation_repeats_the_last_row_of_the_log(run):

@@ -99,8 +99,7 @@ class ByHand:
 
     def update(self, batch, key):
         for_target, for_actor = noises(key)
-        in_force = np.exp(self.log_alpha)
-        y = self.targets(batch, for_target)
+        in_force, y = np.exp(self.log_alpha), self.targets(batch, for_target)
         loss, gradients, q_mean = regression(self.critic, batch.obs, batch.action, y, self.activation)
         self.critic = self.adams[0].step(self.critic, gradients)
         actor_loss, log_prob = self.actor_step(batch.obs, for_actor)

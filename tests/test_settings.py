@@ -15,12 +15,13 @@ from softq.settings import (
     in_words,
     learner,
     reported,
+    settings_of,
     settings_table,
     title,
     work,
     wrapped,
 )
-from softq.training import PRESETS
+from softq.training import PRESETS, TrainConfig, train
 from softq.visits import WORLDS
 
 
@@ -52,6 +53,21 @@ def test_the_small_preset_is_the_one_of_softq_train():
             assert getattr(owner, field) == value
 
 
+def test_the_small_preset_in_python():
+    """By name it sets both; an algorithm of one's own keeps its hyper-parameters; what is given goes before it."""
+    short = {"iterations": 1, "warmup": 16, "buffer_size": 16, "eval_episodes": 1, "progress": False}
+    run = train("lql", "Bandit", preset="small", **short)
+    algo, config = learner("lql")
+    assert run.algo == algo
+    fields = [field.name for field in dataclasses.fields(TrainConfig)]
+    differing = {field for field in fields if getattr(run.config, field) != getattr(config, field)}
+    assert differing == {"env", "iterations", "warmup", "buffer_size", "eval_episodes"}
+    own = replace(algo, step_size=0.5)
+    assert train(own, "Bandit", preset="small", **short).algo == own
+    with pytest.raises(SoftqError, match=r"unknown preset 'tiny'.*small"):
+        train("lql", "Bandit", preset="tiny")
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_reported_action_is_what_the_table_says(name):
     """On a fresh learner: a greedy action ignores the key, one sample is the policy's, the best of N is one of N."""
@@ -81,6 +97,17 @@ def test_the_table_has_a_row_for_each_method_and_text_only():
     assert table.loc["NC-LQL", "normalised by"] == "slope" and table.loc["SAC", "normalised by"] == "–"
     assert table.loc["SAC", "temperature"] == "1, then tuned"
     assert table.loc["MaxEntDP", "reported action"] == "best of 10 samples"
+
+
+def test_algorithms_that_a_page_has_made_are_described_by_the_same_columns():
+    named, made = (
+        settings_table(["ddsq"]),
+        settings_of({"mine": replace(learner("ddsq")[0], temperature=0.3)}),
+    )
+    assert list(made.columns) == [name for name in named.columns if name != "batch"]
+    assert made.loc["mine", "temperature"] == "0.3"
+    same = [name for name in made.columns if name != "temperature"]
+    assert (made.loc["mine", same] == named.loc["DDSQ", same]).all()
 
 
 def test_work_an_action_leaves_out_what_only_learning_uses():

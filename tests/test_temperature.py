@@ -30,14 +30,15 @@ SEEDS, EPISODES = 2, 5
 LEARNED = np.log([3.0, 0.5])  # of the temperature's factor, one for each seed
 CYCLE = {"temperature_learning_rate": 0.1, "temperature_cycle": 1}
 FREE = {"normalise": False}  # LQL and NC-LQL: slopes as they are, so that the temperature divides Q
+STEP = {"step_size": 0.05}  # LQL: so that its few steps go far enough to tell two temperatures apart
 SEVERAL = {"temperature_spread": 2.0}  # DQS: an actor that was trained at several temperatures
 ADJUSTABLE = {
     "DDSQ": ("ddsq", {}),
     "DDSQ tuned": ("ddsq", CYCLE),
     "DDSQ in the unit of Q, tuned": ("ddsq", FREE | CYCLE),
-    "LQL": ("lql", {}),
-    "LQL on Q": ("lql", FREE),
-    "LQL on the sum of the twins": ("lql", FREE | {"twins": "sum"}),
+    "LQL": ("lql", STEP),
+    "LQL on Q": ("lql", FREE | STEP),
+    "LQL on the sum of the twins": ("lql", FREE | STEP | {"twins": "sum"}),
     "NC-LQL": ("nclql", {}),
     "NC-LQL on Q, tuned": ("nclql", FREE | CYCLE),
     "NC-LQL on the sum of the twins, tuned": ("nclql", FREE | CYCLE | {"twins": "sum"}),
@@ -87,16 +88,20 @@ def saved(folder: Path, algo, states) -> Path:
     return folder
 
 
+@jax.jit
+def drawn(algo, states, keys, temperatures):
+    """`algo.policy`'s actions `(seeds, episodes, 2)` at one temperature for each seed."""
+    return jax.vmap(jax.vmap(algo.policy, (None, None, 0, None)), (0, None, 0, 0))(
+        states, OBS, keys, temperatures
+    )
+
+
 def by_hand(algo, states, temperatures):
     """Mean reward of each seed in the bandit, whose reward is its landscape at `algo.policy`'s action."""
-    means = []
-    for seed in range(SEEDS):
-        state = jax.tree.map(lambda x, seed=seed: x[seed], states)
-        keys = jax.random.split(jax.random.fold_in(jax.random.key(seed + EVALUATION), 0), EPISODES)
-        act = jax.jit(jax.vmap(algo.policy, (None, None, 0, None)))
-        actions = act(state, OBS, keys, jnp.float32(temperatures[seed]))
-        means.append(float(jax.vmap(landscape("bandit"))(actions).mean()))
-    return np.array(means)
+    first = [jax.random.fold_in(jax.random.key(seed + EVALUATION), 0) for seed in range(SEEDS)]
+    keys = jnp.stack([jax.random.split(key, EPISODES) for key in first])
+    actions = drawn(algo, states, keys, jnp.asarray(temperatures, jnp.float32))
+    return np.asarray(jax.vmap(jax.vmap(landscape("bandit")))(actions).mean(1))
 
 
 @pytest.mark.parametrize("name", ADJUSTABLE)
@@ -105,16 +110,18 @@ def test_evaluation_acts_at_the_temperature_that_is_asked_for(name, tmp_path):
     algo = made(ADJUSTABLE[name])
     states, own = learned(algo)
     run, means = saved(tmp_path / "run", algo, states), {}
-    for asked in (0.05, 0.8, None):
+    for asked in (0.05, 5.0, None):
         table = evaluate_run(run, EPISODES, "policy", asked)
         played = np.full(SEEDS, asked) if asked else own
         means[asked] = table["return"].to_numpy()[:SEEDS]
         np.testing.assert_allclose(means[asked], by_hand(algo, states, played), rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(table["temperature"], [*played, played.mean()], rtol=1e-5)
         assert set(table["unit"]) == {algo.temperature_unit}
-    assert np.abs(means[0.05] - means[0.8]).min() > 1e-3
+    assert np.abs(means[0.05] - means[5.0]).max() > 5e-4, "ten times the tolerance, in one seed or both"
     assert set(evaluate_run(run, 1, temperature=0.8)["policy"]) == {"policy"}
-    with pytest.raises(SoftqError, match=r"^exploit takes no other temperature; .*\.$"):
+    with pytest.raises(
+        SoftqError, match=r"^exploit acts at the temperature in force and takes no other; .*\.$"
+    ):
         evaluate_run(run, 1, "exploit", 0.8)
 
 

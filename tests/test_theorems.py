@@ -7,6 +7,7 @@ and what is false is shown in another environment, beside a number that refutes 
 import ast
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,13 @@ def checked_by_tests(source: str) -> set[str]:
     return found
 
 
+@cache
+def in_tests() -> set[str]:
+    """Labels that any other file of tests checks."""
+    others = (path for path in ROOT.glob("tests/test_*.py") if path.name != Path(__file__).name)
+    return set().union(*(checked_by_tests(path.read_text()) for path in others))
+
+
 def statements() -> list[tuple[str, str]]:
     found = []
     for path in sorted(ROOT.glob("notebooks/*.ipynb")):
@@ -54,9 +62,9 @@ def statements() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "label"), statements())
 def test_is_checked(page: str, label: str) -> None:
     code = cells(ROOT / "notebooks" / page, "code") if page.endswith(".ipynb") else ""
-    others = (path for path in ROOT.glob("tests/test_*.py") if path.name != Path(__file__).name)
-    in_tests = set().union(*(checked_by_tests(path.read_text()) for path in others))
-    assert label in checked(code) | in_tests, f"{label} in {page} has no check; write one, `# checks {label}`"
+    assert label in checked(code) | in_tests(), (
+        f"{label} in {page} has no check; write one, `# checks {label}`"
+    )
 
 
 def test_labels_are_theorems_and_unique() -> None:

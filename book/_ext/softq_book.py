@@ -3,21 +3,28 @@
 - Every inline script is written once per page (sphinx-thebe's constants come twice and throw in the console).
 - No ipywidgets state: a static page has no kernel; the labs bring their own script.
 - A chapter's number is the one in its file name, so that it never changes when a chapter is added before it.
-- `{softq-versions}`: a table of the versions and the machine that this book was made with.
+- `{softq-versions}`: a table of the commit, the machine and the versions that this book was made with.
+- The table of executed notebooks says "passed" or "failed", in words that every font has.
+- The bibliography has labels of author and year, see `author_year`.
 """
 
 import os
 import platform
 import re
+import subprocess
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+import author_year
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from myst_nb.ext import execution_tables
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
 
+ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "softq",
     "jax",
@@ -83,12 +90,26 @@ def _cpu() -> str:
     return models[0] if models else platform.processor() or platform.machine()
 
 
+def built_from() -> str:
+    """The commit that is checked out, and whether files differ from it; "unknown" outside a checkout."""
+    if not (ROOT / ".git").exists():
+        return "unknown"
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    try:
+        git = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    found = git.stdout.strip().replace("-dirty", ", with changes that are not committed")
+    return found if git.returncode == 0 else "unknown"
+
+
 def machine_and_versions() -> list[tuple[str, str]]:
-    """Rows (name, value) on the machine and the packages that this process runs on."""
+    """Rows (name, value) on the commit, the machine and the packages that this process runs on."""
     import jax
 
     devices = [f"{device.platform} ({device.device_kind})" for device in jax.devices()]
     rows = [
+        ("commit", built_from()),
         ("JAX devices", ", ".join(devices)),
         ("processor", f"{_cpu()}, {os.cpu_count()} cores"),
         ("system", f"{platform.system()} {platform.machine()}"),
@@ -121,6 +142,8 @@ def _row(*cells: str) -> nodes.row:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("softq-versions", Versions)
+    execution_tables._key2transform["succeeded"] = lambda passed: "passed" if passed else "failed"
+    author_year.register()
     app.connect("builder-inited", number_by_file)
     app.connect("html-page-context", tidy_scripts, priority=990)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

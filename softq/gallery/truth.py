@@ -11,10 +11,11 @@ import numpy as np
 from scipy import signal, stats
 from scipy.special import gammaln, logsumexp
 
-from softq.boltzmann import ORDER, Boltzmann, evaluate
+from softq.boltzmann import ORDER, Boltzmann
 from softq.gallery.formula import CORNER, WEIGHT, Formula, corner_width
 from softq.landscapes import Landscape
 from softq.modes import modes
+from softq.values import evaluate
 
 CELLS = {1: 40, 2: 12}  # a side
 FINE = {1: 1_000_000, 2: 1600}  # the same, where level sets are measured

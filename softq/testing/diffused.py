@@ -13,11 +13,11 @@ import numpy as np
 from jax import Array
 from scipy.special import logsumexp
 
-from softq.boltzmann import evaluate
 from softq.errors import SoftqError
 from softq.pytree import pytree
 from softq.samplers.check import positive
 from softq.samplers.diffusion.schedules import Schedule
+from softq.values import evaluate
 
 
 @pytree

@@ -13,11 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtr
 
-from softq.boltzmann import evaluate, nodes_and_weights
+from softq.boltzmann import nodes_and_weights
 from softq.errors import SoftqError
 from softq.samplers.check import positive
 from softq.samplers.diffusion.schedules import Schedule
 from softq.testing.laws import Law, cell_edges
+from softq.values import evaluate
 
 Process = Literal["sde", "beta", "posterior", "euler", "heun"]
 LineScore = Callable[

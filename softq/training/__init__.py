@@ -1,6 +1,6 @@
 """Training: replay, loops, evaluation, run directories, checkpoints."""
 
-from softq.training.config import PRESETS, TrainConfig
+from softq.training.config import PRESETS, TrainConfig, preset_of
 from softq.training.evaluate import Evaluator
 from softq.training.replay import Replay
 from softq.training.results import curves, evaluate_run, export, load, load_all
@@ -17,6 +17,7 @@ __all__ = [
     "export",
     "load",
     "load_all",
+    "preset_of",
     "resume",
     "train",
 ]

@@ -43,6 +43,18 @@ POSITIVE = {
 }
 SHARES = {"discount", "polyak", "explore_prob", "acceptance"}
 PRESETS = {"paper": {}, "small": SMALL}
+
+
+def preset_of(algorithm: type[Algorithm], preset: str) -> dict[str, Any]:
+    """Hyper-parameters and `TrainConfig` fields that the preset "paper" or "small" gives to a class of algorithms.
+
+    What it does not name has the class's or `TrainConfig`'s default. Raises `SoftqError` for another preset.
+    """
+    if preset not in PRESETS:
+        raise SoftqError(f"unknown preset {preset!r}.{suggest(preset, PRESETS)}")
+    return PRESETS[preset] | (algorithm.small if preset == "small" else algorithm.paper)
+
+
 LAST_SEED = 2**32 - 1  # JAX's keys are made from 32 bits
 KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text"}
 

@@ -101,8 +101,9 @@ def evaluate_run(
     evaluator = Evaluator(config.env, config.seed_list, episodes, method, config.env_kwargs)
     with contextlib.closing(evaluator):
         returns = evaluator(actor, states)
-    used = jax.vmap(algo.in_force)(states) if temperature is None else jnp.full(config.seeds, temperature)
-    used = None if used is None else [*used.tolist(), float(used.mean())]
+    used = [temperature] * (config.seeds + 1)
+    if temperature is None and (own := jax.vmap(algo.in_force)(states)) is not None:
+        used = [*own.tolist(), float(own.mean())]
     rows = [(seed, x.mean(), x.std(), x.size) for seed, x in zip(config.seed_list, returns, strict=True)]
     rows.append(("all", returns.mean(), returns.std(), returns.size))
     table = pd.DataFrame(rows, columns=["seed", "return", "std", "episodes"])
@@ -141,12 +142,13 @@ def export_evaluation(table: pd.DataFrame, run_dir: Path | str, out: Path | str)
 
 
 def made_with(run_dir: Path | str) -> dict[str, str]:
-    """Device and versions of a run."""
+    """Device, versions and commit of a run; the commit is "unknown" where softq was not run from its checkout."""
     versions = RunDirectory(run_dir).read("versions.json")
     packages = ("softq", "jax", "gymnasium", "mujoco")
     return {
         "device": versions["device"],
         "versions": " ".join(f"{name}={versions[name]}" for name in packages),
+        "commit": versions.get("commit", "unknown"),
     }
 
 

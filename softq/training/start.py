@@ -13,7 +13,8 @@ import pandas as pd
 from softq.algorithms import ALGORITHMS, Algorithm, get
 from softq.errors import SoftqError, suggest
 from softq.faults import explained
-from softq.training.config import TrainConfig
+from softq.options import fields_from
+from softq.training.config import TrainConfig, preset_of
 from softq.training.loop import Loop
 from softq.training.progress import Interrupt, Progress
 from softq.training.runs import RunDirectory, tidy
@@ -43,24 +44,28 @@ def train(
     config: TrainConfig | None = None,
     out: Path | str | RunDirectory | None = None,
     progress: bool = True,
+    preset: str = "paper",
     **settings: Any,
 ) -> Run:
-    """Train `algo` (or the algorithm of that name with its defaults) in `env_id`; `settings` are
-    `TrainConfig` fields.
+    """Train `algo`, or the algorithm of that name, in `env_id`; `settings` are `TrainConfig` fields.
 
-    Without a `config` the other settings are those of the algorithm's own paper, as in `softq train`.
-    Everything is in the returned `Run`; with `out`, a run directory is written too, which `resume` continues.
+    What is not given comes from the preset, as in `softq train`: "paper" trains as the algorithm's own paper did,
+    "small" gives a first result in minutes. It sets the hyper-parameters of an algorithm given by its name, and the
+    training where there is no `config`. Everything is in the returned `Run`; with `out`, a run directory is written
+    too, which `resume` continues.
     After the first Ctrl-C the run stops at its next step and is returned as it is. Raises `SoftqError` for
     bad input and where memory or disk will not do; a run that fails before its first row of the log leaves no
     directory.
     """
-    algo = get(algo)() if isinstance(algo, str) else algo
+    if isinstance(algo, str):
+        algo = get(algo)(**fields_from(preset_of(get(algo), preset), get(algo)))
     name = next((name for name, cls in ALGORITHMS.items() if cls is type(algo)), type(algo).__name__)
     fields = [field.name for field in dataclasses.fields(TrainConfig)]
+    training = fields_from(preset_of(type(algo), preset), TrainConfig)
     for setting in settings:
         if setting not in fields:
             raise SoftqError(f"unknown setting {setting!r}.{suggest(setting, fields)}")
-    config = dataclasses.replace(config or TrainConfig(**algo.paper), algorithm=name, env=env_id, **settings)
+    config = dataclasses.replace(config or TrainConfig(**training), algorithm=name, env=env_id, **settings)
     run = RunDirectory(out) if isinstance(out, str | Path) else out
     if run:
         check_kwargs(config)

@@ -43,6 +43,8 @@ VARIANTS: dict[str, dict[str, Variant]] = {
         "sql, exact critic": Variant("sql", exact_critic=True),
         "ddsq, relu critic": Variant("ddsq", {"activation": "relu"}),
         "nclql, relu critic": Variant("nclql", {"activation": "relu"}),
+        "nclql, reflected at the walls": Variant("nclql", {"boundary": "reflect"}),
+        "nclql, slopes of their own length": Variant("nclql", {"normalise": False}),
         "ddsq, never greedy": Variant("ddsq", {"explore_prob": 1.0}),
         "dqs, action times 50": Variant("dqs", {"action_gain": 50.0}),
         "sql, exact critic, 6000 updates": Variant("sql", {"iterations": 6000}, exact_critic=True),

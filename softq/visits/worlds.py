@@ -9,7 +9,7 @@ from jax import Array
 
 from softq.algorithms import get
 from softq.envs.maze import ROUTES
-from softq.training import PRESETS
+from softq.training import preset_of
 
 SIDES = ("east", "north", "west", "south")
 STARTS = ("fixed", "usual")  # all episodes from the very centre; those of the environment
@@ -90,5 +90,5 @@ def settings(world: World, name: str) -> dict[str, Any]:
     common = dict(world.common)
     if own == {}:  # its temperature has a unit of its own
         del common["temperature"]
-    given = PRESETS["small"] | get(name).small | common | (own or {})
+    given = preset_of(get(name), "small") | common | (own or {})
     return given | {"iterations": world.iterations, "eval_every": world.iterations}

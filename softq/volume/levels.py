@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from softq.boltzmann import evaluate
 from softq.errors import SoftqError
+from softq.maxima import slack
+from softq.values import padded
 from softq.volume.base import Volume
 
 RESOLUTION = 4096  # cells of a line, before its stationary points are added
@@ -101,23 +102,6 @@ def monotone(
     x[row, column + 1] = (a + b) / 2
     x.sort(axis=1)
     return x, value(x)
-
-
-def slack(q: Callable, top: np.ndarray) -> float:
-    """How far Q may rise above its value at the highest point found, `top` `(d,)`: nothing, but at a cusp.
-
-    No double lies nearer to the tip of a cusp than about 1e-16. Twice the drop to the best of the points at 1e-15.
-    """
-    offsets = np.concatenate([np.zeros((1, len(top))), np.eye(len(top)), -np.eye(len(top))])
-    values = padded(q, np.clip(top + 1e-15 * offsets, -1, 1))
-    inside = np.any(np.clip(top + 1e-15 * offsets, -1, 1) != top, axis=1)
-    return 2 * float(max(values[0] - values[inside].max(), 0.0))
-
-
-def padded(q: Callable, actions: np.ndarray) -> np.ndarray:
-    """`evaluate`, in batches whose sizes are powers of four: few sizes, few compilations."""
-    size = 4 ** (max(len(actions) - 1, 255).bit_length() // 2 + 1)
-    return evaluate(q, np.resize(actions, (size, actions.shape[1])))[: len(actions)]
 
 
 class LineVolume(Cells):

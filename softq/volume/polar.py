@@ -5,9 +5,12 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from softq.boltzmann import evaluate, nodes_and_weights
-from softq.volume.levels import Cells, levels, monotone, padded, require, slack
+from softq.boltzmann import nodes_and_weights
+from softq.maxima import maxima, slack
+from softq.values import evaluate, padded
+from softq.volume.levels import Cells, levels, monotone, require
 
+GRID = 128  # cells along each side of the grid on which maxima are looked for
 SECTOR, RADII = 20, 100  # Gauss-Legendre rays between two corners of a cell, and radii on a ray
 MOST = 16  # maxima that get rays of their own
 FACTOR = 3.0  # from the change when rays and radii are halved to the error that is stated
@@ -30,7 +33,10 @@ class PolarVolume(Cells):
         q = require(q, dim, 2)
         self._q, self.area, self.method = q, 4.0, "exact level sets along rays"
         self._refine, self._coarser = refine, None
-        found, top, ridge = _maxima(q)
+        line = np.linspace(-1, 1, GRID + 1)
+        grid = np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
+        found, top, many = maxima(q, line, padded(q, grid).reshape(GRID + 1, GRID + 1))
+        ridge = not 0 < many <= MOST
         centres, refine = (_middle(found, top), 4 * refine) if ridge else (found, refine)
         rays = [
             (np.tile(c, (len(angle), 1)), angle, weight, reach)
@@ -75,31 +81,6 @@ def _middle(found: np.ndarray, top: np.ndarray) -> np.ndarray:
     """The highest of the points `(n, 2)`, as `(1, 2)`; of several the one nearest to the middle of the box."""
     best = found[top >= top.max() - 1e-12 * max(1.0, abs(top.max()))]
     return best[[(best**2).sum(1).argmin()]]
-
-
-def _maxima(q: Callable, side: int = 128) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Local maxima `(n, 2)` of a 2-D landscape and their values, and whether there are too many for rays of their own.
-
-    Then they are the 64 highest only.
-    """
-    line = np.linspace(-1, 1, side + 1)
-    points = np.stack(np.meshgrid(line, line, indexing="ij"), -1)
-    values = padded(q, points.reshape(-1, 2)).reshape(side + 1, side + 1)
-    framed = np.pad(values, 1, constant_values=-np.inf)
-    shifts = [(i, j) for i in (0, 1, 2) for j in (0, 1, 2) if (i, j) != (1, 1)]
-    around = np.stack([framed[i : i + side + 1, j : j + side + 1] for i, j in shifts])
-    found = points[(values >= around).all(0) & (values > around.min(0))]
-    ridge = not 0 < len(found) <= MOST
-    highest = np.argsort(-values[tuple(np.rint((found.T + 1) * side / 2).astype(int))], kind="stable")
-    found = found[highest[:64]] if len(found) else np.zeros((1, 2))  # none: Q is constant
-    offsets = np.stack(np.meshgrid(*[np.linspace(-1, 1, 9)] * 2, indexing="ij"), -1).reshape(-1, 2)
-    width = 2 / side
-    for _ in range(30):  # look closer and closer, to 1e-16: no gradient, so kinks and walls are no matter
-        near = np.clip(found[:, None] + width * offsets, -1, 1)
-        best = padded(q, near.reshape(-1, 2)).reshape(len(found), -1).argmax(1)
-        found, width = near[np.arange(len(found)), best], width / 3
-    found = found[np.unique(found.round(6), axis=0, return_index=True)[1]]
-    return found, padded(q, found), ridge
 
 
 def _rays(centre: np.ndarray, centres: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

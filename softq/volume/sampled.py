@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from softq.boltzmann import evaluate
 from softq.errors import SoftqError
 from softq.samplers.check import positive
+from softq.values import evaluate
 from softq.volume.base import Volume
 from softq.volume.levels import TINY
 

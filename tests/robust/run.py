@@ -11,9 +11,11 @@ import csv
 import os
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,10 +47,16 @@ class Condition:
             given["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_max_isa={self.isa}".strip()
         return os.environ | given
 
-    def restrict(self) -> None:
-        """Called in the child before it starts: leave it `threads` cores."""
-        if self.threads is not None:
-            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: self.threads])
+    def restriction(self, worker: int) -> Callable[[], None]:
+        """What a child calls before it starts, to leave itself `threads` cores; each worker takes others."""
+
+        def restrict() -> None:
+            if self.threads is not None:
+                cores = sorted(os.sched_getaffinity(0))
+                first = worker * self.threads % len(cores)
+                os.sched_setaffinity(0, (cores + cores)[first : first + self.threads])
+
+        return restrict
 
 
 CONDITIONS = {
@@ -65,8 +73,8 @@ CONDITIONS = {
 }
 
 
-def execute(target: Path, condition: Condition, report: Path) -> dict[str, str]:
-    """Run pytest on `target`; `passed`, or what failed, for each test file or notebook in it."""
+def execute(target: Path, condition: Condition, report: Path, worker: int) -> str:
+    """Run pytest on `target`: `passed`, or what failed."""
     command = [sys.executable, "-m", "pytest", str(target), "--color=no", "-q", f"--junitxml={report}"]
     if target.suffix == ".ipynb":
         command += ["--nbmake", "--nbmake-timeout=1800"]
@@ -75,18 +83,18 @@ def execute(target: Path, condition: Condition, report: Path) -> dict[str, str]:
             command,
             cwd=ROOT,
             env=condition.environment(),
-            preexec_fn=condition.restrict,
+            preexec_fn=condition.restriction(worker),
             stdout=log,
             stderr=log,
         )
     if not report.is_file():
-        return {target.name: f"did not run, see {report.with_suffix('.log')}"}
+        return f"did not run, see {report.with_suffix('.log')}"
     failed = [
         f"{case.get('name')}: {problem.get('message', '').strip().splitlines()[-1:]}"
         for case in ElementTree.parse(report).iter("testcase")
         for problem in (*case.findall("failure"), *case.findall("error"))
     ]
-    return {target.name: "; ".join(failed) or "passed"}
+    return "; ".join(failed) or "passed"
 
 
 def targets(units: bool, only: Iterable[str]) -> list[Path]:
@@ -122,6 +130,7 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument("--no-units", action="store_true", help="notebooks only")
     parser.add_argument("--resume", action="store_true", help="keep the results that are there, run the rest")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="so many targets at a time [1]")
     given = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, str]] = []
@@ -129,24 +138,35 @@ def main() -> int:
         with RESULTS.open() as file:
             rows = list(csv.DictReader(file))
     done = {(row["condition"], row["target"]) for row in rows}
-    for name in given.conditions:
-        condition = CONDITIONS[name]
-        for target in targets(condition.units and not given.no_units, given.only):
-            if (name, target.name) in done:
-                continue
-            began = time.perf_counter()
-            report = OUT / f"{name.replace(' ', '-')}-{target.stem}.xml"
-            report.unlink(missing_ok=True)
-            for file, outcome in execute(target, condition, report).items():
-                seconds = f"{time.perf_counter() - began:.0f}"
-                rows.append({"condition": name, "target": file, "outcome": outcome, "seconds": seconds})
-                print(f"{name:10} {file:32} {seconds:>5} s  {outcome[:120]}", flush=True)
+    left = [
+        (name, target)
+        for name in given.conditions
+        for target in targets(CONDITIONS[name].units and not given.no_units, given.only)
+        if (name, target.name) not in done
+    ]
+    idle, writing = list(range(given.workers)), threading.Lock()
+
+    def run(name: str, target: Path) -> None:
+        worker = idle.pop()
+        began = time.perf_counter()
+        report = OUT / f"{name.replace(' ', '-')}-{target.stem}.xml"
+        report.unlink(missing_ok=True)
+        outcome = execute(target, CONDITIONS[name], report, worker)
+        idle.append(worker)
+        seconds = f"{time.perf_counter() - began:.0f}"
+        with writing:
+            rows.append({"condition": name, "target": target.name, "outcome": outcome, "seconds": seconds})
+            print(f"{name:10} {target.name:32} {seconds:>5} s  {outcome[:120]}", flush=True)
             partial = RESULTS.with_suffix(".partial")
             with partial.open("w", newline="") as file:
                 writer = csv.DictWriter(file, ["condition", "target", "outcome", "seconds"])
                 writer.writeheader()
                 writer.writerows(rows)
             partial.replace(RESULTS)
+
+    with ThreadPoolExecutor(given.workers) as pool:
+        for finished in [pool.submit(run, *task) for task in left]:
+            finished.result()
     print("\n" + table(rows))
     return int(any(row["outcome"] != "passed" for row in rows))
 

@@ -1,0 +1,104 @@
+"""`results/commands.csv` names the command of each stored result, and the result is of that command's size."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import softq.training
+from softq.algorithms import ALGORITHMS
+from softq.cli import dispatch
+from softq.visits.command import parser_of
+
+RESULTS = Path(__file__).parents[1] / "results"
+COMMANDS = pd.read_csv(RESULTS / "commands.csv").set_index("file")["command"]
+# One has a command for each row, the other was counted by the code in chapter 13.
+WITHOUT = {"commands.csv", "bench.csv", "multigoal-visits.csv"}
+
+
+def starting(words: str) -> pd.Series:
+    return COMMANDS[COMMANDS.str.startswith(f"softq {words} ")]
+
+
+class Started(Exception):
+    pass
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The algorithm and the configuration with which `softq train` would have started."""
+    found: list[Any] = []
+
+    def train(algo: Any, env: str, config: Any, **rest: Any) -> None:
+        found.extend((algo, config))
+        raise Started
+
+    monkeypatch.setattr(softq.training, "train", train)
+    return found
+
+
+def test_every_result_has_one_command() -> None:
+    assert COMMANDS.index.is_unique
+    assert set(COMMANDS.index) == {file.name for file in RESULTS.glob("*.csv")} - WITHOUT
+    kinds = [starting(words) for words in ("train", "evaluate", "visits", "gallery")]
+    assert sum(map(len, kinds)) == len(COMMANDS)
+
+
+@pytest.mark.parametrize("file", starting("train").index)
+def test_a_training_has_the_size_of_its_command(file: str, asked: list[Any]) -> None:
+    table = pd.read_csv(RESULTS / file)
+    with pytest.raises(Started):
+        dispatch(shlex.split(COMMANDS[file])[1:])
+    _, config = asked
+    assert set(table["algorithm"]) == {config.algorithm} and set(table["env"]) == {config.env}
+    assert set(table["seed"]) == set(config.seed_list)
+    end = table[table["updates"] == table["updates"].max()]
+    assert set(end["updates"]) == {config.iterations}
+    assert set(end["env_steps"]) == {config.warmup + config.num_envs * config.iterations}
+    evaluations = table[table["kind"] == "evaluation"]
+    assert set(evaluations["episodes"]) == {config.eval_episodes}
+    assert evaluations["updates"].min() == config.eval_every
+
+
+def test_only_a_variant_departs_from_the_preset(asked: list[Any]) -> None:
+    """Two files of one algorithm in one environment and of one length differ in a setting."""
+    settings = []
+    for command in starting("train"):
+        with pytest.raises(Started):
+            dispatch(shlex.split(command)[1:])
+        settings.append(tuple(map(repr, asked[-2:])))
+    assert len(set(settings)) == len(settings)
+
+
+@pytest.mark.parametrize("file", starting("evaluate").index)
+def test_an_evaluation_has_the_sampler_and_temperature_of_its_command(file: str) -> None:
+    words = shlex.split(COMMANDS[file])
+    options = dict(zip(words[3::2], words[4::2], strict=True))
+    table = pd.read_csv(RESULTS / file)
+    assert set(table["policy"]) == {options["--sampler"]}
+    assert set(table["temperature"]) == {float(options["--temperature"])}
+    assert f"{Path(words[2]).name}.csv" in COMMANDS.index
+
+
+@pytest.mark.parametrize("file", [x for x in starting("visits").index if "--portrait" not in COMMANDS[x]])
+def test_counts_have_the_size_of_their_command(file: str) -> None:
+    """A second command for a file adds the variants that its options name, with a number of seeds of its own."""
+    words = [shlex.split(command)[2:] for command in COMMANDS[file].split("; ")]
+    parsed = [parser_of(world).parse(rest) for world, *rest in words]
+    world, options = words[0][0], parsed[0]
+    table = pd.read_csv(RESULTS / file)
+    if file == Path(options.paths or "").name:
+        assert set(table["episode"]) == set(range(options.keep))
+        return
+    assert file == Path(options.out).name and file.startswith(world)
+    assert {more.out for more in parsed} == {options.out}
+    seeds = table.groupby("algorithm")["seed"].nunique()
+    for more in parsed:
+        assert {label.split(",")[0] for label in seeds[seeds == more.seeds].index} <= set(more.algorithms)
+    assert set(seeds) == {more.seeds for more in parsed}
+    outcomes = table.columns.difference(["algorithm", "seed", "start", "return"])
+    assert set(table[outcomes].sum(axis=1)) == {options.episodes}
+    known = {label.split(",")[0] for label in table["algorithm"]}
+    assert known <= set(ALGORITHMS) and (options.variants or known == set(ALGORITHMS))
