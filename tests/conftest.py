@@ -21,7 +21,7 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_enable_x64", False)
 
-LONGEST = "problems temperature contract training interrupted gallery diffusion_scores ddsq".split()
+LONGEST = ("problems", "temperature", "contract", "training", "interrupted", "gallery", "ddsq")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
