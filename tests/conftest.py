@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONGEST)
 
 
-def pytest_unconfigure() -> None:
+def pytest_sessionfinish() -> None:
     """Nothing that was compiled outlives the process of tests: the next one may have other options or another XLA."""
     shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
