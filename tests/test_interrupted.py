@@ -125,9 +125,10 @@ from softq import cli, watch
 from softq.training.progress import Interrupt
 watch.PATIENCE = 0.5
 def hang(argv):
+    endless = jax.jit(lambda x: jax.lax.while_loop(lambda x: x >= 0, lambda x: (x + 1) % 7, x)).lower(0).compile()
     with Interrupt():
         print("ready", flush=True)
-        jax.jit(lambda x: jax.lax.while_loop(lambda x: x >= 0, lambda x: (x + 1) % 7, x))(0).block_until_ready()
+        endless(0).block_until_ready()
 cli.COMMANDS["hang"] = hang
 sys.exit(cli.main(["hang"]))
 """
