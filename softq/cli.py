@@ -199,12 +199,19 @@ def report(run: "Run") -> int:
     last = run.curve[run.curve["kind"] == "eval"].tail(run.config.seeds)
     for row in last.to_dict("records"):
         print(
-            f"seed {row['seed']}: return {row['return']:.1f} ± {row['std']:.1f} over "
+            f"seed {row['seed']}: return {digits(row['return'])} ± {digits(row['std'])} over "
             f"{int(row['episodes'])} episodes"
             f"{cut_at(row.get('cut'))} after {row['updates']} updates, {row['env_steps']} steps"
         )
     print(f"finished: {run.folder}")
     return 0
+
+
+def digits(number: float) -> str:
+    """`number` with four significant digits, without an exponent: "0.9132", "9355", "-0.00004123"."""
+    import numpy as np
+
+    return np.format_float_positional(number, precision=4, unique=False, fractional=False, trim="-")
 
 
 def cut_at(cut: float | None) -> str:

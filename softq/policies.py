@@ -22,17 +22,18 @@ from softq.samplers.working import weighable
 Landscape = Callable[[Array], Array]
 Sampler = Callable[[Array, Landscape, int, Array, int], Array]  # key, q, dim, temperature, budget -> action
 
-PROBES = 4  # uniform actions at which the curvature of Q is looked at
+PROBES = 4  # actions at which the curvature of Q is looked at, each drawn by SNIS
+POOL = 32  # from so many uniform ones
 SHARE = 0.25  # of the stability limit, for chains that refuse steps; on a parabola about 0.9 are accepted
 FINE = 0.05  # for chains that do not: at a share s of the limit a Langevin chain is 1 / (1 - s) too wide
-LONGEST = 0.1  # and no step beyond: a network without curvature, such as ReLU's, would allow any
+LONGEST = 0.1  # and no step beyond: a flat landscape would allow any
 HOTTEST = 4.0  # the top of tempering's ladder, in standard deviations of Q
 
 
 def stable_step(key: Array, q: Landscape, dim: int, temperature: Array, share: float = SHARE) -> Array:
-    """A step for chains on `q`: a share of 4 * temperature / L, with L the steepest curvature at a few actions."""
-    curvature = samplers.steepest_curvature(q, samplers.candidates(key, dim, PROBES))
-    return jnp.minimum(share * samplers.stability_limit(temperature, curvature), LONGEST)
+    """A step for chains on `q`, stable where the softmax is: at a few actions that SNIS draws."""
+    actions = jax.vmap(lambda k: samplers.snis(k, q, dim, temperature, POOL))(jax.random.split(key, PROBES))
+    return samplers.stable_step(q, actions, temperature, share, LONGEST)
 
 
 def snis(key: Array, q: Landscape, dim: int, temperature: Array, budget: int) -> Array:

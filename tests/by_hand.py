@@ -7,6 +7,7 @@ import dataclasses
 
 import jax
 import numpy as np
+from scipy import special
 
 from softq.testing.probe import random_batch
 
@@ -26,6 +27,11 @@ def mish(x):
     """Value and slope."""
     s = np.tanh(np.logaddexp(0, x))
     return x * s, s + x * (1 - s**2) / (1 + np.exp(-x))
+
+
+def gelu(x):
+    """Value and slope of x Phi(x), Phi the normal distribution function."""
+    return x * special.ndtr(x), special.ndtr(x) + x * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
 
 
 def layers_of_critic(critic, twin=0):
@@ -92,9 +98,9 @@ def regression(twins, obs, action, targets, activation=relu):
     return loss, gradients, np.mean(means)
 
 
-def action_gradient(layers, obs, action):
+def action_gradient(layers, obs, action, activation=relu):
     """Values `(B,)` of a critic and their gradients by the action `(B, d)`."""
-    values, saved = forward(layers, np.concatenate([obs, action], 1))
+    values, saved = forward(layers, np.concatenate([obs, action], 1), activation)
     return values[:, 0], backward(layers, saved, np.ones_like(values))[1][:, obs.shape[1] :]
 
 

@@ -1,14 +1,16 @@
 """The command line: every mistake is one line on stderr and exit code 2; help exists everywhere."""
 
 import json
+from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
+import pandas as pd
 import pytest
 
 from softq import __version__
-from softq.cli import main
-from softq.training.config import SMALL
+from softq.cli import digits, main, report
+from softq.training.config import SMALL, TrainConfig
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -149,3 +151,30 @@ def test_list_and_version(capsys):
         assert name in out
     assert main(["--version"]) == 0
     assert __version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0.913249, "0.9132"),
+        (-0.0000412345, "-0.00004123"),
+        (-104.8499, "-104.8"),
+        (9354.71, "9355"),
+        (1000.0, "1000"),
+        (0.0, "0"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_returns_have_four_significant_digits(number, text):
+    assert digits(number) == text
+
+
+def test_the_last_line_of_a_training(capsys):
+    """A small return is not rounded to one decimal."""
+    row = {"kind": "eval", "seed": 3, "return": -0.034567, "std": 0.00123456, "episodes": 2.0, "cut": 0}
+    curve = pd.DataFrame([row | {"updates": 60, "env_steps": 128}])
+    run = SimpleNamespace(finished=True, curve=curve, config=TrainConfig(seed=3), folder="runs/x")
+    assert report(run) == 0
+    assert capsys.readouterr().out == (
+        "seed 3: return -0.03457 ± 0.001235 over 2 episodes after 60 updates, 128 steps\nfinished: runs/x\n"
+    )

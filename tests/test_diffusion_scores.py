@@ -387,6 +387,19 @@ def test_truncated_normal(interval, key):
     )
 
 
+def test_what_the_truncated_normal_of_jax_does_far_out(key):
+    """What `truncated_normal` says of it: right at five standard deviations, the far bound from 5.6 on, never NaN."""
+    mean = lambda low, high: (
+        (stats.norm.pdf(low) - stats.norm.pdf(high)) / (stats.norm.sf(low) - stats.norm.sf(high))
+    )
+    for low, high, known in ((3.0, 9.0, True), (5.6, 9.0, False), (20.0, 30.0, False)):
+        theirs = np.asarray(jax.random.truncated_normal(key, low, high, (4000,)), float)
+        assert np.isfinite(theirs).all()
+        assert theirs == pytest.approx(high, abs=1e-4) if not known else theirs.mean() < 3.5
+        ours = np.asarray(truncated_normal(key, jnp.array([low]), jnp.array([high]), 4000), float)
+        assert ours.mean() == pytest.approx(mean(low, high), abs=5 / low / np.sqrt(4000))
+
+
 def test_one_dominant_weight_leaves_it_to_qne(key):
     """Nothing can be fitted to one sample: then theta is 1, where 0 would give a slope amplified by 1 / signal."""
     narrow = lambda a: -jnp.sum((a - 0.2) ** 2) / 2e-6

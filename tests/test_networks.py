@@ -69,7 +69,13 @@ def test_values_equal_the_plain_network(hidden, key):
 
 @pytest.mark.parametrize(
     ("name", "act"),
-    [("relu", lambda x: np.maximum(x, 0)), ("tanh", np.tanh), ("silu", lambda x: x / (1 + np.exp(-x)))],
+    [
+        ("relu", lambda x: np.maximum(x, 0)),
+        ("tanh", np.tanh),
+        ("silu", lambda x: x / (1 + np.exp(-x))),
+        ("gelu", lambda x: x * stats.norm.cdf(x)),
+        ("gelu_tanh", lambda x: x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))),
+    ],
 )
 def test_other_activations(name, act, key):
     critic = make(key, activation=name)
@@ -167,6 +173,17 @@ def test_activations_and_slopes_are_finite_everywhere(name):
     act = ACTIVATIONS[name]
     assert bool(jnp.isfinite(jax.vmap(act)(x)).all())
     assert bool(jnp.isfinite(jax.vmap(jax.grad(act))(x)).all())
+
+
+def test_both_forms_of_gelu():
+    """Values by hand, and how far the two are apart: what the comment beside them says."""
+    x = jnp.linspace(-6, 6, 2001)
+    exact, by_tanh = (np.asarray(jax.vmap(ACTIVATIONS[name])(x), float) for name in ("gelu", "gelu_tanh"))
+    by_hand = np.asarray(x, float) * stats.norm.cdf(np.asarray(x, float))
+    np.testing.assert_allclose(exact, by_hand, rtol=1e-5, atol=1e-7)
+    assert float(ACTIVATIONS["gelu"](1.0)) == pytest.approx(0.8413447461, abs=1e-7)
+    assert float(ACTIVATIONS["gelu_tanh"](1.0)) == pytest.approx(0.8411919906, abs=1e-7)
+    assert 4e-4 < np.abs(by_tanh - by_hand).max() < 5e-4
 
 
 # Fresh weights

@@ -16,10 +16,12 @@ from by_hand import (
     backward,
     differences,
     forward,
+    gelu,
     joined,
     layers_of_actor,
     polyak,
     regression,
+    relu,
     smaller,
     three_updates,
     twins_of,
@@ -55,6 +57,7 @@ class ByHand:
 
     def __init__(self, algo, state, fault=""):
         self.algo, self.fault = algo, fault
+        self.activation = {"relu": relu, "gelu": gelu}[algo.activation]
         self.critic, self.target, self.actor, self.log_alpha = learned(state)
         adam = partial(Adam, rate=algo.learning_rate)
         self.adams = adam(self.critic), adam(self.actor), adam(self.log_alpha)
@@ -64,30 +67,32 @@ class ByHand:
 
     def act(self, obs, noise):
         """Actions, log-densities, and what the gradient needs."""
-        outputs, saved = forward(self.actor, obs)
+        outputs, saved = forward(self.actor, obs, self.activation)
         mean, log_std = outputs[:, :ACT], outputs[:, ACT:]
+        free = (log_std < self.algo.log_std_max) | (self.fault == "ceiling")
+        log_std = np.where(free, log_std, self.algo.log_std_max)
         action = np.tanh(mean + np.exp(log_std) * noise)
         log_prob = -(noise**2) / 2 - log_std - np.log(2 * np.pi) / 2
         if self.algo.jacobian and self.fault != "jacobian":
             log_prob = log_prob - np.log(1 - action**2)
-        return action, log_prob.sum(1), (saved, log_std)
+        return action, log_prob.sum(1), (saved, log_std, free)
 
     def targets(self, batch, noise):
         action, log_prob, _ = self.act(batch.next_obs, noise)
         twins = self.critic if self.fault == "online" else self.target
-        value = smaller(twins, batch.next_obs, action)
+        value = smaller(twins, batch.next_obs, action, self.activation)
         entropy = -log_prob if self.fault != "sign" else log_prob
         soft = value + np.exp(self.log_alpha) * entropy
         return self.algo.reward_scale * batch.reward + self.algo.discount * batch.discount * soft
 
     def actor_step(self, obs, noise):
         alpha = np.exp(self.log_alpha)
-        action, log_prob, (saved, log_std) = self.act(obs, noise)
-        pairs = [action_gradient(layers, obs, action) for layers in self.critic]
+        action, log_prob, (saved, log_std, free) = self.act(obs, noise)
+        pairs = [action_gradient(layers, obs, action, self.activation) for layers in self.critic]
         value, slope = joined(pairs, self.algo.actor_value)
         from_density = 2 * alpha * action if self.algo.jacobian and self.fault != "jacobian" else 0.0
         by_u = from_density - slope * (1 - action**2)
-        by_log_std = by_u * np.exp(log_std) * noise - alpha
+        by_log_std = free * (by_u * np.exp(log_std) * noise - alpha)
         gradients, _ = backward(self.actor, saved, np.concatenate([by_u, by_log_std], 1) / len(obs))
         self.actor = self.adams[1].step(self.actor, gradients)
         return np.mean(alpha * log_prob - value), log_prob
@@ -95,7 +100,7 @@ class ByHand:
     def update(self, batch, key):
         for_target, for_actor = noises(key)
         in_force, y = np.exp(self.log_alpha), self.targets(batch, for_target)
-        loss, gradients, q_mean = regression(self.critic, batch.obs, batch.action, y)
+        loss, gradients, q_mean = regression(self.critic, batch.obs, batch.action, y, self.activation)
         self.critic = self.adams[0].step(self.critic, gradients)
         actor_loss, log_prob = self.actor_step(batch.obs, for_actor)
         if self.algo.tune:
@@ -116,6 +121,7 @@ class ByHand:
 VARIANTS = {
     "default": {},
     "defect": {"jacobian": False, "actor_value": "mean", "reward_scale": 0.2, "temperature": float(np.e)},
+    "port": SAC.port | {"hidden_sizes": (6, 5), "log_std_max": 0.0},  # a ceiling that these networks reach
     "fixed": {"tune": False, "temperature": 0.3, "target_entropy": -0.5},
 }
 
@@ -139,10 +145,10 @@ def test_updates_equal_those_by_hand(name):
     assert parameters < 5e-6
 
 
-@pytest.mark.parametrize("fault", ["jacobian", "sign", "online", "frozen"])
+@pytest.mark.parametrize("fault", ["jacobian", "sign", "online", "frozen", "ceiling"])
 def test_a_mistake_in_the_update_shows(fault):
-    """No Jacobian, entropy of the wrong sign, bootstrap from the online critics, targets that stay behind."""
-    metrics, parameters = distance("default", fault)
+    """No Jacobian, entropy of the wrong sign, bootstrap from the online critics, targets that stay, no ceiling."""
+    metrics, parameters = distance("port" if fault == "ceiling" else "default", fault)
     assert metrics > 1e-2
     assert parameters > 1e-3
 
@@ -204,5 +210,16 @@ def test_defaults_are_those_of_the_paper():
         "tune": True,
         "actor_value": "min",
         "jacobian": True,
+        "log_std_max": 2.0,
     }
     assert {field.name: getattr(algo, field.name) for field in dataclasses.fields(algo)} == expected
+
+
+def test_the_port_has_its_settings():
+    """Typed from the DPRL code: relax/network/sac.py and blocks.py, scripts/train_mujoco.py."""
+    port = dataclasses.asdict(SAC(**SAC.port))
+    assert port["hidden_sizes"] == (256, 256, 256) and port["activation"] == "gelu"
+    assert port["temperature"] == pytest.approx(np.e) and port["reward_scale"] == 0.2
+    assert not port["jacobian"] and port["log_std_max"] == 0.5
+    unchanged = dataclasses.asdict(SAC())
+    assert {name for name, value in port.items() if value != unchanged[name]} == SAC.port.keys()

@@ -96,7 +96,7 @@ class DQS(Algorithm):
     num_levels: int = static(default=20)  # of the likelihood that the entropy is estimated by
     num_noises: int = static(default=2)  # at each of them
     hidden_sizes: tuple[int, ...] = static(default=(256, 256))  # units of each layer, critics and actor
-    activation: str = static(default="relu")  # of these layers
+    activation: str = static(default="relu")  # of these layers; code "gelu_tanh" in the score network
 
     def __post_init__(self) -> None:
         if self.space == "tanh" and (self.truncate or self.boundary):

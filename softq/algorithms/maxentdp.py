@@ -165,14 +165,19 @@ class MaxEntDP(Algorithm):
     def update(
         self, state: MaxEntDPState, batch: Transition, key: Array
     ) -> tuple[MaxEntDPState, dict[str, Array]]:
-        """Critics (Equation 2), noise network (Equation 18), the temperature if tuned, target critics."""
+        """Critics (Equation 2), target critics, noise network (Equation 18), the temperature if tuned.
+
+        Deviation: Algorithm 1 averages the target critics last, line 19; the code before the noise network's step,
+        which asks them in the code (`guide="target"`). With the paper's `guide="online"` the order changes nothing.
+        """
         for_target, for_actor = jax.random.split(key)
         temperature = self.in_force(state)
         targets, entropy = self.targets(state, batch, for_target)
         critic, optimiser, metrics = regress(
             state.critic, self.critic_adam(), state.critic_optimiser, batch, targets
         )
-        state = replace(state, critic=critic, critic_optimiser=optimiser)
+        target = polyak(self.polyak, critic, state.target)
+        state = replace(state, critic=critic, critic_optimiser=optimiser, target=target)
         state, more = self.improve(state, batch.obs, for_actor, batch.action)
         if self.tune and self.tune_by == "softmax":
             law = critic, batch.obs, temperature
@@ -180,7 +185,7 @@ class MaxEntDP(Algorithm):
             entropy = jnp.mean(softmax_entropies("ais", for_entropy, *law, self.num_samples))
         state = self.adjust(state, entropy) if self.tune else state
         metrics |= more | {"entropy": entropy, "temperature": temperature}
-        return replace(state, target=polyak(self.polyak, critic, state.target)), metrics
+        return state, metrics
 
     def targets(self, state: MaxEntDPState, batch: Transition, key: Array) -> tuple[Array, Array]:
         """r + gamma * (min_j Q_target_j(s', a') - beta log pi(a'|s')), `(B,)`, and the mean of -log pi.

@@ -4,6 +4,7 @@
 policy has one mode per state, whatever the softmax has.
 """
 
+import math
 from typing import ClassVar, Literal
 
 import jax
@@ -14,6 +15,7 @@ from jax import Array
 from softq.algorithms.base import Algorithm, Transition
 from softq.algorithms.learning import copy, descend, polyak, regress, td_target
 from softq.networks import Critic, GaussianActor
+from softq.networks.actors import LOG_STD_MAX
 from softq.pytree import pytree, replace, static
 
 
@@ -38,6 +40,16 @@ class SAC(Algorithm):
     # Table 1: one update a step, batch 256, buffer 1e6. It names no warm-up, this is Spinning Up's and jaxrl5's, nor
     # one length for all tasks: DDSQ's stays.
     paper: ClassVar[dict] = {"num_envs": 1, "warmup": 10_000}
+    # The port in the DPRL code, the SAC baseline of SDAC and NC-LQL: `SAC(**SAC.port)`. It updates from 30,000
+    # transitions on, from 5 environments.
+    port: ClassVar[dict] = {
+        "temperature": math.e,
+        "reward_scale": 0.2,
+        "hidden_sizes": (256, 256, 256),
+        "activation": "gelu",
+        "jacobian": False,
+        "log_std_max": 0.5,
+    }
     temperature_unit: ClassVar[str] = "Q"
 
     temperature: float = 1.0  # alpha at the start, or for good with tune=False; DPRL starts at e
@@ -47,18 +59,21 @@ class SAC(Algorithm):
     polyak: float = 0.005  # tau, after every update
     reward_scale: float = 1.0  # DPRL: 0.2
     hidden_sizes: tuple[int, ...] = static(default=(256, 256))  # units of each layer, critics and actor
-    activation: str = static(default="relu")  # of these layers; DPRL "gelu"
+    activation: str = static(default="relu")  # of these layers; DPRL "gelu", by erf
     tune: bool = static(default=True)  # False: the temperature stays where it is
     actor_value: Literal["min", "mean"] = static(default="min")  # of the twins; jaxrl5 takes the mean
     jacobian: bool = static(default=True)  # False: the density before tanh, a defect, see below
     # Deviation: the DPRL code leaves log(1 - tanh^2) out of log pi. Its actor is rewarded for the entropy of the
-    # Gaussian before tanh, which the target entropy holds at a std of exp(-1) / sqrt(2 pi e) = 0.089 a coordinate.
+    # Gaussian before tanh, which the target entropy holds at a std of exp(-1) / sqrt(2 pi e) = 0.089 a coordinate. That
+    # entropy has no maximum, where the entropy of the action has one: only the ceiling below bounds the spread.
+    log_std_max: float = static(default=LOG_STD_MAX)  # ceiling of the log of std before tanh; DPRL 0.5
 
     def init(self, key: Array, obs: Array, action: Array) -> SACState:
         """Fresh networks, and targets equal to the critics."""
         for_critic, for_actor = jax.random.split(key)
         critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.activation)
         actor = GaussianActor.create(for_actor, obs, action, self.hidden_sizes, self.activation)
+        actor = replace(actor, log_std_max=self.log_std_max)
         adam, log_temperature = self.adam(), jnp.log(jnp.asarray(self.temperature, jnp.float32))
         return SACState(
             critic,

@@ -4,6 +4,9 @@ Nothing is tuned to a landscape. What a sampler may know: the temperature, the s
 curvature L, from which steps are shares of the stability limit 4 * temperature / L. Knowing these is free of charge,
 and so are the blurred landscapes of annealing; a gradient of any of them counts. `printed` are the settings of a
 paper, with its numbers of candidates, schedules, levels or steps scaled to the budget.
+
+L is of the second derivative, which does not see the kinks of `abs1` and `abs2`: there chains that accept every step
+take the longest, and chapter 10 shows what that costs. `softq.samplers.stable_step` sees kinks.
 """
 
 from collections.abc import Callable

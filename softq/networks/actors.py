@@ -15,7 +15,7 @@ from jax import Array
 from softq.networks.layers import ACTIVATIONS, check_architecture, dense
 from softq.pytree import pytree, static
 
-LOG_STD_RANGE = (-20.0, 2.0)
+LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0  # of the official code of SAC
 
 
 class ActorNetwork(nn.Module):
@@ -88,14 +88,16 @@ class DeterministicActor(Actor):
 class GaussianActor(Actor):
     """The law of tanh(mean(s) + std(s) * noise): `actor.at(obs)` is that law, a `TanhGaussian`.
 
-    The logarithm of std is clipped to [-20, 2], as in the official code of SAC; beyond it no gradient flows to std.
+    The logarithm of std is clipped to [-20, log_std_max]; beyond it no gradient flows to std.
     """
 
     per_coordinate: ClassVar[int] = 2
 
+    log_std_max: float = static(default=LOG_STD_MAX)
+
     def at(self, obs: Array) -> "TanhGaussian":
         mean, log_std = jnp.split(self.outputs(obs), 2)
-        return TanhGaussian(mean, jnp.clip(log_std, *LOG_STD_RANGE))
+        return TanhGaussian(mean, jnp.clip(log_std, LOG_STD_MIN, self.log_std_max))
 
 
 @pytree

@@ -1,6 +1,7 @@
 """Activations and initial weights that every network shares."""
 
 from collections.abc import Callable
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -38,7 +39,10 @@ def _mish_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arr
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "mish": mish,
     "relu": jax.nn.relu,
-    "gelu": jax.nn.gelu,
+    # "gelu" is x Phi(x), Phi the normal distribution function, which the code of SAC in DPRL has; "gelu_tanh" is the
+    # approximation by tanh, up to 5e-4 away, which the code of DQS has, since Flax's `nn.gelu` is that one.
+    "gelu": partial(jax.nn.gelu, approximate=False),
+    "gelu_tanh": partial(jax.nn.gelu, approximate=True),
     "silu": jax.nn.silu,
     "tanh": jnp.tanh,
 }

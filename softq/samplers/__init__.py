@@ -28,7 +28,7 @@ from softq.samplers.langevin import chain, langevin, softmax_score
 from softq.samplers.mala import mala
 from softq.samplers.qglg import linear_schedules, qglg, spread
 from softq.samplers.snis import candidates, snis, uniform
-from softq.samplers.stability import stability_limit, steepest_curvature
+from softq.samplers.stability import stability_limit, stable_step, steepest_curvature
 from softq.samplers.svgd import median_bandwidth, svgd, svgd_direction
 from softq.samplers.tempering import ladder, tempering
 
@@ -71,6 +71,7 @@ __all__ = [
     "spread",
     "squashed",
     "stability_limit",
+    "stable_step",
     "steepest_curvature",
     "svgd",
     "svgd_direction",

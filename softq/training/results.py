@@ -45,7 +45,11 @@ def load(run_dir: Path | str, index: int = 0) -> tuple[Algorithm, Any, TrainConf
     """`(algo, state, config)` of a run's newest checkpoint, the state of its `index`-th seed.
 
     Actions of `algo` lie in [-1, 1]: give `env.step` `softq.envs.rescale(algo.exploit(state, obs, key),
-    env.action_space)`. Raises `SoftqError` when the directory is no run, or its checkpoint is missing or unreadable.
+    env.action_space)`. Values of `state.critic` count rewards times `algo.reward_scale`, which is 0.2 by default in LQL
+    and NC-LQL and 1 in the other methods: divided by it they have the environment's unit, and so has a temperature in
+    the unit of Q. Returns in the log are the environment's.
+
+    Raises `SoftqError` when the directory is no run, or its checkpoint is missing or unreadable.
     """
     algo, states, config = load_all(run_dir)
     if not 0 <= index < config.seeds:

@@ -18,8 +18,10 @@ def log_mass(low: Array, high: Array) -> Array:
 def truncated_normal(key: Array, low: Array, high: Array, num: int) -> Array:
     """`num` draws `(num, d)` of a standard normal given low < z < high, `(d,)` each: the inverse distribution function.
 
-    In logarithms: an interval twenty standard deviations away is no different from one around zero. (MaxEntDP's
-    released code gets not-a-number there and replaces it.)
+    In logarithms: an interval twenty standard deviations away is no different from one around zero. MaxEntDP's released
+    code draws by `jax.random.truncated_normal`, whose distribution function rounds to one beyond 5.5 standard
+    deviations: there it returns the bound that is farther from zero. (The code also replaces not-a-number, of which
+    today's JAX makes none.)
     """
     flip = low + high > 0
     left, right = _to_the_left(low, high)
