@@ -2,10 +2,13 @@
 all.
 """
 
+import contextlib
 import json
 import logging
 import shutil
+import sys
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +60,8 @@ class Checkpoints:
         if step == self.latest:
             return
         try:
-            self._write(step, learner, rest, meta)
+            with quiet_writers():
+                self._write(step, learner, rest, meta)
         except (OSError, ValueError, RuntimeError) as error:
             for half in self.folder.glob("*orbax-checkpoint-tmp*"):
                 shutil.rmtree(half, ignore_errors=True)
@@ -125,6 +129,26 @@ class Checkpoints:
                 f"checkpoint {folder} cannot be read ({reason}); delete that folder to fall back on the "
                 "one before."
             ) from None
+
+
+@contextlib.contextmanager
+def quiet_writers() -> Iterator[None]:
+    """After an error, what the other writers still report to Orbax's event loop, which is closed by then, is dropped.
+
+    Each would print a traceback of its own, by `sys.unraisablehook` or the log of asyncio, until the process ends.
+    """
+    log = logging.getLogger("asyncio")
+    before, level = sys.unraisablehook, log.level
+
+    def hook(report: Any) -> None:
+        if str(report.exc_value) != "Event loop is closed":
+            before(report)
+
+    sys.unraisablehook = hook
+    log.setLevel(logging.CRITICAL)
+    yield
+    sys.unraisablehook = before  # not after an error
+    log.setLevel(level)
 
 
 def checksums(folder: Path) -> dict[str, int]:
