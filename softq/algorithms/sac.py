@@ -66,14 +66,13 @@ class SAC(Algorithm):
     # Deviation: the DPRL code leaves log(1 - tanh^2) out of log pi. Its actor is rewarded for the entropy of the
     # Gaussian before tanh, which the target entropy holds at a std of exp(-1) / sqrt(2 pi e) = 0.089 a coordinate. That
     # entropy has no maximum, where the entropy of the action has one: only the ceiling below bounds the spread.
-    log_std_max: float = static(default=LOG_STD_MAX)  # ceiling of the log of std before tanh; DPRL 0.5
+    log_std_max: float = LOG_STD_MAX  # ceiling of the log of std before tanh; DPRL 0.5
 
     def init(self, key: Array, obs: Array, action: Array) -> SACState:
         """Fresh networks, and targets equal to the critics."""
         for_critic, for_actor = jax.random.split(key)
         critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.activation)
         actor = GaussianActor.create(for_actor, obs, action, self.hidden_sizes, self.activation)
-        actor = replace(actor, log_std_max=self.log_std_max)
         adam, log_temperature = self.adam(), jnp.log(jnp.asarray(self.temperature, jnp.float32))
         return SACState(
             critic,
@@ -95,7 +94,7 @@ class SAC(Algorithm):
     ) -> Array:
         """A draw from the actor; it gathers the data too. Raises `SoftqError` for a temperature."""
         self.check_adjustable(temperature)
-        return state.actor.at(obs).sample(key)[0]
+        return state.actor.at(obs, self.log_std_max).sample(key)[0]
 
     def in_force(self, state: SACState) -> Array:
         """The paper's alpha, as far as it has been tuned."""
@@ -123,7 +122,7 @@ class SAC(Algorithm):
         temperature = self.in_force(state)
 
         def bootstrap(next_obs: Array, key: Array) -> Array:
-            action, log_prob = state.actor.at(next_obs).sample(key, self.jacobian)
+            action, log_prob = state.actor.at(next_obs, self.log_std_max).sample(key, self.jacobian)
             return state.target.at(next_obs)(action) - temperature * log_prob
 
         values = jax.vmap(bootstrap)(batch.next_obs, jax.random.split(key, len(batch.reward)))
@@ -138,7 +137,7 @@ class SAC(Algorithm):
             actor = replace(state.actor, params=params)
 
             def one(obs: Array, key: Array) -> tuple[Array, Array]:
-                action, log_prob = actor.at(obs).sample(key, self.jacobian)
+                action, log_prob = actor.at(obs, self.log_std_max).sample(key, self.jacobian)
                 return temperature * log_prob - value(state.critic(obs, action)), log_prob
 
             losses, log_prob = jax.vmap(one)(obs, jax.random.split(key, len(obs)))

@@ -88,16 +88,14 @@ class DeterministicActor(Actor):
 class GaussianActor(Actor):
     """The law of tanh(mean(s) + std(s) * noise): `actor.at(obs)` is that law, a `TanhGaussian`.
 
-    The logarithm of std is clipped to [-20, log_std_max]; beyond it no gradient flows to std.
+    The logarithm of std is clipped to [-20, log_std_max], 2 in the official code; beyond it no gradient flows to std.
     """
 
     per_coordinate: ClassVar[int] = 2
 
-    log_std_max: float = static(default=LOG_STD_MAX)
-
-    def at(self, obs: Array) -> "TanhGaussian":
+    def at(self, obs: Array, log_std_max: float | Array = LOG_STD_MAX) -> "TanhGaussian":
         mean, log_std = jnp.split(self.outputs(obs), 2)
-        return TanhGaussian(mean, jnp.clip(log_std, LOG_STD_MIN, self.log_std_max))
+        return TanhGaussian(mean, jnp.clip(log_std, LOG_STD_MIN, log_std_max))
 
 
 @pytree
