@@ -87,7 +87,7 @@ unit: env
 
 browser: env
 	@mkdir -p $(LOGS)
-	$(PYTEST) $(BROWSER_TESTS) --durations=10 | tee $(LOGS)/browser.log
+	$(PYTEST) $(BROWSER_TESTS) --numprocesses=$(WORKERS) --dist=loadfile --durations=10 | tee $(LOGS)/browser.log
 
 test: complete lint unit notebooks html
 	@if [ "$(BROWSER)" = 0 ]; then echo "browser tests left out (BROWSER=0)"; rm -f $(LOGS)/browser.log; \
