@@ -1,17 +1,15 @@
 """The bibliography: each entry can be looked up by its citation, leads to its source, and says what softq has of it."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
+from author_year import AuthorYear
 from pybtex.database import Entry, parse_file
 
 from softq.settings import TITLES
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
-from author_year import AuthorYear  # noqa: E402
 
 ENTRIES = parse_file(ROOT / "book" / "references.bib").entries
 LINKS = {

@@ -1,10 +1,10 @@
 """What the README tells a reader to type works, at a small size, and its links lead somewhere."""
 
 import contextlib
+import importlib
 import io
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import jax
@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import softq.gallery  # noqa: F401
 from softq import landscapes
 from softq.cli import main
 
@@ -38,7 +37,9 @@ def of_softq() -> list[list[str]]:
 def test_the_command_line(capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch) -> None:
     """The lines in their order, in an empty folder: a later one uses what an earlier one has made."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules["softq.gallery.contest"].QUICK, "samplers", ("uniform", "snis"))
+    monkeypatch.setitem(
+        importlib.import_module("softq.gallery.contest").QUICK, "samplers", ("uniform", "snis")
+    )
     lines = of_softq()
     assert [words[0] for words in lines] == ["list", "train", "train", "evaluate", "gallery"]
     for words in lines:
