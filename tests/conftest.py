@@ -2,7 +2,7 @@
 
 Three quarters of the time of the tests go into compiling small programs that run once, so XLA optimises less here, and
 a program that was compiled before, by another test of the same process or by a process that it started, is read from
-a folder.
+a folder: one of this process alone, for JAX does not write whole files, or `SOFTQ_COMPILED`, which is kept.
 """
 
 import os
@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
-os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="softq-compiled-")
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+OWN_FOLDER = tempfile.mkdtemp(prefix="softq-compiled-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ.get("SOFTQ_COMPILED", OWN_FOLDER)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 import jax
 import pytest
@@ -31,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_sessionfinish() -> None:
     """Nothing that was compiled outlives the process of tests: the next one may have other options or another XLA."""
-    shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+    shutil.rmtree(OWN_FOLDER, ignore_errors=True)
 
 
 @pytest.fixture

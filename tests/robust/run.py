@@ -3,7 +3,8 @@
 `make robust` runs all of it; a part:
 `python tests/robust/run.py --only 09_svgd 06_schedules --conditions seeds+1 AVX2`.
 Conditions: seeds shifted by K (see `sitecustomize.py`), older instruction sets, one thread and two. Every result is
-also a line of `_build/robust/results.csv`; `--resume` leaves out what that file already has.
+also a line of `_build/robust/results.csv`; `--resume` leaves out what that file already has. What one condition has
+compiled for a target, the next one with the same instruction set reads: seeds and threads change no program.
 """
 
 import argparse
@@ -34,12 +35,17 @@ class Condition:
     threads: int | None = None  # processor cores that a process may use; None: all
     units: bool = False  # the unit tests too
 
-    def environment(self) -> dict[str, str]:
-        """Environment variables of a process under this condition."""
+    def environment(self, target: Path) -> dict[str, str]:
+        """Environment variables of a process that runs `target` under this condition."""
+        compiled = str(OUT / "compiled" / (self.isa or "native") / target.stem)
         given = {
             "SOFTQ_SEED_SHIFT": str(self.seed_shift),
             "JAX_PLATFORMS": "cpu",
             "TF_CPP_MIN_LOG_LEVEL": "3",
+            "SOFTQ_COMPILED": compiled,
+            "JAX_COMPILATION_CACHE_DIR": compiled,
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         }
         path = [str(Path(__file__).parent), str(ROOT), os.environ.get("PYTHONPATH", "")]
         given["PYTHONPATH"] = os.pathsep.join(filter(None, path))
@@ -82,7 +88,7 @@ def execute(target: Path, condition: Condition, report: Path, worker: int) -> st
         subprocess.run(
             command,
             cwd=ROOT,
-            env=condition.environment(),
+            env=condition.environment(target),
             preexec_fn=condition.restriction(worker),
             stdout=log,
             stderr=log,
