@@ -12,9 +12,10 @@ from collections.abc import Iterator
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
-OWN_FOLDER = tempfile.mkdtemp(prefix="softq-compiled-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ.get("SOFTQ_COMPILED", OWN_FOLDER)
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ.get("SOFTQ_COMPILED") or tempfile.mkdtemp(
+    prefix="softq-"
+)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0" if "SOFTQ_COMPILED" in os.environ else "0.1"
 
 import jax
 import pytest
@@ -32,7 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_sessionfinish() -> None:
     """Nothing that was compiled outlives the process of tests: the next one may have other options or another XLA."""
-    shutil.rmtree(OWN_FOLDER, ignore_errors=True)
+    if "SOFTQ_COMPILED" not in os.environ:
+        shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture

@@ -261,7 +261,7 @@ def test_many_dimensions_and_trajectories(process, key):
     run = lambda path: diffusion_sampler(key, q, 17, 0.5, 5, 10, process=process, trajectory=path)
     path, last = jax.jit(lambda: (run(True), run(False)))()
     assert path.shape == (6, 17) and np.abs(path[-1]).max() <= 1 < np.abs(path[0]).max()
-    np.testing.assert_allclose(path[-1], last, atol=1e-6)
+    np.testing.assert_allclose(path[-1], last, atol=1e-5)  # two programs: rounding grows over ten steps
 
 
 def test_a_given_start_is_where_it_starts(key):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from softq import landscapes
 from softq.errors import SoftqError
 from softq.samplers import median_bandwidth, svgd, svgd_direction
+from softq.samplers.svgd import order_statistic
 
 PAIR = REFERENCE["sql.svgd_two_particles"]
 
@@ -127,3 +128,16 @@ def test_bad_input_is_one_clear_line(call, words):
     with pytest.raises(SoftqError, match=words) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_order_statistics_are_those_of_a_sort(dtype):
+    """Ties, zeros, the smallest and the largest numbers included; each rank is exact."""
+    drawn = np.random.default_rng(1).exponential(size=40)
+    info = np.finfo(dtype)
+    values = np.concatenate([drawn, drawn[:9], [0, 0, info.tiny, info.max, np.inf]]).astype(dtype)
+    with jax.enable_x64(dtype == np.float64):
+        x = jnp.asarray(values)
+        got = [order_statistic(x, rank) for rank in range(values.size)]
+        assert got[0].dtype == dtype
+        np.testing.assert_array_equal(np.array(got), np.sort(values))

@@ -66,9 +66,9 @@ def test_log_pi_of_a_squashed_normal(space, x, key):
 
 @pytest.mark.parametrize("space", ["tanh", "printed"])
 def test_the_entropy_knows_what_was_squashed(space, key):
-    """tanh(9.5) is 1 in float32; the sample before it still tells how far out it was."""
+    """tanh(9.5) is 1 in float32, or up to 2^-22 less; the sample before it still tells how far out it was."""
     algo, x = normal(space), jnp.array([[9.5], [-0.4]])
-    assert float(jnp.tanh(x)[0, 0]) == 1.0
+    assert float(jnp.tanh(x)[0, 0]) >= 1 - 2**-22  # the exact value is 1 - 1.1e-8
     got = jax.jit(algo.entropy)(None, x, key)
     expected = -np.mean([exact(row) for row in np.asarray(x)])
     assert float(got) == pytest.approx(expected, abs=0.12)

@@ -44,12 +44,34 @@ def median_bandwidth(particles: Array, rule: Bandwidth = "squared", at: Array | 
     others = particles if at is None or rule != "official" else at
     squared = jnp.sum((particles[:, None] - others[None]) ** 2, -1)
     if rule == "official":
-        middle = jnp.sort(squared.ravel())[(squared.size - 1) // 2]
+        middle = order_statistic(squared.ravel(), (squared.size - 1) // 2)
         return jnp.maximum(middle / jnp.log(count), 1e-3)
     squared = squared[jnp.triu_indices(count, 1)]
+    distance = squared if rule == "squared" else jnp.sqrt(squared)
+    lower, upper = (order_statistic(distance, k) for k in ((distance.size - 1) // 2, distance.size // 2))
     if rule == "squared":
-        return jnp.maximum(jnp.median(squared), 1e-6) / jnp.log(count + 1)
-    return jnp.maximum(jnp.median(jnp.sqrt(squared)), 1e-3) / (2 * jnp.log(count + 1))
+        return jnp.maximum((lower + upper) / 2, 1e-6) / jnp.log(count + 1)
+    return jnp.maximum((lower + upper) / 2, 1e-3) / (2 * jnp.log(count + 1))
+
+
+def order_statistic(x: Array, rank: int) -> Array:
+    """The value of `x` `(n,)`, nowhere negative, that has `rank` values before it in sorted order.
+
+    By bisection over the bits, which are ordered as the numbers are: exact, and on a CPU far cheaper than XLA's sort.
+    No gradient passes.
+    """
+    integer = jnp.int64 if x.dtype == jnp.float64 else jnp.int32
+    bits = jax.lax.bitcast_convert_type(x, integer)
+
+    def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = ends
+        middle = low + (high - low) // 2
+        enough = jnp.sum(bits <= middle) > rank
+        return jnp.where(enough, low, middle + 1), jnp.where(enough, middle, high)
+
+    ends = jnp.zeros((), integer), jnp.asarray(jnp.iinfo(integer).max, integer)
+    value, _ = jax.lax.fori_loop(0, jnp.iinfo(integer).bits - 1, halve, ends)
+    return jax.lax.bitcast_convert_type(value, x.dtype)
 
 
 def svgd_direction(
