@@ -27,7 +27,7 @@ from softq.training.progress import Interrupt
 from softq.training.runs import RunDirectory
 from softq.training.trainer import Trainer
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+pytestmark = pytest.mark.usefixtures("quick_compilation", "as_in_a_terminal")
 
 TINY = DDPG(hidden_sizes=(8,))
 SETTINGS = {"num_envs": 2, "seeds": 2, "warmup": 8, "batch_size": 4, "log_every": 10, "eval_every": 20}
@@ -48,6 +48,14 @@ TRAIN = [
     "--eval-episodes",
     "1",
 ]
+
+
+@pytest.fixture
+def as_in_a_terminal():
+    """A hang-up ends this process and those that it starts, also where the tests were started by nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def rows(folder, *leave_out):
