@@ -19,8 +19,8 @@ OBS, ACT = 3, 2
 CLOSE = partial(np.testing.assert_allclose, rtol=2e-5, atol=2e-6)
 
 
-def made(cls, **kwargs):
-    actor = cls.create(jax.random.key(3), jnp.zeros(OBS), jnp.zeros(ACT), (6, 5), **kwargs)
+def made(cls, hidden_sizes=(6, 5), **kwargs):
+    actor = cls.create(jax.random.key(3), jnp.zeros(OBS), jnp.zeros(ACT), hidden_sizes, **kwargs)
     return moved(actor, np.random.default_rng(0))
 
 
@@ -55,13 +55,14 @@ def test_first_weights_are_those_of_the_critics():
 
 
 def test_log_std_is_clipped_and_then_stays(key):
-    """Far outside the data the outputs are large; exp of them would not be finite."""
-    actor, obs = made(GaussianActor), 1e4 * jnp.array([[1.0, 0, 0], [-1.0, 0, 0], [0, 1.0, 0], [0, 0, -1.0]])
+    """Far outside the data the outputs of a wide network are large; exp of them would not be finite."""
+    sizes, obs = (64, 64), 1e8 * jnp.array([[1.0, 0, 0], [-1.0, 0, 0], [0, 1.0, 0], [0, 0, -1.0]])
+    actor = made(GaussianActor, sizes)
     log_std = np.asarray(jax.vmap(actor.at)(obs).log_std)
     assert set(np.unique(log_std)) == {-20.0, 2.0}
     lower = jax.vmap(actor.at, (0, None))(obs, 0.5)
     assert set(np.unique(lower.log_std)) == {-20.0, 0.5}
-    slope = jax.grad(lambda params: actor.__class__(params, OBS, ACT, (6, 5)).at(obs[0]).log_std.sum())
+    slope = jax.grad(lambda params: actor.__class__(params, OBS, ACT, sizes).at(obs[0]).log_std.sum())
     assert all(float(jnp.abs(x).max()) == 0 for x in jax.tree.leaves(slope(actor.params)))
 
 
