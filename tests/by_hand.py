@@ -176,10 +176,11 @@ def three_updates(algo, state, size, learned, keys=KEYS):
     return metrics, learned(state)
 
 
-def differences(trained, by_hand, size, keys=KEYS, relative=False, some_end=True):
+def differences(trained, by_hand, size, keys=KEYS, floor=None, some_end=True):
     """The largest in a metric, and in what was learned, between three updates and the same by hand.
 
-    In every batch some episodes go on; some end too, if `some_end`.
+    With a `floor` the difference of a metric is relative to its size, or to `floor` where that is larger. In every
+    batch some episodes go on; some end too, if `some_end`.
     """
     (metrics, learned), off = trained, []
     for key, row in zip(keys, metrics, strict=True):
@@ -187,7 +188,8 @@ def differences(trained, by_hand, size, keys=KEYS, relative=False, some_end=True
         assert 0 < batch.discount.sum() < size + (not some_end)
         expected = by_hand.update(batch, key)
         assert row.keys() == expected.keys()
-        off += [abs(row[name] - value) / (abs(value) if relative else 1) for name, value in expected.items()]
+        sizes = {name: 1 if floor is None else max(floor, abs(value)) for name, value in expected.items()}
+        off += [abs(row[name] - value) / sizes[name] for name, value in expected.items()]
     expected = by_hand.learned()
     assert jax.tree.map(np.shape, learned) == jax.tree.map(np.shape, expected)
     worst = jax.tree.map(lambda a, b: np.abs(a - b).max(), learned, expected)

@@ -52,10 +52,12 @@ TRAIN = [
 
 @pytest.fixture
 def as_in_a_terminal():
-    """A hang-up ends this process and those that it starts, also where the tests were started by nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    """Signals that end this process and those that it starts, also where nohup or `&` started the tests."""
+    usual = {signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def rows(folder, *leave_out):

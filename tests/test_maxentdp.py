@@ -173,7 +173,7 @@ def trained(name):
 
 def distance(name, fault=""):
     algo = Stubbed(**SMALL | VARIANTS[name])
-    return differences(trained(name), ByHand(algo, fresh(algo), fault), BATCH, some_end=False)
+    return differences(trained(name), ByHand(algo, fresh(algo), fault), BATCH, floor=1, some_end=False)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -285,15 +285,16 @@ def test_the_bias_of_the_entropy(rule):
 def test_the_policy_samples_as_it_is_told(key):
     """The ancestral chain, or the flow, of the network's noise."""
     algo = MaxEntDP(**SMALL)
-    state, obs = fresh(algo), jnp.array([0.3, -0.5, 1.0])
+    state, obs, keys = fresh(algo), jnp.array([0.3, -0.5, 1.0]), jax.random.split(key, 16)
+    every = lambda sample: jax.jit(jax.vmap(sample))(keys)
     network = lambda a, t: state.actor(obs, a, jnp.atleast_1d(SCHEDULE.log_snr(t)))
-    chain = jax.jit(lambda key: ancestral(key, network, ACT, SCHEDULE, 3))(key)
-    np.testing.assert_allclose(jax.jit(algo.policy)(state, obs, key), chain, atol=1e-5)
+    chain = every(lambda key: ancestral(key, network, ACT, SCHEDULE, 3))
+    np.testing.assert_allclose(every(lambda key: algo.policy(state, obs, key)), chain, atol=1e-5)
     score = lambda a, t: -network(a, t) / SCHEDULE.noise(t)
-    flow = jax.jit(lambda key: probability_flow(key, score, ACT, SCHEDULE, 3, final="project"))(key)
+    flow = every(lambda key: probability_flow(key, score, ACT, SCHEDULE, 3, final="project"))
     ode = replace(algo, sampling="ode")
-    np.testing.assert_allclose(jax.jit(ode.policy)(state, obs, key), flow, atol=1e-5)
-    assert np.abs(flow - chain).max() > 0.01
+    np.testing.assert_allclose(every(lambda key: ode.policy(state, obs, key)), flow, atol=1e-5)
+    assert np.abs(flow - chain).max() > 0.01  # a single pair may end in the same corner
 
 
 def test_exploit_keeps_the_best_by_the_target_critics(key):
