@@ -141,3 +141,9 @@ def test_order_statistics_are_those_of_a_sort(dtype):
         got = [order_statistic(x, rank) for rank in range(values.size)]
         assert got[0].dtype == dtype
         np.testing.assert_array_equal(np.array(got), np.sort(values))
+
+
+@pytest.mark.parametrize("rule", ["squared", "printed", "official"])
+def test_a_width_of_whole_numbers_is_that_of_the_same_floats(rule):
+    whole = jnp.array([[0, 1], [2, 0], [3, 3], [-1, 4]])
+    assert float(median_bandwidth(whole, rule)) == float(median_bandwidth(whole.astype(jnp.float32), rule))

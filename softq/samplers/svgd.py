@@ -42,21 +42,23 @@ def median_bandwidth(particles: Array, rule: Bandwidth = "squared", at: Array | 
     if rule not in RULES:
         raise SoftqError(f"bandwidth must be a number or a rule, got {rule!r}.{suggest(rule, RULES)}")
     others = particles if at is None or rule != "official" else at
-    squared = jnp.sum((particles[:, None] - others[None]) ** 2, -1)
+    squared = working(jnp.sum((particles[:, None] - others[None]) ** 2, -1))
     if rule == "official":
         middle = order_statistic(squared.ravel(), (squared.size - 1) // 2)
         return jnp.maximum(middle / jnp.log(count), 1e-3)
     squared = squared[jnp.triu_indices(count, 1)]
     distance = squared if rule == "squared" else jnp.sqrt(squared)
     lower, upper = (order_statistic(distance, k) for k in ((distance.size - 1) // 2, distance.size // 2))
+    median = (lower + upper) / 2
     if rule == "squared":
-        return jnp.maximum((lower + upper) / 2, 1e-6) / jnp.log(count + 1)
-    return jnp.maximum((lower + upper) / 2, 1e-3) / (2 * jnp.log(count + 1))
+        return jnp.maximum(median, 1e-6) / jnp.log(count + 1)
+    return jnp.maximum(median, 1e-3) / (2 * jnp.log(count + 1))
 
 
 def order_statistic(x: Array, rank: int) -> Array:
-    """The value of `x` `(n,)`, nowhere negative, that has `rank` values before it in sorted order.
+    """The value of `x` `(n,)` that has `rank` values before it in sorted order; `rank` counts from 0.
 
+    `x` is in single or double precision, and nowhere negative.
     By bisection over the bits, which are ordered as the numbers are: exact, and on a CPU far cheaper than XLA's sort.
     No gradient passes.
     """

@@ -109,9 +109,8 @@ def _vmap(probe: Probe) -> None:
         for (path, x), (_, y) in zip(paths(single), paths(together), strict=True):
             x, y = np.asarray(x, float), np.asarray(y, float)[i]
             worst = float(np.abs(x - y).max(initial=0.0))
-            size = float(
-                np.abs(x).max(initial=1.0)
-            )  # rounding is relative, and a first loss may be a million
+            # rounding is relative to the number, and the loss of an untrained critic may be a million
+            size = float(np.abs(x).max(initial=1.0))
             probe.require(
                 worst < 1e-4 * size, "vmap", f"result{path} of seed {i} is off by {worst:.2g} when batched."
             )
