@@ -14,7 +14,6 @@ from softq.networks import DeterministicActor, GaussianActor, TanhGaussian
 from softq.networks.actors import log_slope
 from softq.testing import THRESHOLD
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 OBS, ACT = 3, 2
 CLOSE = partial(np.testing.assert_allclose, rtol=2e-5, atol=2e-6)
 

@@ -17,7 +17,6 @@ from softq.samplers import ais
 from softq.separable import Separable
 from softq.testing import THRESHOLD, chi_square, mean_test, snis_law
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 SKEW, CELLS = landscapes.get("skew1"), 800
 LADDERS = {  # temperatures, steps, candidates, steps per level, fresh candidates per level
     "three levels": ([0.8, 0.4, 0.2], [0.3, 0.1, 0.05], 4, 2, 0),

@@ -25,7 +25,6 @@ from softq.samplers import (
     svgd_direction,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 TEMPERATURE, WIDTH = 0.2, 0.3
 NOTHING = jnp.zeros(0)  # a landscape without states
 

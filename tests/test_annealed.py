@@ -36,8 +36,6 @@ from softq.testing import (
     uniform_law,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 CELLS = 1000
 BOUNDARIES = {"reflect": reflect, "project": project}
 # Coarse levels that blur one hill into the other, and steps from half of the box to many cells

@@ -20,7 +20,6 @@ from softq.samplers import snis
 from softq.testing import THRESHOLD, mean_test
 from softq.testing.probe import random_batch
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 OBS, ACT, NUM = 3, 2, 8
 
 

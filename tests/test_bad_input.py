@@ -28,7 +28,6 @@ from softq.samplers import (
 )
 from softq.samplers.check import finite_on
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 KEY = jax.random.key(0)
 
 

@@ -104,8 +104,6 @@ def test_bare_products_run_and_none_is_optimised_away():
 SMALL = "bench sampler --dim 2 --obs-dim 3 --batch 4 --hidden 8 --steps 2 --schedules 2"
 
 
-# for this and the tests below; those above look at compiled code
-@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize(
     "command",
     [

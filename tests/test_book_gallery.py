@@ -25,7 +25,7 @@ from softq.lab.gallery_samplers import ENTRIES, LEVELS, RUNGS, SCHEDULE_STEPS, S
 from softq.samplers.mala import log_folded_normal
 from softq.testing import THRESHOLD, chi_square, snis_law, softmax_law
 
-pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("quick_compilation")]
+pytestmark = pytest.mark.browser
 STATIC = Path(__file__).parents[1] / "book" / "_static"
 FILES = ("softq.css", "softq-lab.js", "softq-curves.js", "softq-gallery.js")
 LAB = GalleryLab(caption="Choose a landscape and a sampler, then press Run.")

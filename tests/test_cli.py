@@ -12,8 +12,6 @@ from softq import __version__
 from softq.cli import digits, main, report
 from softq.training.config import SMALL, TrainConfig
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 TINY = ["--hidden-sizes=8", "--num-candidates=4", "--num-schedules=2", "--num-steps=2", "--num-envs=2"]
 TINY += ["--warmup=8", "--iterations=60", "--batch-size=8", "--log-every=10", "--checkpoint-every=10"]
 TINY += ["--eval-episodes=2", "--no-progress"]

@@ -11,8 +11,6 @@ from softq.pytree import pytree, replace, static
 from softq.testing import ALGORITHM_CHECKS
 from softq.testing.probe import Probe
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 # Small enough to compile quickly; everything else at its default.
 SMALL = {
     "ddsq": {

@@ -19,7 +19,6 @@ from softq.samplers.entropy import snis_entropy
 from softq.testing import THRESHOLD, binomial, mean_test
 from softq.testing.probe import random_batch
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 SMALL = {
     "hidden_sizes": (6, 5),
     "num_candidates": 8,
@@ -202,7 +201,8 @@ def test_exploit_is_deterministic_and_good(key):
     q = jax.jit(jax.vmap(lambda o, a: state.critic.at(o)(a), (0, 0)))
     every = jax.jit(jax.vmap(lambda o: jax.vmap(state.critic.at(o))(jnp.asarray(grid))))(obs)
     reached = np.mean(np.asarray(every) <= np.asarray(q(obs, one))[:, None], axis=1)
-    assert reached.min() > 0.97  # as good as the best of 100 candidates, or better
+    # as good as the best of 100 candidates, or better: that one beats 0.99 of the box on average, 0.85 all but surely
+    assert reached.mean() > 0.98 and reached.min() > 0.85
 
 
 # Temperatures

@@ -14,8 +14,7 @@ from softq.samplers.diffusion.likelihood import cells
 from softq.testing import THRESHOLD, mean_test
 from softq.testing.diffused import FOUR, Mixture
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
+pytestmark = pytest.mark.usefixtures("optimised")
 COSINE = CosineVP()
 TABLE = REFERENCE["d4.logprob"]["value"]
 PLACES = {place: np.array(eval(place)) for place in TABLE}

@@ -27,8 +27,6 @@ from softq.testing import THRESHOLD, binomial, check_sampler, chi_square, softma
 from softq.testing.diffused import Mixture
 from softq.testing.reversed import line_score, reverse_law
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 COSINE, GEOMETRIC = CosineVP(), VarianceExploding(0.02, 1.0)
 
 

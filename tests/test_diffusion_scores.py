@@ -18,8 +18,6 @@ from softq.testing import THRESHOLD, chi_square, mean_test, uniform_law
 from softq.testing.diffused import FOUR, Mixture, noised, proposals, self_normalised
 from softq.values import evaluate
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 COSINE, GEOMETRIC = CosineVP(), VarianceExploding()
 FLAT = Landscape("flat", 1, 0.0, slope=(0.0,))
 SLOPE = Landscape("slope", 1, 2.0, slope=(2.0,))

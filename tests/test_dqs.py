@@ -32,7 +32,6 @@ from softq.samplers.diffusion.estimators import ESTIMATORS
 from softq.samplers.diffusion.truncated import truncated_normal
 from softq.testing.probe import random_batch
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 BATCH, NUM = 8, 4
 SMALL = {
     "hidden_sizes": (6, 6),
@@ -120,6 +119,9 @@ class ByHand:
     def learned(self):
         return [self.critic, self.target, self.actor.params]
 
+    def looser(self):
+        return [*jax.tree.map(np.ones_like, (self.critic, self.target)), self.actor_adam.looser]
+
     def temperature(self):
         done = min(self.actor_adam.count / self.algo.decay_updates, 1)
         return self.algo.temperature * self.algo.temperature_decay**done * self.scale
@@ -156,7 +158,7 @@ class ByHand:
         if tanh:
             slope = slope * (1 - actions**2)
         if algo.jacobian:
-            value = value + hot * np.log(1 - actions**2).sum(1)
+            value = value - 2 * hot * np.log(np.cosh(points)).sum(1)  # log(1 - tanh^2), with all its digits
             slope = slope - 2 * hot[:, None] * actions
         logits = (value / hot).reshape(BATCH, NUM)
         weights = np.exp(logits - logits.max(1, keepdims=True))
@@ -178,7 +180,7 @@ def trained(name):
 
 def distance(name, fault=""):
     algo = Stubbed(**SMALL | VARIANTS[name])
-    return differences(trained(name), ByHand(name, algo, fresh(algo), fault), BATCH, some_end=False)
+    return differences(trained(name), ByHand(name, algo, fresh(algo), fault), BATCH)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -266,11 +268,12 @@ def test_the_sample_is_equation_3_by_hand(space, key):
 
 
 def test_the_actor_reads_the_temperature_if_told_to(key):
-    state, obs = fresh(DQS(**SMALL)), jnp.ones(OBS)
-    sample = jax.jit(DQS(**SMALL, temperature_spread=2.0).policy)
-    assert np.abs(sample(state, obs, key, 0.3) - sample(state, obs, key, 0.6)).max() > 1e-3
+    state, several = fresh(DQS(**SMALL)), jax.random.normal(key, (20, OBS))
+    options = {"temperature_spread": 2.0, "space": "reflect"}  # tanh may end on a wall at both temperatures
+    sample = jax.jit(jax.vmap(DQS(**SMALL, **options).policy, (None, 0, None, None)))
+    assert np.abs(sample(state, several, key, 0.3) - sample(state, several, key, 0.6)).max() > 1e-3
     with pytest.raises(SoftqError, match="trained at one temperature"):
-        DQS(**SMALL, condition=False).policy(state, obs, key, 0.3)
+        DQS(**SMALL, condition=False).policy(state, several[0], key, 0.3)
 
 
 def test_walls_need_a_space_that_has_them():
@@ -311,7 +314,7 @@ def test_the_likelihood_of_a_normal_law(variance, key):
         def score(self, state, obs, temperature):
             return lambda x, tau: -x / (self.variance + self.schedule().noise(tau) ** 2)
 
-    algo = Normal(space="reflect", sigma_min=1e-3, num_levels=60, num_noises=2000, variance=variance)
+    algo = Normal(space="reflect", sigma_min=1e-3, num_levels=60, num_noises=8000, variance=variance)
     actions = jnp.array([[0.0], [0.2], [-0.6]])
     got = jax.jit(jax.vmap(lambda a, k: algo.log_prob(None, None, a, k, 1.0)))(
         actions, jax.random.split(key, 3)
@@ -323,7 +326,7 @@ def test_the_likelihood_of_a_normal_law(variance, key):
     true = (variance / (variance + sigma2)) ** 2 + square[:, None] * sigma2 / (variance + sigma2) ** 2
     assumed = square[:, None] / sigma2
     bias = np.trapezoid((true - assumed) / 2, np.log(sigma2), axis=1)
-    np.testing.assert_allclose(got, exact + bias, atol=0.03)
+    np.testing.assert_allclose(got, exact + bias, atol=0.04)
     stated = -(variance - np.log1p(variance)) / 2
     mean = np.trapezoid((variance / (variance + sigma2) - variance / sigma2) / 2, np.log(sigma2))
     assert mean == pytest.approx(stated, abs=1e-4)

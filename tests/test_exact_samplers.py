@@ -16,6 +16,7 @@ from softq.errors import SoftqError
 from softq.samplers import chain, ladder, mala, reflect, softmax_score, tempering, uniform
 from softq.testing import THRESHOLD, chain_law, check_sampler, chi_square, mean_test, point_law, softmax_law
 
+pytestmark = pytest.mark.usefixtures("optimised")
 modules = {name: importlib.import_module(f"softq.samplers.{name}") for name in ("mala", "tempering")}
 NUM = 400_000
 SKEW, TEMPERATURE = landscapes.get("skew1"), 0.3  # half of its mass leans on a wall

@@ -45,8 +45,6 @@ from softq.smoothing import Blurred
 from softq.testing import THRESHOLD
 from softq.values import evaluate
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 TABLE = Path(__file__).parents[1] / "results" / "gallery.csv"
 RNG = np.random.default_rng(0)
 

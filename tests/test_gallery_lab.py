@@ -19,7 +19,6 @@ from softq.lab.gallery_samplers import ENTRIES, blurred, draw
 from softq.smoothing import smooth_density
 from softq.testing import THRESHOLD, chi_square, snis_law, softmax_law
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 PNG = b"\x89PNG"
 SKEW, TEMPERATURE = landscapes.get("skew1"), 0.3  # half of its mass leans on a wall
 

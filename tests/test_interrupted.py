@@ -27,7 +27,7 @@ from softq.training.progress import Interrupt
 from softq.training.runs import RunDirectory
 from softq.training.trainer import Trainer
 
-pytestmark = pytest.mark.usefixtures("quick_compilation", "as_in_a_terminal")
+pytestmark = pytest.mark.usefixtures("as_in_a_terminal")
 
 TINY = DDPG(hidden_sizes=(8,))
 SETTINGS = {"num_envs": 2, "seeds": 2, "warmup": 8, "batch_size": 4, "log_every": 10, "eval_every": 20}

@@ -16,7 +16,6 @@ from softq.samplers import candidates, isir, snis
 from softq.testing import SAMPLER_CHECKS, THRESHOLD, binomial, check_sampler, chi_square, draw
 from softq.testing.laws import Law, cell_edges
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 CANDIDATES, TEMPERATURE, CELLS = 4, 0.1, 1000
 Q = landscapes.get("skew1")
 sampler = partial(isir, q=Q, dim=1, temperature=TEMPERATURE, num_candidates=CANDIDATES)

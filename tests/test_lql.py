@@ -31,7 +31,6 @@ from softq.pytree import pytree, replace
 from softq.samplers import langevin, reflect, softmax_score, uniform
 from softq.testing.probe import random_batch
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 BATCH, VALUES = 8, 7
 SMALL = {
     "hidden_sizes": (6, 5),

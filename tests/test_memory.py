@@ -11,8 +11,6 @@ from softq.faults import explain, explained
 from softq.training import TrainConfig, memory, resume, train
 from softq.training.trainer import Trainer
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 TINY = DDPG(hidden_sizes=(8,))
 SETTINGS = {
     "num_envs": 2,

@@ -16,7 +16,6 @@ from softq.pytree import replace
 from softq.samplers import annealed_langevin, geometric_levels, level_steps, reflect, uniform
 from softq.testing.probe import random_batch
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 BATCH = 8
 SMALL = {
     "hidden_sizes": (6, 5),
@@ -250,7 +249,7 @@ def test_policy_at(key):
     at = jax.jit(lambda t: (algo.policy(fresh(), obs, key, t), [one(fresh(), obs, key) for one in policies]))
     own, others = at(algo.temperature)
     for other in others:
-        np.testing.assert_array_equal(own, other)
+        np.testing.assert_allclose(own, other, atol=1e-5)
     assert np.abs(at(0.02)[0] - own).max() > 1e-3
 
 

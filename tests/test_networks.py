@@ -13,7 +13,6 @@ from softq.networks import ACTIVATIONS, Critic, mish
 from softq.pytree import replace
 from softq.testing import THRESHOLD, mean_test
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 OBS, ACT = 3, 2
 
 

@@ -15,7 +15,6 @@ from softq.networks.noise import joined, sinusoid
 from softq.pytree import replace
 from softq.testing import THRESHOLD, mean_test
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 OBS, ACT, LEVELS = 3, 2, 4
 
 

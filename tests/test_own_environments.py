@@ -23,7 +23,6 @@ from softq.errors import SoftqError, SoftqWarning
 from softq.options import keywords
 from softq.training import TrainConfig, evaluate_run, load, resume, train
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 SETTINGS = {
     "num_envs": 2,
     "warmup": 10,

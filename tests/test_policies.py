@@ -19,8 +19,6 @@ from softq.samplers import spread
 from softq.testing import softmax_law
 from softq.training import evaluate_run, train
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytree
 class Known:

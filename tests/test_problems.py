@@ -19,6 +19,7 @@ from softq.testing.problems import (
     train_on_all,
 )
 
+pytestmark = pytest.mark.usefixtures("optimised")
 COMMON = {
     "hidden_sizes": (32, 32),
     "discount": DISCOUNT,
@@ -39,7 +40,7 @@ OWN = {
     "lql": {"step_size": 0.01, "num_steps": 10, "temperature": 0.05},
     "nclql": {"temperature": 1 / 500},
     "malaq": {"tune": False, "num_candidates": 16, "num_levels": 4, "num_steps": 2},
-    "dqs": DQS.small | {"actor_learning_rate": 5e-3, "num_samples": 16},
+    "dqs": DQS.small | {"temperature": 0.05, "num_samples": 16},
     "maxentdp": MaxEntDP.small | {"actor_learning_rate": 5e-3, "num_samples": 16},
     "sql": {"num_particles": 8, "num_updated": 8, "target_cycle": 1, "actor_learning_rate": 5e-3},
     "sac": {"tune": False},
@@ -54,7 +55,7 @@ ONE_HILL = {"sac", "ddpg"}
 WARM = 0.2
 AIMS = {
     "sql": ("soft", 0.15),
-    "sac": ("soft", 0.65),  # one hill, or a broad curve over both
+    "sac": ("soft", 0.85),  # one hill, or a broad curve over both
     "maxentdp": ("soft", 0.3),  # its likelihood is biased downwards, chapter 8
     "malaq": ("mellowmax", 0.65),  # a lower bound, loose with four levels
 }
@@ -101,9 +102,9 @@ def test_both_hills_or_one(learnt):
         assert sum(near) > 0.9, near
     elif name not in ONE_HILL:
         assert min(near) > 0.1 and sum(near) > 0.7, near  # uniform actions: 0.3 and 0.6
-    else:  # one network's output for each observation: a hill each at most, no more than two clusters
+    else:  # one network's output for each observation: a hill each, or a broad curve over both
         per_observation = [[np.mean(np.abs(a - c) < 0.3) for c in HILLS] for a in actions[index]]
-        assert all(min(shares) < 0.2 for shares in per_observation), per_observation
+        assert not any(min(shares) > 0.1 and sum(shares) > 0.7 for shares in per_observation), per_observation
 
 
 @pytest.fixture(scope="module", params=list(AIMS))

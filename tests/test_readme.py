@@ -33,7 +33,6 @@ def of_softq() -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("softq ")]
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_the_command_line(capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch) -> None:
     """The lines in their order, in an empty folder: a later one uses what an earlier one has made."""
     monkeypatch.chdir(tmp_path)

@@ -17,8 +17,6 @@ from softq.training.config import check_hyperparameters
 from softq.training.results import export_evaluation
 from softq.training.runs import COLUMNS, RunDirectory, default_run, tidy
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 TINY = DDSQ(hidden_sizes=(8,), num_candidates=4, num_schedules=2, num_steps=2, temperature=0.3)
 SETTINGS = {"seeds": 2, "num_envs": 2, "warmup": 20, "iterations": 40, "log_every": 20, "batch_size": 8}
 SETTINGS |= {"checkpoint_every": 15, "eval_every": 20, "eval_episodes": 3, "progress": False}

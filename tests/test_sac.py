@@ -30,7 +30,6 @@ from by_hand import (
 from softq.algorithms import SAC
 from softq.networks import TanhGaussian
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 BATCH = 16
 SMALL = {"hidden_sizes": (6, 5), "learning_rate": 0.01, "polyak": 0.1, "discount": 0.9}
 
@@ -71,11 +70,13 @@ class ByHand:
         mean, log_std = outputs[:, :ACT], outputs[:, ACT:]
         free = (log_std < self.algo.log_std_max) | (self.fault == "ceiling")
         log_std = np.where(free, log_std, self.algo.log_std_max)
-        action = np.tanh(mean + np.exp(log_std) * noise)
+        u = mean + np.exp(log_std) * noise
         log_prob = -(noise**2) / 2 - log_std - np.log(2 * np.pi) / 2
         if self.algo.jacobian and self.fault != "jacobian":
-            log_prob = log_prob - np.log(1 - action**2)
-        return action, log_prob.sum(1), (saved, log_std, free)
+            log_prob = log_prob + 2 * np.log(
+                np.cosh(u)
+            )  # log(1 - tanh(u)^2) would lose its digits near the walls
+        return np.tanh(u), log_prob.sum(1), (saved, log_std, free)
 
     def targets(self, batch, noise):
         action, log_prob, _ = self.act(batch.next_obs, noise)
@@ -149,7 +150,7 @@ def test_updates_equal_those_by_hand(name):
 def test_a_mistake_in_the_update_shows(fault):
     """No Jacobian, entropy of the wrong sign, bootstrap from the online critics, targets that stay, no ceiling."""
     metrics, parameters = distance("port" if fault == "ceiling" else "default", fault)
-    assert metrics > 1e-2
+    assert metrics > 100 * 5e-5
     assert parameters > 1e-3
 
 

@@ -11,7 +11,6 @@ from softq.errors import SoftqError
 from softq.networks import ScoreNetwork
 from softq.pytree import replace
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 OBS, ACT = 3, 2
 KINDS = {
     "maxentdp": ((8, 6), "mish", "fourier", 1),

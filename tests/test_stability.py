@@ -9,7 +9,6 @@ from softq import samplers
 from softq.testing import softmax_law, uniform_law
 from softq.testing.stationary import stationary_law
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 LINES = {  # knots and values of Q, linear in between
     "tent": ([-1.0, 0.2, 1.0], [-1.2, 0.0, -0.8]),
     "into a wall": ([-1.0, 1.0], [-1.0, 1.0]),

@@ -23,9 +23,6 @@ from softq.testing.probe import random_batch
 from softq.training import TrainConfig, start
 from softq.training.config import SMALL, check_hyperparameters
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-
 # DQS: log pi of what tanh made of a sample
 
 VARIANCE, SIGMA_MAX = 0.25, 100.0  # noise so wide that the stated bias of the part beyond it is 1e-9
@@ -133,11 +130,16 @@ def actor_loss(algo, state, batch, key, fault=""):
     ],
 )
 def test_the_other_estimators_of_the_noise(options, faults, key):
-    algo, state, batch = MaxEntDP(**TINY | options), fresh(), random_batch(key, BATCH, OBS, ACT)
-    got = jax.jit(algo.improve)(state, batch.obs, key, batch.action)[1]["actor_loss"]
-    assert float(got) == pytest.approx(actor_loss(algo, state, batch, key), rel=1e-3)
-    for fault in faults:
-        assert abs(actor_loss(algo, state, batch, key, fault) / float(got) - 1) > 0.01, fault
+    """In three batches; a mistake shows in one of them at least."""
+    algo, state, improve = MaxEntDP(**TINY | options), fresh(), jax.jit(MaxEntDP(**TINY | options).improve)
+    off = {fault: 0.0 for fault in ("", *faults)}
+    for one in jax.random.split(key, 3):
+        batch = random_batch(one, BATCH, OBS, ACT)
+        got = float(improve(state, batch.obs, one, batch.action)[1]["actor_loss"])
+        for fault in off:
+            off[fault] = max(off[fault], abs(actor_loss(algo, state, batch, one, fault) / got - 1))
+    assert off.pop("") < 1e-3
+    assert min(off.values()) > 0.01, off
 
 
 @pytest.mark.parametrize("entropy", [True, False])

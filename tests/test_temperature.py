@@ -24,8 +24,6 @@ from softq.training.config import TrainConfig
 from softq.training.evaluate import EVALUATION
 from softq.training.runs import RunDirectory
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 OBS, DIM = jnp.ones(1), Bandit().action_dim
 SEEDS, EPISODES = 2, 5
 LEARNED = np.log([3.0, 0.5])  # of the temperature's factor, one for each seed

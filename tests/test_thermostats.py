@@ -13,8 +13,6 @@ from softq.landscapes import Landscape
 from softq.pytree import replace
 from softq.testing import random_batch
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 OBS, ACT, BATCH = 3, 2, 16
 SMALL = {"hidden_sizes": (8,), "num_steps": 3, "num_samples": 16, "learning_rate": 0.02, "tune": True}
 

@@ -20,8 +20,6 @@ from softq.training import Evaluator, TrainConfig, train
 from softq.training.device import DeviceLoop
 from softq.training.host import HostLoop
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 TINY = DDSQ(hidden_sizes=(8,), num_candidates=4, num_schedules=2, num_steps=2, learning_rate=1e-3)
 ENVS = ["MultiGoal", "InvertedPendulum-v5"]
 

@@ -35,7 +35,6 @@ from softq.visits import (
 )
 
 PARTS = ("during", "moves", "critics")
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytree
@@ -197,7 +196,7 @@ def test_the_exact_sampler_samples_the_softmax_of_the_critic():
     @jax.jit
     def values_at(log_scale):
         now = replace(state, log_scale=log_scale)
-        actions = jax.vmap(lambda key: Exactly(algo, 9.0, num=256).policy(now, jnp.ones(1), key))(keys)
+        actions = jax.vmap(lambda key: Exactly(algo, 9.0, num=4096).policy(now, jnp.ones(1), key))(keys)
         return jax.vmap(landscape)(actions)
 
     for log_scale in (0.0, 1.0):

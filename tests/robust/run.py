@@ -34,10 +34,11 @@ class Condition:
     isa: str | None = None  # the newest instruction set that XLA may use; None: all that the machine has
     threads: int | None = None  # processor cores that a process may use; None: all
     units: bool = False  # the unit tests too
+    as_users: bool = False  # XLA compiles the unit tests as it does for everybody, see tests/conftest.py
 
     def environment(self, target: Path) -> dict[str, str]:
         """Environment variables of a process that runs `target` under this condition."""
-        compiled = str(OUT / "compiled" / (self.isa or "native") / target.stem)
+        compiled = str(OUT / "compiled" / (self.isa or "native") / target.stem)  # flags are part of its keys
         given = {
             "SOFTQ_SEED_SHIFT": str(self.seed_shift),
             "JAX_PLATFORMS": "cpu",
@@ -49,6 +50,8 @@ class Condition:
         }
         path = [str(Path(__file__).parent), str(ROOT), os.environ.get("PYTHONPATH", "")]
         given["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+        if self.as_users:
+            given["SOFTQ_AS_USERS"] = "1"
         if self.isa:
             given["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_max_isa={self.isa}".strip()
         return os.environ | given
@@ -66,7 +69,7 @@ class Condition:
 
 
 CONDITIONS = {
-    "native": Condition(units=True),
+    "native": Condition(units=True, as_users=True),
     "seeds+1": Condition(seed_shift=1, units=True),
     "seeds+2": Condition(seed_shift=2, units=True),
     "seeds+3": Condition(seed_shift=3),
