@@ -1,10 +1,10 @@
 """Strict JAX for every test: on the CPU, in single precision, with no silent broadcasting between ranks.
 
-Most of the time of the tests goes into compiling small programs that run once. So XLA compiles here with its older
-code generator and few of its optimisations, in a third of the time, and a program that was compiled before, by
-another test of the same process or by a process that it started, is read from a folder: one of this process alone,
-for JAX does not write whole files, or `SOFTQ_COMPILED`, which is kept. With `SOFTQ_AS_USERS` set, XLA compiles as it
-does for everybody; `make robust` runs the tests in this way too.
+Most of the time of the tests goes into compiling small programs that run once. So XLA compiles here in a third of the
+time, with its older code generator, in one piece and with few of its optimisations. A program that was compiled
+before, by another test of the same process or by a process that it started, is read from a folder: one of this
+process alone, for JAX does not write whole files, or `SOFTQ_COMPILED`, which is kept. With `SOFTQ_AS_USERS` set, XLA
+compiles as it does for everybody; `make robust` runs the tests in this way too.
 """
 
 import os
@@ -15,7 +15,9 @@ from collections.abc import Iterator
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "0" if "SOFTQ_AS_USERS" in os.environ else "1"
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + (
-    "" if "SOFTQ_AS_USERS" in os.environ else " --xla_cpu_use_fusion_emitters=false"
+    ""
+    if "SOFTQ_AS_USERS" in os.environ
+    else " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 )
 os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ.get("SOFTQ_COMPILED") or tempfile.mkdtemp(
     prefix="softq-"

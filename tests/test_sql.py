@@ -185,15 +185,15 @@ def distance(name, fault=""):
 def test_updates_equal_those_by_hand(name):
     """By hand the targets and Stein's directions are numbers, so no gradient flows through them either."""
     metrics, parameters = distance(name)
-    assert metrics < 1e-4
-    assert parameters < 1e-5
+    assert metrics < 2e-4
+    assert parameters < 2e-5
 
 
 @pytest.mark.parametrize("fault", ["volume", "online", "frozen", "sign", "repulsion"])
 def test_a_mistake_in_the_update_shows(fault):
     """No log 2^d, values of the online critic, no copy, Equation 14 as printed, Equation 13 without its temperature."""
     metrics, parameters = distance("default", fault)
-    assert parameters > 1e-3
+    assert parameters > 10 * 2e-5
     assert fault in ("sign", "repulsion") or metrics > 1e-2
 
 

@@ -157,16 +157,19 @@ def test_a_target_with_and_without_the_entropy(entropy, key):
 
 def test_the_variance_of_the_chain(key):
     """With the posterior's, which is smaller, the other actions come from the same noises."""
-    state, obs = fresh(), jnp.array([0.3, -0.5, 1.0])
+    state, obs, keys = (
+        fresh(),
+        jnp.array([0.3, -0.5, 1.0]),
+        jax.random.split(key, 16),
+    )  # one may end in a corner
     noise_of = lambda a, t: state.actor(obs, a, SCHEDULE.log_snr(t)[None])
     actions = {}
     for variance in ("beta", "posterior"):
         algo = MaxEntDP(**TINY, variance=variance)
-        actions[variance] = jax.jit(algo.policy)(state, obs, key)
-        chain = jax.jit(
-            partial(ancestral, noise_of=noise_of, dim=ACT, schedule=SCHEDULE, num_steps=4, variance=variance)
-        )
-        np.testing.assert_allclose(actions[variance], chain(key), atol=1e-5)
+        actions[variance] = jax.jit(jax.vmap(algo.policy, (None, None, 0)))(state, obs, keys)
+        options = {"dim": ACT, "schedule": SCHEDULE, "num_steps": 4, "variance": variance}
+        chain = jax.jit(jax.vmap(partial(ancestral, noise_of=noise_of, **options)))
+        np.testing.assert_allclose(actions[variance], chain(keys), atol=1e-5)
     assert np.abs(actions["beta"] - actions["posterior"]).max() > 1e-3
 
 
