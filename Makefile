@@ -48,7 +48,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "softq needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.11"; exit 2; }
 	@echo "installing requirements.txt into $(VENV); the first time takes a few minutes"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	$(BIN)/python -c "import matplotlib.font_manager"
 	@touch $(STAMP)
@@ -87,7 +87,7 @@ unit: env
 
 browser: env
 	@mkdir -p $(LOGS)
-	$(PYTEST) $(BROWSER_TESTS) --numprocesses=$(WORKERS) --dist=loadfile --durations=10 | tee $(LOGS)/browser.log
+	$(PYTEST) $(BROWSER_TESTS) --numprocesses=$(WORKERS) --dist=worksteal --durations=10 | tee $(LOGS)/browser.log
 
 test: complete lint unit notebooks html
 	@if [ "$(BROWSER)" = 0 ]; then echo "browser tests left out (BROWSER=0)"; rm -f $(LOGS)/browser.log; \

@@ -19,6 +19,7 @@ os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + (
     if "SOFTQ_AS_USERS" in os.environ
     else " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 )
+os.environ.setdefault("PJRT_NPROC", "1")  # threads of XLA: the cores have a process of tests each
 os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ.get("SOFTQ_COMPILED") or tempfile.mkdtemp(
     prefix="softq-"
 )
@@ -30,7 +31,7 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_enable_x64", False)
 
-LONGEST = ("problems", "temperature", "contract", "training", "interrupted", "gallery", "ddsq")
+LONGEST = ("interrupted", "problems", "temperature", "training", "diffusion_scores", "working", "contract")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

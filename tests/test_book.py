@@ -307,6 +307,7 @@ def rebuild(spec: dict) -> Landscape:
 @pytest.mark.parametrize("name", LAB_PAGES)
 def test_numbers_equal_jax(page: Page, name: str) -> None:
     """Q, its gradient and the exact law in the page's script against softq, for every lab and state."""
+    both = jax.jit(lambda q, actions: jax.vmap(jax.value_and_grad(q))(actions))
     open_page(page, HTML.as_uri(), name)
     for lab in labs(page):
         data = json.loads(page.locator(f"#{lab} script").text_content())
@@ -315,7 +316,7 @@ def test_numbers_equal_jax(page: Page, name: str) -> None:
             page.evaluate("([id, state]) => softqLab.set(id, 'state', state)", [lab, index])
             seen = page.evaluate("([id, a]) => softqLab.evaluate(id, a)", [lab, actions.tolist()])
             with jax.enable_x64(True):
-                values, gradients = jax.vmap(jax.value_and_grad(q))(jnp.asarray(actions, jnp.float64))
+                values, gradients = both(q, jnp.asarray(actions, jnp.float64))
             np.testing.assert_allclose(seen["q"], values, rtol=1e-9, atol=1e-9)
             np.testing.assert_allclose(seen["grad"], gradients, rtol=1e-8, atol=1e-8)
             law = Boltzmann(q, data["temperature"], data["dim"])
