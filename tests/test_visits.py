@@ -191,12 +191,12 @@ def test_the_exact_sampler_samples_the_softmax_of_the_critic():
     """On a known landscape: mean value against quadrature, for the temperature that the state has learned."""
     env, algo = Bandit(), get("malaq")(hidden_sizes=(8,), temperature=0.1)
     state = jax.tree.map(lambda x: x[0], exact_states(algo, env, 1, 3, 4))
-    keys, landscape = jax.random.split(jax.random.key(1), 4000), landscapes.get("bandit")
+    keys, landscape = jax.random.split(jax.random.key(1), 2000), landscapes.get("bandit")
 
     @jax.jit
     def values_at(log_scale):
         now = replace(state, log_scale=log_scale)
-        actions = jax.vmap(lambda key: Exactly(algo, 9.0, num=4096).policy(now, jnp.ones(1), key))(keys)
+        actions = jax.vmap(lambda key: Exactly(algo, 9.0, num=2048).policy(now, jnp.ones(1), key))(keys)
         return jax.vmap(landscape)(actions)
 
     for log_scale in (0.0, 1.0):
