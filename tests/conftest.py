@@ -17,7 +17,7 @@ os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "0" if "SOFTQ_AS_USERS" in os.env
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + (
     ""
     if "SOFTQ_AS_USERS" in os.environ
-    else " --xla_backend_optimization_level=1"  # where a module is `optimised`; elsewhere there is none
+    else " --xla_backend_optimization_level=1"  # for the modules that are `optimised`; 0 for the others
     " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 )
 os.environ.setdefault("PJRT_NPROC", "1")  # threads of XLA: the cores have a process of tests each

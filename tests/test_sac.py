@@ -73,9 +73,8 @@ class ByHand:
         u = mean + np.exp(log_std) * noise
         log_prob = -(noise**2) / 2 - log_std - np.log(2 * np.pi) / 2
         if self.algo.jacobian and self.fault != "jacobian":
-            log_prob = log_prob + 2 * np.log(
-                np.cosh(u)
-            )  # log(1 - tanh(u)^2) would lose its digits near the walls
+            # log(1 - tanh(u)^2) would lose its digits near the walls
+            log_prob = log_prob + 2 * np.log(np.cosh(u))
         return np.tanh(u), log_prob.sum(1), (saved, log_std, free)
 
     def targets(self, batch, noise):

@@ -157,11 +157,8 @@ def test_a_target_with_and_without_the_entropy(entropy, key):
 
 def test_the_variance_of_the_chain(key):
     """With the posterior's, which is smaller, the other actions come from the same noises."""
-    state, obs, keys = (
-        fresh(),
-        jnp.array([0.3, -0.5, 1.0]),
-        jax.random.split(key, 16),
-    )  # one may end in a corner
+    state, obs = fresh(), jnp.array([0.3, -0.5, 1.0])
+    keys = jax.random.split(key, 16)  # one action may end in a corner under both
     noise_of = lambda a, t: state.actor(obs, a, SCHEDULE.log_snr(t)[None])
     actions = {}
     for variance in ("beta", "posterior"):
