@@ -14,11 +14,19 @@ from collections.abc import Iterator
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "0" if "SOFTQ_AS_USERS" in os.environ else "1"
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + (
-    ""
-    if "SOFTQ_AS_USERS" in os.environ
-    else " --xla_backend_optimization_level=1"  # for the modules that are `optimised`; 0 for the others
-    " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        *(
+            ()
+            if "SOFTQ_AS_USERS" in os.environ
+            else (
+                "--xla_backend_optimization_level=1",  # of the modules that are `optimised`; the others have 0
+                "--xla_cpu_use_fusion_emitters=false",
+                "--xla_cpu_parallel_codegen_split_count=1",
+            )
+        ),
+    ]
 )
 os.environ.setdefault("PJRT_NPROC", "1")  # threads of XLA: the cores have a process of tests each
 os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ.get("SOFTQ_COMPILED") or tempfile.mkdtemp(

@@ -245,7 +245,10 @@ def test_exploit_climbs_from_the_best_of_its_candidates(key):
 
 
 def test_steps_and_temperature_settle(key):
-    """On a critic that stands still: about 0.6 accepted at the coldest level, and the entropy asked for."""
+    """On a critic that stands still: about 0.6 accepted at the coldest level, and near the entropy asked for.
+
+    Near: what the rule brings to zero is the error over max(1, its spread), not the error itself.
+    """
     changes = {
         "learning_rate": 1e-12,
         "polyak": 0.0,
