@@ -1,5 +1,5 @@
 # make book   environment, notebooks, the book in _build/html
-# make test   lint, unit tests, notebooks, strict book, browser tests
+# make test   lint, notebooks, strict book, unit and browser tests
 # make help   all targets
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,13 +15,16 @@ CACHE := _build/.jupyter_cache
 LOGS := _build/logs
 # make test BROWSER=0 leaves the browser tests out (they need Debian's chromium)
 BROWSER ?= 1
-# Notebooks and unit tests run in this many processes; a file of tests in one of them, which compiles its fixtures once.
-WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest --color=no
+# Notebooks and tests run in this many processes, one more than the machine of CI has cores, since some wait for a disk, a
+# child or a browser. Each computes in one thread of NumPy's: more of them would wait for each other.
+WORKERS ?= 3
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --color=no --numprocesses=$(WORKERS) --durations=10
+# a file of tests stays in one process, which compiles its fixtures once
+TESTS := $(PYTEST) --dist=loadfile --no-loadscope-reorder
 # what needs the built book is not a unit test
 BROWSER_TESTS := tests/test_book.py tests/test_book_gallery.py
 UNIT := $(foreach file,$(BROWSER_TESTS),--ignore=$(file))
-EXECUTE := $(PYTEST) notebooks --nbmake --nbcache=$(CACHE) --nbmake-timeout=600 --numprocesses=$(WORKERS) --maxschedchunk=1
+EXECUTE := $(PYTEST) notebooks --nbmake --nbcache=$(CACHE) --nbmake-timeout=600 --maxschedchunk=1
 
 # XLA reports a slow compilation on stderr, and stderr in a cell fails the build; a busy machine is no error.
 export TF_CPP_MIN_LOG_LEVEL := 3
@@ -34,7 +37,7 @@ export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 
 help:
 	@echo "make book         environment, notebooks, the book; prints where to open it"
-	@echo "make test         lint, unit tests, notebooks, strict book, browser tests (BROWSER=0 leaves the last out)"
+	@echo "make test         lint, notebooks, strict book, unit and browser tests (BROWSER=0 leaves the last out)"
 	@echo "make robust       notebooks and unit tests with other seeds, instruction sets and threads: a table of what fails"
 	@echo "make lab          JupyterLab on the notebooks, where every lab is a live widget"
 	@echo "make env          only the environment in $(VENV) (PYTHON=... chooses the interpreter)"
@@ -63,7 +66,7 @@ book: env
 
 notebooks: env
 	@mkdir -p $(LOGS)
-	$(EXECUTE) --durations=10 | tee $(LOGS)/notebooks.log
+	$(EXECUTE) | tee $(LOGS)/notebooks.log
 
 # Nothing old is kept: Sphinx would not repeat the warnings of pages it has already read.
 html: env
@@ -82,18 +85,17 @@ complete:
 		echo "SOFTQ_REQUIRE_BROWSER is set: the browser tests may not be left out"; exit 1; fi
 
 unit: env
-	@mkdir -p $(LOGS)
-	$(PYTEST) tests $(UNIT) --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --durations=10 | tee $(LOGS)/unit.log
+	$(TESTS) tests $(UNIT)
 
 browser: env
-	@mkdir -p $(LOGS)
-	$(PYTEST) $(BROWSER_TESTS) --numprocesses=$(WORKERS) --dist=worksteal --durations=10 | tee $(LOGS)/browser.log
+	$(PYTEST) $(BROWSER_TESTS) --dist=worksteal
 
-test: complete lint unit notebooks html
-	@if [ "$(BROWSER)" = 0 ]; then echo "browser tests left out (BROWSER=0)"; rm -f $(LOGS)/browser.log; \
-	else $(MAKE) --no-print-directory browser; fi
-	@echo; for name in unit notebooks browser; do \
-		if [ -f $(LOGS)/$$name.log ]; then printf '%-10s' $$name; grep -E '^=+ .* in [0-9.]+s' $(LOGS)/$$name.log | tail -n 1; fi; done
+# The unit tests and those of the built book together: a browser leaves half of a processor to others.
+test: complete lint notebooks html
+	$(TESTS) tests $(if $(filter 0,$(BROWSER)),$(UNIT)) | tee $(LOGS)/tests.log
+	@if [ "$(BROWSER)" = 0 ]; then echo "browser tests left out (BROWSER=0)"; fi
+	@echo; for name in notebooks tests; do \
+		printf '%-10s' $$name; grep -E '^=+ .* in [0-9.]+s' $(LOGS)/$$name.log | tail -n 1; done
 
 # Several hours on two cores. A part of it: ROBUST='--only 09_svgd --conditions seeds+1 AVX2'; see --help.
 ROBUST ?=

@@ -85,7 +85,7 @@ def test_page(page: Page, base: str, name: str) -> None:
         for width in (1280, 390):
             page.set_viewport_size({"width": width, "height": 844})
             # the theme's side bars slide for a moment after the screen has changed
-            page.wait_for_function("w => document.documentElement.scrollWidth <= w", arg=width, timeout=5000)
+            page.wait_for_function("w => document.documentElement.scrollWidth <= w", arg=width)
     assert complaints == []
 
 

@@ -200,7 +200,7 @@ def uninterrupted(tmp_path_factory):
         ("InvertedPendulum-v5", "SIGINT", 73, 130),
         ("InvertedPendulum-v5", "SIGKILL", 97, -9),  # after a checkpoint and more rows of the log
         pytest.param("MultiGoal", "SIGKILL", 5, -9, marks=pytest.mark.slow),  # before the first checkpoint
-        pytest.param("Ant-v5", "SIGINT", 12, 130, marks=pytest.mark.slow),  # in the warm-up
+        pytest.param("Hopper-v5", "SIGINT", 12, 130, marks=pytest.mark.slow),  # in the warm-up
     ],
 )
 def test_an_interrupted_run_goes_on_bit_for_bit(env_id, signal, at, code, tmp_path, uninterrupted):
