@@ -1,5 +1,7 @@
 """SVGD at rest: closed forms for two particles, Stein's identity for many, and the misprints that move them."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,15 +17,22 @@ from softq.samplers.svgd import order_statistic
 
 PAIR = REFERENCE["sql.svgd_two_particles"]
 
+compiled = jax.jit(svgd, static_argnums=0, static_argnames=("bandwidth", "boundary"))
+
+
+@partial(jax.jit, static_argnames=("num", "bandwidth"))
+def pair_at_rest(alpha, pair, step, num, bandwidth, repulsion=1.0):
+    """Two particles after `num` steps on Q = -a^2 / 2 at temperature alpha."""
+    return svgd(lambda a: -a / alpha, pair, jnp.full(num, step), bandwidth, repulsion)
+
 
 def at_rest(alpha: float, **switches) -> float:
     """Where two particles on Q = -a^2 / 2 at temperature alpha come to rest, in double precision."""
     with jax.enable_x64(True):
-        pair = jnp.array([[-0.5], [0.4]], jnp.float64)
-        steps = jnp.full(4000, min(alpha, 2.0) / 4)
-        ends = svgd(lambda a: -a / alpha, pair, steps, **switches)
-        assert float(jnp.sum(ends)) == pytest.approx(0, abs=1e-9)
-        return float(jnp.abs(ends[0, 0]))
+        pair = np.array([[-0.5], [0.4]])
+        ends = np.asarray(pair_at_rest(alpha, pair, min(alpha, 2.0) / 4, 4000, **switches))
+    assert ends.sum() == pytest.approx(0, abs=1e-9)
+    return abs(ends[0, 0])
 
 
 @pytest.mark.parametrize("alpha", PAIR["value"])
@@ -48,9 +57,9 @@ def test_units():
 
     def scaled(c, rule):
         with jax.enable_x64(True):
-            pair = jnp.array([[-0.5], [0.4]], jnp.float64) * c
-            score = lambda a: -a / (0.1 * c**2)  # the same target in the other unit
-            return float(jnp.abs(svgd(score, pair, jnp.full(6000, 0.02 * c**2), rule)[0, 0]))
+            pair = np.array([[-0.5], [0.4]]) * c
+            # the same target in the other unit
+            return abs(float(pair_at_rest(0.1 * c**2, pair, 0.02 * c**2, 6000, rule)[0, 0]))
 
     assert scaled(0.5, "squared") == pytest.approx(0.5 * scaled(1.0, "squared"), rel=1e-9)
     assert abs(scaled(0.5, "printed") / scaled(1.0, "printed") - 0.5) > 0.02
@@ -58,53 +67,61 @@ def test_units():
 
 def test_one_particle_finds_a_maximum():
     score = jax.grad(landscapes.get("twomode1"))
-    end = svgd(score, jnp.array([[0.3]]), jnp.full(400, 0.02))
-    assert float(end[0, 0]) == pytest.approx(0.6, abs=1e-3)
+    end = compiled(score, np.array([[0.3]]), np.full(400, 0.02))
+    assert end.item() == pytest.approx(0.6, abs=1e-3)
 
 
 @pytest.mark.parametrize(("count", "moment"), [(2, 0.402), (3, 0.576), (5, 0.748), (10, 0.884)])
 def test_few_particles_are_too_close(count, moment):
     """Second moments at rest for N(0, 1) with h = 1, without walls, far below 1: M particles are no sampler."""
-    start = jnp.linspace(-0.9, 0.9, count)[:, None]
-    ends = svgd(lambda a: -a, start, jnp.full(3000, 0.3), bandwidth=1.0, boundary=lambda a: a)
-    assert float(jnp.mean(ends**2)) == pytest.approx(moment, abs=6e-4)
+    start = np.linspace(-0.9, 0.9, count)[:, None]
+    ends = compiled(lambda a: -a, start, np.full(3000, 0.3), bandwidth=1.0, boundary=lambda a: a)
+    assert np.mean(np.square(ends)) == pytest.approx(moment, abs=6e-4)
 
 
 def test_many_particles_cover_a_softmax_away_from_the_walls():
     """A bell inside the box: its variance, lambda / 2 for -a^2, is approached as particles are added."""
     moments = []
     for count in (2, 10, 100):
-        start = jnp.linspace(-0.9, 0.9, count)[:, None]
-        ends = svgd(lambda a: -2 * a / 0.08, start, jnp.full(3000, 0.01), bandwidth=0.04)
-        moments.append(float(jnp.mean(ends**2)))
+        start = np.linspace(-0.9, 0.9, count)[:, None]
+        ends = compiled(lambda a: -2 * a / 0.08, start, np.full(3000, 0.01), bandwidth=0.04)
+        moments.append(np.mean(np.square(ends)))
     assert moments[0] < moments[1] < moments[2] == pytest.approx(0.04, rel=0.02)
 
 
 def test_a_wall_is_not_seen():
     """Q = 0: the softmax is uniform on the box, and nothing in the update knows where the box ends."""
-    start = jnp.linspace(-0.5, 0.5, 40)[:, None]
-    ends = svgd(lambda a: 0 * a, start, jnp.full(4000, 0.05), bandwidth=0.1)
-    assert abs(float(jnp.mean(ends**2)) - 1 / 3) > 0.05
+    start = np.linspace(-0.5, 0.5, 40)[:, None]
+    ends = compiled(lambda a: 0 * a, start, np.full(4000, 0.05), bandwidth=0.1)
+    assert abs(np.mean(np.square(ends)) - 1 / 3) > 0.05
+
+
+def wavy(a):
+    return jnp.sin(3 * a) - a
+
+
+@jax.jit
+def pull(b, a, width):
+    """What the particle at `b` adds to the sum for the one at `a`; the score is `wavy`."""
+    kernel = lambda b: jnp.exp(-jnp.sum((b - a) ** 2) / width)
+    return kernel(b) * wavy(b) + jax.grad(kernel)(b)
 
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(2, 6), st.integers(1, 3), st.floats(0.05, 5.0), st.integers(0, 1000))
 def test_direction_is_the_double_sum(count, dim, width, seed):
     """Against a loop over pairs with the kernel's gradient by automatic differentiation."""
-    particles = jax.random.uniform(jax.random.key(seed), (count, dim), minval=-1.0)
-    score = lambda a: jnp.sin(3 * a) - a
-    kernel = lambda x, y: jnp.exp(-jnp.sum((x - y) ** 2) / width)
-    expected = [
-        sum(kernel(b, a) * score(b) + jax.grad(kernel)(b, a) for b in particles) / count for a in particles
-    ]
-    np.testing.assert_allclose(svgd_direction(score, particles, width), jnp.stack(expected), atol=2e-4)
+    particles = np.random.default_rng(seed).uniform(-1, 1, (count, dim)).astype(np.float32)
+    expected = [sum(np.asarray(pull(b, a, width)) for b in particles) / count for a in particles]
+    given = jax.jit(partial(svgd_direction, wavy))(particles, width)
+    np.testing.assert_allclose(given, expected, atol=2e-4)
 
 
 def test_trajectory_compiles_and_batches():
     start = jax.random.uniform(jax.random.key(0), (3, 5, 2), minval=-1.0)
     run = lambda a: svgd(lambda x: -4 * x, a, jnp.full(7, 0.1), trajectory=True)
     paths = jax.jit(jax.vmap(run))(start)
-    assert paths.shape == (3, 8, 5, 2) and bool(jnp.all(jnp.abs(paths) <= 1))
+    assert paths.shape == (3, 8, 5, 2) and np.all(np.abs(paths) <= 1)
     np.testing.assert_allclose(paths[1], run(start[1]), atol=1e-5)
 
 
@@ -137,13 +154,14 @@ def test_order_statistics_are_those_of_a_sort(dtype):
     info = np.finfo(dtype)
     values = np.concatenate([drawn, drawn[:9], [0, 0, info.tiny, info.max, np.inf]]).astype(dtype)
     with jax.enable_x64(dtype == np.float64):
-        x = jnp.asarray(values)
-        got = [order_statistic(x, rank) for rank in range(values.size)]
-        assert got[0].dtype == dtype
-        np.testing.assert_array_equal(np.array(got), np.sort(values))
+        ranks = jax.jit(jax.vmap(order_statistic, (None, 0)))
+        got = ranks(values, np.arange(values.size))
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got, np.sort(values))
 
 
 @pytest.mark.parametrize("rule", ["squared", "printed", "official"])
 def test_a_width_of_whole_numbers_is_that_of_the_same_floats(rule):
-    whole = jnp.array([[0, 1], [2, 0], [3, 3], [-1, 4]])
-    assert float(median_bandwidth(whole, rule)) == float(median_bandwidth(whole.astype(jnp.float32), rule))
+    whole = np.array([[0, 1], [2, 0], [3, 3], [-1, 4]])
+    width = jax.jit(partial(median_bandwidth, rule=rule))
+    assert float(width(whole)) == float(width(whole.astype(np.float32)))
