@@ -117,7 +117,7 @@ def joined(pairs, how="min"):
 
 def moved(network, rng, size=0.3):
     """The network with every weight and bias shifted by noise: a mix-up of two copies then shows."""
-    noisy = lambda x: x + np.asarray(size * rng.normal(size=x.shape), x.dtype)
+    noisy = lambda x: np.asarray(x) + np.asarray(size * rng.normal(size=x.shape), x.dtype)
     return dataclasses.replace(network, params=jax.tree.map(noisy, network.params))
 
 
