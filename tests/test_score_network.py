@@ -1,5 +1,7 @@
 """Score networks: both architectures and their gradients against float64 NumPy, fresh weights, bad input."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +21,10 @@ KINDS = {
 }
 
 
+value = jax.jit(lambda network, obs, action, condition: network(obs, action, condition))
+
+
+@cache
 def make(name):
     """Moved, so that biases are not zero."""
     create = lambda key: ScoreNetwork.create(key, jnp.zeros(OBS), jnp.zeros(ACT), *KINDS[name])
@@ -45,7 +51,7 @@ def test_outputs_and_gradients_equal_those_by_hand(name):
         outputs = jax.vmap(network)(*given)
         return jnp.sum(jnp.asarray(error, jnp.float32) * outputs), outputs
 
-    gradient, outputs = jax.jit(jax.grad(weighed, has_aux=True))(network, *map(jnp.float32, given))
+    gradient, outputs = jax.jit(jax.grad(weighed, has_aux=True))(network, *given)
     assert largest(outputs, by_hand.outputs(*given)) < 1e-4
     assert largest(dict(gradient.params), by_hand.gradients(error)) < 1e-3
     without = ScoreByHand(network, skip=False)
@@ -54,8 +60,11 @@ def test_outputs_and_gradients_equal_those_by_hand(name):
 
 def test_a_state_is_a_field():
     network = make("dqs")
-    obs, action, condition = (jnp.float32(x[0]) for x in points(network))
-    np.testing.assert_array_equal(network(obs, action, condition), network.at(obs)(action, condition))
+    obs, action, condition = (x[0] for x in points(network))
+    field = jax.jit(network.at)(obs)
+    np.testing.assert_array_equal(
+        value(network, obs, action, condition), jax.jit(lambda a, c: field(a, c))(action, condition)
+    )
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -92,25 +101,23 @@ def test_bad_input_is_named():
 @pytest.mark.parametrize("name", KINDS)
 def test_louder_multiplies_the_action_and_nothing_else(name):
     network = make(name)
-    obs, action, condition = (jnp.asarray(x[0], jnp.float32) for x in points(network))
-    louder = network.louder(3.0)
-    np.testing.assert_allclose(
-        louder(obs, action, condition), network(obs, 3 * action, condition), rtol=1e-5, atol=1e-6
-    )
-    assert np.abs(louder(obs, action, condition) - network(obs, action, condition)).max() > 1e-3
+    obs, action, condition = (x[0] for x in points(network))
+    louder = np.asarray(value(network.louder(3.0), obs, action, condition))
+    np.testing.assert_allclose(louder, value(network, obs, 3 * action, condition), rtol=1e-5, atol=1e-6)
+    assert np.abs(louder - value(network, obs, action, condition)).max() > 1e-3
     with pytest.raises(SoftqError, match="gain"):
         network.louder(0.0)
 
 
 def test_the_action_is_hardly_heard_beside_the_noise_level():
     """How much of a fresh first layer is the action's: the variance that it adds over the box, next to the level's."""
+    init = jax.jit(lambda algo: algo.init(jax.random.key(0), jnp.ones(1), jnp.zeros(2)).actor)
     for name, algo in (("maxentdp", MaxEntDP()), ("dqs", DQS())):
-        state = algo.init(jax.random.key(0), jnp.ones(1), jnp.zeros(2))
-        actor = state.actor
+        actor = init(algo)
         kernel = np.asarray(actor.params["action_part"]["kernel"])
         from_action = (kernel**2).sum(0).mean() / 3  # uniform actions have variance 1/3
         assert from_action < 0.04, name
-        louder = replace(algo, action_gain=16.0).init(jax.random.key(0), jnp.ones(1), jnp.zeros(2)).actor
+        louder = init(replace(algo, action_gain=16.0))
         np.testing.assert_allclose(louder.params["action_part"]["kernel"], 16 * kernel, rtol=1e-6)
         same = {k: v for k, v in louder.params.items() if k != "action_part"}
         jax.tree.map(np.testing.assert_array_equal, same, {k: actor.params[k] for k in same})
