@@ -75,6 +75,10 @@ def test_volume_and_bounds_are_the_references(labs: dict, name: str) -> None:
         assert 0.97 * row["thm1"] < seen["Theorem 1"] < row["thm1"] + 1e-9
 
 
+def parabola(a):
+    return -jnp.sum(a**2)
+
+
 @pytest.mark.parametrize("dim", DIMS)
 def test_resampling_is_exact_up_to_its_cells(labs: dict, dim: int) -> None:
     """The 400 cells of the table against the exact law of the separable parabola."""
@@ -82,7 +86,7 @@ def test_resampling_is_exact_up_to_its_cells(labs: dict, dim: int) -> None:
     assert mass.sum() == pytest.approx(1, abs=1e-12) and (mass >= 0).all()
     assert mass @ regret == pytest.approx(dim / 3, rel=2e-3)
     for temperature in (0.02, 0.1, 0.5):
-        exact = Importance.separable(lambda a: -jnp.sum(a**2), temperature, dim)
+        exact = Importance.separable(parabola, temperature, dim)
         for m in (10, 1000):
             seen = labs["importance"].numbers(dim=dim, temperature=temperature, num_candidates=m)
             assert seen["total variation"] == pytest.approx(exact.tv(m), abs=2e-3)

@@ -5,7 +5,6 @@ import re
 
 import ipywidgets
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from exact import numpy_of
@@ -35,7 +34,7 @@ def test_blurred_landscapes(name: str) -> None:
     actions = np.random.default_rng(0).uniform(-1, 1, (20, q.dim))
     expected = smooth_density(q, 0.3, 0.1, actions).mean
     with jax.enable_x64(True):
-        seen = jax.vmap(blurred(q, 0.1))(jnp.asarray(actions))
+        seen = jax.jit(jax.vmap(blurred(q, 0.1)))(actions)
     np.testing.assert_allclose(seen, expected, atol=2e-3 if name.startswith("abs") else 1e-7)
 
 

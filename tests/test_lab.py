@@ -2,10 +2,10 @@
 
 import json
 import re
+from functools import partial
 
 import ipywidgets
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,6 +18,11 @@ from softq.networks import Critic
 PNG = b"\x89PNG"
 
 
+def fresh(obs_dim: int, action_dim: int, hidden_sizes: tuple[int, ...]) -> Critic:
+    create = partial(Critic.create, hidden_sizes=hidden_sizes)
+    return jax.jit(create)(jax.random.key(0), np.zeros(obs_dim), np.zeros(action_dim))
+
+
 @pytest.fixture(scope="module")
 def two_hills() -> TemperatureLab:
     return TemperatureLab(
@@ -27,8 +32,9 @@ def two_hills() -> TemperatureLab:
 
 @pytest.fixture(scope="module")
 def of_a_critic() -> TemperatureLab:
-    critic = Critic.create(jax.random.key(0), jnp.zeros(3), jnp.zeros(2), hidden_sizes=(16, 16))
-    return TemperatureLab(critic, 0.05, observations=np.eye(3), names=["a", "b", "c"], particles=50, steps=5)
+    return TemperatureLab(
+        fresh(3, 2, (16, 16)), 0.05, observations=np.eye(3), names=["a", "b", "c"], particles=50, steps=5
+    )
 
 
 @pytest.mark.parametrize("name", landscapes.names())
@@ -133,7 +139,7 @@ def test_bad_arguments(arguments: dict, words: str) -> None:
 
 
 def test_what_it_cannot_show() -> None:
-    three = Critic.create(jax.random.key(0), jnp.zeros(2), jnp.zeros(3), hidden_sizes=(4,))
+    three = fresh(2, 3, (4,))
     with pytest.raises(SoftqError, match="1 or 2"):
         TemperatureLab(three, observations=np.zeros((1, 2)))
     with pytest.raises(SoftqError, match="observations"):

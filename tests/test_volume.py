@@ -1,5 +1,6 @@
 """Volumes of sets of nearly optimal actions, against reference numbers, closed forms and each other."""
 
+from functools import cache
 from itertools import pairwise
 from math import comb, factorial
 
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from exact import LINE, REFERENCE
+from jax.tree_util import Partial
 from scipy import integrate
 
 from softq import landscapes
@@ -27,11 +29,17 @@ from softq.volume import (
 NAMES = ["quad1", "abs1", "quart1", "spike1", "quad2", "abs2", "twomode2", "bandit8"]
 
 
+@cache
+def named(name):
+    """The volume function of a named landscape, which several tests look at."""
+    return volume_of(landscapes.get(name))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_reference(name):
     """The reference bandit lives on [-2, 2]^2, ours on the unit box: a quarter of the volume."""
     reference, scale = REFERENCE[f"vol.{name}"], 4 if name == "bandit8" else 1
-    volume = volume_of(landscapes.get("bandit" if name == "bandit8" else name))
+    volume = named("bandit" if name == "bandit8" else name)
     eps = np.array([float(text) for text in reference["value"]])
     expected = np.array(list(reference["value"].values())) / scale
     tol = np.maximum(reference["tol"] / scale, 5e-12 * expected)  # the numbers are printed to 12 digits
@@ -42,7 +50,7 @@ def test_reference(name):
 
 @pytest.mark.parametrize("name", landscapes.names())
 def test_every_volume_function_is_a_distribution_function(name):
-    volume = volume_of(landscapes.get(name))
+    volume = named(name)
     eps = np.geomspace(1e-6, 1, 40) * volume.breaks[-1]
     values = volume(eps)
     assert np.all(np.diff(values) >= -1e-9) and values[0] > 0
@@ -62,7 +70,7 @@ def test_mean_regret(name):
         if reference is None
         else reference["value"]["mean"]
     )
-    assert volume_of(landscape).mean_regret == pytest.approx(landscape.maximum - mean, abs=2e-10)
+    assert named(name).mean_regret == pytest.approx(landscape.maximum - mean, abs=2e-10)
 
 
 @pytest.mark.parametrize(("name", "p"), [("quad1", 2), ("quart1", 4), ("abs1", 1)])
@@ -133,7 +141,7 @@ def test_monte_carlo_agrees_within_its_error():
     assert np.all(np.abs(sampled(eps) - exact(eps + missing)) < 5 * sampled.error(eps))
     assert np.any(sampled(eps) > exact(eps) + 2 * sampled.error(eps)), "the shift is seen"
     known = MonteCarloVolume(landscapes.get("bandit"), num=100_000, seed=1)
-    polar = volume_of(landscapes.get("bandit"))
+    polar = named("bandit")
     z = (known(eps / 5) - polar(eps / 5)) / known.error(eps / 5)
     assert np.all(np.abs(z) < 5) and np.any(np.abs(z) > 0.05)
     assert known.error(1e-12) == pytest.approx(4 / 100_000)  # nothing seen is not nothing there
@@ -155,7 +163,7 @@ def test_lemniscate():
         points = [0, turn, np.pi / 4, np.pi / 2]
         return 4 * sum(integrate.quad(ray, a, b, epsabs=1e-13)[0] for a, b in pairwise(points))
 
-    volume = volume_of(landscapes.get("lemniscate"))
+    volume = named("lemniscate")
     for eps in (1e-4, 1e-3, 1e-2, 0.03):
         off = abs(volume(eps) - closed(eps))
         assert off <= volume.error(eps) and off < 1e-3 * closed(eps)
@@ -190,8 +198,12 @@ def relu_critic(seed):
     rng = np.random.default_rng(seed)
     w = [rng.normal(size=shape) / np.sqrt(shape[0]) for shape in ((2, 32), (32, 32), (32,))]
     b = [rng.normal(size=32) for _ in range(2)]
+    return Partial(two_layers, w, b)
+
+
+def two_layers(w, b, a):
     relu = lambda x: jnp.maximum(x, 0.0)
-    return lambda a: relu(relu(a @ w[0] + b[0]) @ w[1] + b[1]) @ w[2]
+    return relu(relu(a @ w[0] + b[0]) @ w[1] + b[1]) @ w[2]
 
 
 @pytest.mark.parametrize("q", [sines, relu_critic(0), relu_critic(1), relu_critic(2)])
@@ -251,7 +263,7 @@ def test_two_levels():
 
 
 def test_volume_of_says_what_it_picks():
-    methods = [volume_of(landscapes.get(name)).method for name in ("quad2", "spike1", "bandit")]
+    methods = [named(name).method for name in ("quad2", "spike1", "bandit")]
     methods.append(volume_of(lambda a: -jnp.sum(a * a), 5, num=1000).method)
     for method, word in zip(methods, ("closed", "line", "rays", "Monte Carlo with 1000"), strict=True):
         assert word in method
