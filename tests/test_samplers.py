@@ -26,6 +26,7 @@ from softq.testing import (
     uniform_law,
 )
 
+pytestmark = pytest.mark.usefixtures("optimised")
 CELLS = 1000
 TEMPERATURES = {"quad1": 0.3, "twomode1": 0.15, "skew1": 0.2}  # skew1 leans on the right wall
 BOUNDARIES = {"reflect": reflect, "project": project}
