@@ -158,17 +158,12 @@ def test_mala_in_two_dimensions():
 
 
 def test_trajectory_and_share():
-    @jax.jit
-    def runs(key):
-        run = partial(mala, key, SKEW, TEMPERATURE, jnp.array([0.2]))
-        steps = jnp.full(50, 0.2)
-        return run(steps, trajectory=True), run(steps)[0], run(jnp.full(200, 1e-6))[1]
-
-    (path, share), last, share_of_tiny_steps = jax.tree.map(np.asarray, runs(jax.random.key(0)))
+    run = partial(mala, jax.random.key(0), SKEW, TEMPERATURE, jnp.array([0.2]))
+    path, share = run(step_sizes=jnp.full(50, 0.2), trajectory=True)
     moves = np.mean(np.any(np.diff(path, axis=0) != 0, axis=1))
     assert path.shape == (51, 1) and float(share) == pytest.approx(moves)
-    assert last == path[-1]
-    assert share_of_tiny_steps > 0.99
+    assert run(step_sizes=jnp.full(50, 0.2))[0] == path[-1]
+    assert run(step_sizes=jnp.full(200, 1e-6))[1] > 0.99
 
 
 HILLS, RUNGS = landscapes.get("twomode1"), ladder(0.05, 0.5, 4)
