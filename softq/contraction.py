@@ -123,6 +123,7 @@ class ReflectedChain:
         positive("temperature", temperature)
         positive("step", step)
         self.q, self.temperature, self.step = q, float(temperature), float(step)
+        self._slope = lambda action: jax.grad(q)(action)[0]  # one function, so that it is compiled once
         self.nodes, self.weights = leggauss(order or 160 + int(10 / np.sqrt(step)))
         logs = evaluate(q, self.nodes[:, None]) / temperature
         unnormalised = np.exp(logs - logs.max())
@@ -130,8 +131,8 @@ class ReflectedChain:
 
     def _kernel(self, actions: np.ndarray) -> np.ndarray:
         """Density of the next action at the nodes, one row for each of `actions` (k,)."""
-        gradient = evaluate(lambda a: jax.grad(self.q)(a)[0], actions[:, None])
-        means = (actions + self.step / (2 * self.temperature) * gradient)[:, None]
+        slopes = evaluate(self._slope, actions[:, None])
+        means = (actions + self.step / (2 * self.temperature) * slopes)[:, None]
         reach = int(np.ceil((np.abs(means).max() + 1 + 9 * np.sqrt(self.step)) / 4))
         density = np.zeros((len(actions), len(self.nodes)))
         for shift in 4.0 * np.arange(-reach, reach + 1):

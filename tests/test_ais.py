@@ -36,6 +36,7 @@ def slope(x):
     return 0.6 - 0.7 * (x + 0.4) / 0.15**2 * np.exp(-((x + 0.4) ** 2) / (2 * 0.15**2))
 
 
+@cache
 def kernel(temperature, step):
     """The Metropolis-adjusted step as a matrix on cells, and the share accepted from each: reflected proposals."""
     edges = np.linspace(-1, 1, CELLS + 1)
@@ -53,6 +54,7 @@ def kernel(temperature, step):
     return moves + np.diag(1 - moves.sum(1)), moves.sum(1)
 
 
+@cache
 def sweep(temperature, num_fresh):
     """One sweep of competition as a matrix on cells, by quadrature of 1 / (w(x) + sum of others) in Laplace's form.
 
@@ -227,9 +229,8 @@ def test_a_target_below_the_floor_is_refused():
 
 def test_temperature_step():
     """Down when the entropy is above its target, by rate * error / max(1, std over states)."""
-    step = lambda entropies, target: float(
-        temperature_step(jnp.array(0.5), jnp.array(entropies), target, 0.1)
-    )
+    moved = jax.jit(temperature_step)
+    step = lambda entropies, target: float(moved(0.5, np.float32(entropies), target, 0.1))
     assert step([1.0, 1.2], 0.1) == pytest.approx(0.5 - 0.1 * 1.0)
     assert step([-1.0, -1.2], 0.1) == pytest.approx(0.5 + 0.1 * 1.2)
     assert step([0.0, 10.0], 0.0) == pytest.approx(0.5 - 0.1 * 5 / 5)

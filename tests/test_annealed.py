@@ -35,6 +35,7 @@ from softq.testing import (
     stationary_law,
     uniform_law,
 )
+from softq.values import evaluate
 
 CELLS = 1000
 BOUNDARIES = {"reflect": reflect, "project": project}
@@ -93,12 +94,8 @@ def sampler(name, normalise=True, boundary="project"):
 
 def draws(key, name, levels=LEVELS, last=LAST_STEP, temperature=TEMPERATURE, num=20_000, **options):
     steps = np.asarray(level_steps(levels, last))
-    as_array = lambda x: jnp.asarray(x, jnp.float32)
-    return np.asarray(
-        sampler(name, **options)(
-            jax.random.split(key, num), as_array(levels), as_array(steps), as_array(temperature)
-        )
-    )
+    arrays = [np.float32(x) for x in (levels, steps, temperature)]
+    return np.asarray(sampler(name, **options)(jax.random.split(key, num), *arrays))
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
@@ -206,12 +203,12 @@ def bandit_shares(key, high, low, epsilon, w, repeats, normalise, num=60_000):
     levels = geometric_levels(high, low, 10)
     steps = epsilon / 4 * (levels / levels[-1]) ** 2
     temperature = 1 / (2 * w if normalise else w)
-    arrays = [jnp.asarray(x, jnp.float32) for x in (levels / 2, steps, temperature)]
+    arrays = [np.float32(x) for x in (levels / 2, steps, temperature)]
     a = bandit_sampler(normalise, repeats)(jax.random.split(key, num), *arrays)
     centres = np.array([centre for _, centre, _ in BANDIT.bumps])
     inside = np.linalg.norm(np.asarray(a)[:, None] - centres, axis=-1) < 0.15
-    reward = jax.vmap(BANDIT)(a).mean()
-    return inside[:, ::2].any(1).mean(), inside[:, 1::2].any(1).mean(), float(reward)
+    reward = evaluate(BANDIT, np.asarray(a)).mean()
+    return inside[:, ::2].any(1).mean(), inside[:, 1::2].any(1).mean(), reward
 
 
 MC = {f"{k}|eps=0.0001|T=1": v for k, v in REFERENCE["bandit8.nclql_mc"]["value"].items()}
@@ -236,15 +233,20 @@ def test_the_units_of_a_normalised_w(key):
 
 
 def test_one_level_without_normalisation_is_langevin(key):
-    q, steps = landscapes.get("twomode2"), jnp.array([0.05])
-    a0 = jnp.array([0.3, -0.2])
-    many = annealed_langevin(key, slope_of(q), a0, jnp.array([0.2]), steps, 0.3, 7, False, reflect, True)
-    plain = langevin(key, softmax_score(Blurred(q, 0.2), 0.3), a0, jnp.full(7, 0.05), reflect, True)
+    q, a0 = landscapes.get("twomode2"), np.float32([0.3, -0.2])
+
+    @jax.jit
+    def paths(key):
+        one = np.float32([0.2]), np.float32([0.05]), 0.3, 7, False, reflect, True
+        many = annealed_langevin(key, slope_of(q), a0, *one)
+        plain = langevin(key, softmax_score(Blurred(q, 0.2), 0.3), a0, jnp.full(7, 0.05), reflect, True)
+        steps = level_steps(LEVELS, 0.01)
+        unequal = annealed_langevin(key, slope_of(q), a0, LEVELS, steps, 0.3, (1, 2, 4), trajectory=True)
+        return many, plain, unequal
+
+    many, plain, unequal = map(np.asarray, paths(key))
     np.testing.assert_allclose(many, plain, atol=1e-6)
     assert many.shape == (8, 2)
-    unequal = annealed_langevin(
-        key, slope_of(q), a0, LEVELS, level_steps(LEVELS, 0.01), 0.3, (1, 2, 4), trajectory=True
-    )
     assert unequal.shape == (8, 2)
     np.testing.assert_array_equal(unequal[0], a0)
 
@@ -263,7 +265,7 @@ def test_increasing_transforms_of_a_normalised_critic_change_nothing(key):
         )
         keys = jax.random.split(key, 500)
         ends = [jax.jit(jax.vmap(lambda k: run(k, slope)))(keys) for slope in (slope_of(q), other)]
-        both.append(np.median(np.abs(ends[0] - ends[1])))
+        both.append(np.median(np.abs(np.subtract(*ends))))
     assert both[0] < 1e-4 < 1e-2 < both[1]
 
 

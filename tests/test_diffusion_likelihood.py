@@ -21,8 +21,10 @@ PLACES = {place: np.array(eval(place)) for place in TABLE}
 
 
 def exactly(f, *arguments):
+    """In double precision, as one program; NumPy in and out."""
     with jax.enable_x64(True):
-        return jax.tree.map(np.asarray, f(*[jnp.asarray(a, jnp.float64) for a in arguments]))
+        found = jax.jit(f)(*[np.asarray(a, np.float64) for a in arguments])
+        return jax.tree.map(np.asarray, found)
 
 
 def normal_grid(panels=24, order=6):
@@ -49,14 +51,20 @@ def mean_square():
     return lambda a0, t: exactly(run, a0, t, eps, weights)
 
 
+@cache
 def nodes(num_steps, rule):
-    with jax.enable_x64(True):
-        return [np.asarray(x) for x in cells(COSINE, num_steps, rule)]
+    """Times, signal^2, noise^2 and weights of the sum over `num_steps` cells."""
+
+    def found():
+        t, u, weights = cells(COSINE, num_steps, rule)
+        return t, u, COSINE.noise(t) ** 2, weights
+
+    return exactly(found)
 
 
 def without_noise(a0, num_steps, rule):
     """Equation 66 and its kin with infinitely many noises, and their deviation with one noise for each node."""
-    t, u, weights = nodes(num_steps, rule)
+    t, u, _, weights = nodes(num_steps, rule)
     first, second = mean_square()(a0, t)
     value = -np.log(2 * np.pi * np.e) + 0.5 * weights @ (2 * u - first)
     return value, 0.5 * np.sqrt(weights**2 @ (second - first**2))
@@ -79,7 +87,7 @@ def test_reference_rules(place):
         if cells_ == 20:
             assert deviation / 50**0.5 == pytest.approx(value["mc_std_N50"], rel=1e-4)
             assert deviation / 10**0.5 == pytest.approx(value["mc_std_N10"], rel=1e-4)
-    assert exactly(FOUR, a0) == pytest.approx(expected["true"], abs=1e-9)
+    assert exactly(FOUR.__call__, a0) == pytest.approx(expected["true"], abs=1e-9)
 
 
 @pytest.mark.parametrize("place", TABLE)
@@ -93,8 +101,7 @@ def test_nodes_even_in_log_snr_are_better_at_every_place(place):
 
 def gaussian_bias(v, num_steps, rule):
     """E log p-hat - log p for N(m, v) in one dimension: E_a mse(u) = u v / (1 - u + u v)."""
-    t, u, weights = nodes(num_steps, rule)
-    rest = exactly(COSINE.noise, t) ** 2
+    _, u, rest, weights = nodes(num_steps, rule)
     mse = u * v / (rest + u * v)
     return 0.5 * weights @ (u - mse) + 0.5 * np.log(v)
 
@@ -162,27 +169,31 @@ def test_pairs_know_a_standard_normal(key):
     one = Mixture(np.ones(1), np.zeros((1, 3)), np.ones(1))
     a0 = jnp.array([0.4, -0.2, 0.9])
     run = lambda rule: lambda k: log_likelihood(k, one.noise_of(COSINE), a0, COSINE, 20, 2, rule, paired=True)
-    for rule in ("left", "trapezoid", "log_snr"):
-        values = np.asarray(jax.vmap(run(rule))(jax.random.split(key, 3)))
+    rules = ("left", "trapezoid", "log_snr")
+    found, true = jax.jit(lambda keys: ([jax.vmap(run(rule))(keys) for rule in rules], one(a0)))(
+        jax.random.split(key, 3)
+    )
+    for values in map(np.asarray, found):
         # one node a cell cannot be exact for |a0|^2, but all keys agree
         np.testing.assert_allclose(values, values[0], atol=2e-3)
-    assert values[0] == pytest.approx(float(one(a0)), abs=2e-3)
+    assert values[0] == pytest.approx(float(true), abs=2e-3)
 
 
 def test_clipped_predictions(key):
     """`clip_x0` recomputes the noise from a clipped clean action: by hand, one cell and two noises."""
     outside = lambda a, t: jnp.full_like(a, -2.0)
     a0 = jnp.array([0.5])
-    t, u, weights = (float(x[0]) for x in cells(COSINE, 1, "left"))
+    _, u, rest, weights = (float(x[0]) for x in nodes(1, "left"))
+    signal, noise = u**0.5, rest**0.5
     eps = np.asarray(jax.random.normal(key, (1, 2, 1)))[0, :, 0]
-    signal, noise = float(COSINE.signal(t)), float(COSINE.noise(t))
     a_t = signal * 0.5 + noise * eps
     clean = np.clip((a_t + 2 * noise) / signal, -1, 1)
     errors = {True: (eps - (a_t - signal * clean) / noise) ** 2, False: (eps + 2) ** 2}
+    estimate = lambda k, clip: log_likelihood(k, outside, a0, COSINE, 1, 2, clip_x0=clip)
+    found = jax.jit(lambda k: {clip: estimate(k, clip) for clip in (True, False)})(key)
     for clip in (True, False):
         expected = -0.5 * np.log(2 * np.pi * np.e) + 0.5 * weights * (u - errors[clip].mean())
-        found = float(log_likelihood(key, outside, a0, COSINE, 1, 2, clip_x0=clip))
-        assert found == pytest.approx(expected, rel=1e-4)
+        assert float(found[clip]) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(

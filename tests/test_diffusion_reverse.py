@@ -104,8 +104,9 @@ def test_exact_laws_tell_every_chain_from_every_other(name):
 
 def test_no_noise_in_the_last_step(key):
     """The mutant adds it, with the deviation that the step would have."""
-    noise = jnp.sqrt(1 - (COSINE.signal(0.125) / COSINE.signal(0.001)) ** 2)
-    blurred = np.clip(draws_of("beta") + noise * jax.random.normal(key, (20_000,)), -1, 1)
+    before, after = np.asarray(jax.jit(COSINE.signal)(np.float32([0.125, 0.001])))
+    noise = np.sqrt(1 - (before / after) ** 2) * np.asarray(jax.random.normal(key, (20_000,)))
+    blurred = np.clip(draws_of("beta") + noise, -1, 1)
     assert chi_square(blurred, *law_of("beta")) < THRESHOLD
 
 
@@ -115,7 +116,8 @@ def test_the_law_does_not_depend_on_its_grid():
     law = reverse_law(numpy_score(gauss), COSINE, 15, final="none", cells=4000)
     t = np.linspace(COSINE.t_max, COSINE.t_min, 16)
     with jax.enable_x64(True):
-        signal, noise, g2 = (np.asarray(f(jnp.asarray(t))) for f in (COSINE.signal, COSINE.noise, COSINE.g2))
+        levels = jax.jit(lambda t: (COSINE.signal(t), COSINE.noise(t), COSINE.g2(t)))
+        signal, noise, g2 = map(np.asarray, levels(t))
     mean, variance = 0.0, noise[0] ** 2
     for i in range(15):
         dt, v = t[i] - t[i + 1], signal[i] ** 2 * 0.04 + noise[i] ** 2
@@ -145,9 +147,10 @@ def test_chains_converge_to_the_softmax():
 def test_flow_of_a_gaussian_is_linear():
     """Heun's error falls with the square of the step, Euler's with the step."""
     gauss = Mixture(np.ones(1), np.array([[0.3]]), np.array([0.04]))
-    start = jnp.array([1.2])
+    start = np.array([1.2])
     with jax.enable_x64(True):
-        signal, noise = (np.asarray(f(jnp.array([1e-3, 0.9946]))) for f in (COSINE.signal, COSINE.noise))
+        levels = jax.jit(lambda t: (COSINE.signal(t), COSINE.noise(t)))
+        signal, noise = map(np.asarray, levels(np.array([1e-3, 0.9946])))
     deviation = np.sqrt(signal**2 * 0.04 + noise**2)
     exact = signal[0] * 0.3 + deviation[0] / deviation[1] * (1.2 - signal[1] * 0.3)
 
@@ -157,7 +160,7 @@ def test_flow_of_a_gaussian_is_linear():
             run = lambda a: probability_flow(
                 jax.random.key(0), score, 1, COSINE, n, method, "log_sigma", start=a
             )
-            return abs(float(jax.jit(run)(start.astype(jnp.float64))[0]) - exact)
+            return abs(float(np.asarray(jax.jit(run)(start))[0]) - exact)
 
     assert error("euler", 100) == pytest.approx(2 * error("euler", 200), rel=0.1)
     assert error("heun", 100) == pytest.approx(4 * error("heun", 200), rel=0.1)
@@ -188,7 +191,7 @@ def test_dqs_chain_keeps_the_wrong_weights(key):
     """The same by the sampler, with steps in log sigma: the binomial test allows the law's mass and not the weight."""
     mixture, schedule = two(0.8, 0.8, 0.05), VarianceExploding(0.01, 1.0)
     run = lambda k: reverse_sde(k, score_of(mixture, schedule), 1, schedule, 40)
-    right = int((jax.jit(jax.vmap(run))(jax.random.split(key, 10_000)) > 0).sum())
+    right = int((np.asarray(jax.jit(jax.vmap(run))(jax.random.split(key, 10_000))) > 0).sum())
     law = reverse_law(numpy_score(mixture), schedule, 40, final="none")
     middle = np.abs(law.edges).argmin()
     mass = np.interp(0.0, law.edges, np.append(0, np.cumsum(law.probabilities)))
@@ -257,31 +260,40 @@ def test_samples_a_landscape_without_a_network(key):
 def test_many_dimensions_and_trajectories(process, key):
     q = lambda a: -jnp.sum(a**2)
     run = lambda path: diffusion_sampler(key, q, 17, 0.5, 5, 10, process=process, trajectory=path)
-    path, last = jax.jit(lambda: (run(True), run(False)))()
+    path, last = map(np.asarray, jax.jit(lambda: (run(True), run(False)))())
     assert path.shape == (6, 17) and np.abs(path[-1]).max() <= 1 < np.abs(path[0]).max()
     np.testing.assert_allclose(path[-1], last, atol=1e-5)  # two programs: rounding grows over ten steps
 
 
 def test_a_given_start_is_where_it_starts(key):
-    score = score_of(PAIR, COSINE)
-    start = jnp.array([0.7])
-    for run in (reverse_sde, probability_flow):
-        assert run(key, score, 1, COSINE, 3, start=start, trajectory=True)[0] == start
-    field = noise_from_score(score, COSINE)
-    assert ancestral(key, field, 1, COSINE, 3, start=start, trajectory=True)[0] == start
-    np.testing.assert_allclose(
-        field(start, jnp.float32(0.5)), PAIR.noise_of(COSINE)(start, jnp.float32(0.5)), rtol=1e-5
-    )
+    score, perfect = score_of(PAIR, COSINE), PAIR.noise_of(COSINE)
+    field, start = noise_from_score(score, COSINE), jnp.array([0.7])
+
+    @jax.jit
+    def run(key):
+        chains = (reverse_sde, score), (probability_flow, score), (ancestral, field)
+        paths = [f(key, given, 1, COSINE, 3, start=start, trajectory=True) for f, given in chains]
+        return [path[0] for path in paths], field(start, jnp.float32(0.5)), perfect(start, jnp.float32(0.5))
+
+    starts, found, expected = run(key)
+    assert np.all(np.array(starts) == np.float32([0.7]))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("schedule", [COSINE, GEOMETRIC], ids=["cosine", "geometric"])
 def test_times(schedule):
-    for spacing in ("time", "log_sigma"):
-        t = np.asarray(times(schedule, 10, spacing, 0.2))
+
+    @jax.jit
+    def both():
+        found = {spacing: times(schedule, 10, spacing, 0.2) for spacing in ("time", "log_sigma")}
+        return found, schedule.log_snr(found["log_sigma"])
+
+    found, log_snr = both()
+    for t in map(np.asarray, found.values()):
         assert (
             t[0] == pytest.approx(schedule.t_max) and t[-1] == pytest.approx(0.2) and np.all(np.diff(t) < 0)
         )
-        even = t if spacing == "time" else np.asarray(schedule.log_snr(t))
+    for even in (np.asarray(found["time"]), np.asarray(log_snr)):
         np.testing.assert_allclose(np.diff(even), np.diff(even)[0], rtol=1e-3)
 
 

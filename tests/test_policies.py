@@ -18,6 +18,7 @@ from softq.pytree import pytree, replace, static
 from softq.samplers import spread
 from softq.testing import softmax_law
 from softq.training import evaluate_run, train
+from softq.values import evaluate
 
 
 @pytree
@@ -37,10 +38,14 @@ class State:
     critic: Known
 
 
-def acts(through, name="twomode1", num=4000):
-    state, keys = State(Known(name)), jax.random.split(jax.random.key(1), num)
-    policy = jax.jit(lambda through: jax.vmap(partial(through.policy, state, jnp.array([7.0])))(keys))
-    return np.asarray(policy(through), float)
+@jax.jit
+def many_actions(through, keys):
+    """Compiled once for each sampler, whatever its temperature."""
+    return jax.vmap(partial(through.policy, State(Known("twomode1")), jnp.array([7.0])))(keys)
+
+
+def acts(through):
+    return np.asarray(many_actions(through, jax.random.split(jax.random.key(1), 4000)), float)
 
 
 EXACT = (
@@ -64,8 +69,8 @@ def test_every_sampler_acts_in_the_box_and_the_good_ones_are_close(sampler):
 
 
 def test_a_relative_temperature_is_that_share_of_the_spread():
-    line = jnp.linspace(-1, 1, 4001)[:, None]
-    scale = float(spread(6 * jax.vmap(landscapes.get("twomode1"))(line)))
+    line = np.linspace(-1, 1, 4001, dtype=np.float32)[:, None]
+    scale = float(jax.jit(lambda line: spread(6 * jax.vmap(landscapes.get("twomode1"))(line)))(line))
     relative, absolute = (acts(Through("isir", t, 200, a)) for t, a in ((0.5, DDSQ()), (0.5 * scale, None)))
     law = Boltzmann(landscapes.get("twomode1"), 0.5 * scale / 6)
     for actions in (relative, absolute):
@@ -86,12 +91,13 @@ def test_another_temperature_compiles_nothing():
 
 
 def test_the_step_follows_temperature_and_curvature():
-    q, key = landscapes.get("quad1"), jax.random.key(0)  # its curvature is 2 everywhere
-    assert float(stable_step(key, q, 1, jnp.float32(0.01))) == pytest.approx(0.25 * 4 * 0.01 / 2)
-    assert float(stable_step(key, q, 1, jnp.float32(10.0))) == pytest.approx(0.1), "never longer than that"
+    quad, key = landscapes.get("quad1"), jax.random.key(0)  # its curvature is 2 everywhere
+    step = jax.jit(lambda temperature: stable_step(key, quad, 1, temperature))
+    assert float(step(0.01)) == pytest.approx(0.25 * 4 * 0.01 / 2)
+    assert float(step(10.0)) == pytest.approx(0.1), "never longer than that"
 
 
-KNOTS, HEIGHTS = jnp.array([-1.0, -0.6, -0.2, 0.1, 0.5, 1.0]), jnp.array([0.0, 0.8, 0.1, 0.6, 1.0, 0.2])
+KNOTS, HEIGHTS = np.float32([[-1.0, -0.6, -0.2, 0.1, 0.5, 1.0], [0.0, 0.8, 0.1, 0.6, 1.0, 0.2]])
 HIDDEN = np.random.default_rng(0).normal(size=(3, 32)).astype(np.float32)
 KINKED = {  # without a second derivative; the last is a network of 32 ReLU units, in the units of the others
     "zigzag": lambda a: jnp.interp(a[0], KNOTS, HEIGHTS),
@@ -110,9 +116,7 @@ def test_chains_sample_the_softmax_of_a_kinked_critic(sampler, name):
     """
     keys, bins, q = jax.random.split(jax.random.key(1), 4000), 40, KINKED[name]
     act = jax.jit(lambda t: jax.vmap(lambda k: SAMPLERS[sampler](k, q, 1, t, 200))(keys))
-    values = lambda x: np.asarray(jax.vmap(q)(jnp.asarray(x.reshape(-1, 1), jnp.float32)), float).reshape(
-        x.shape
-    )
+    values = lambda x: evaluate(q, x.reshape(-1, 1)).reshape(x.shape)
     for temperature in (0.1, 0.03):
         exact = softmax_law(values, temperature, bins).probabilities
         found = np.histogram(act(temperature), bins, (-1, 1))[0] / len(keys)

@@ -26,6 +26,7 @@ from softq.testing import (
     uniform_law,
 )
 
+pytestmark = pytest.mark.usefixtures("optimised")
 CELLS = 1000
 TEMPERATURES = {"quad1": 0.3, "twomode1": 0.15, "skew1": 0.2}  # skew1 leans on the right wall
 BOUNDARIES = {"reflect": reflect, "project": project}
@@ -65,9 +66,9 @@ def rebuilt(theta):
 
 @pytest.mark.parametrize("name", TEMPERATURES)
 def test_landscapes_are_rebuilt_faithfully(name):
-    actions = jnp.linspace(-1, 1, 101)[:, None]
-    given, again = landscapes.get(name), rebuilt(jnp.asarray(numbers(landscapes.get(name))))
-    np.testing.assert_allclose(jax.vmap(given)(actions), jax.vmap(again)(actions), atol=2e-6)
+    actions, landscape = np.linspace(-1, 1, 101, dtype=np.float32)[:, None], landscapes.get(name)
+    both = jax.jit(lambda theta: (jax.vmap(landscape)(actions), jax.vmap(rebuilt(theta))(actions)))
+    np.testing.assert_allclose(*both(numbers(landscape)), atol=2e-6)
 
 
 def over_keys(sampler):
@@ -229,9 +230,10 @@ def test_langevin_law_with_a_large_sample(boundary, key):
 def test_one_step_has_the_right_mean_and_variance(key):
     step, a0 = 0.004, 0.3
     score = lambda a: -2 * a / 0.1
+    run = over_keys(lambda k, steps: langevin(k, score, jnp.array([a0]), steps))
 
     def moments(factor):
-        draws = draw(lambda k: langevin(k, score, jnp.array([a0]), jnp.array([step * factor])), key, 20_000)
+        draws = run(key, 20_000, [step * factor])
         centred = (draws[:, 0] - (a0 + step / 2 * score(a0))) / np.sqrt(step)
         return mean_test(centred, 0.0), mean_test(centred**2, 1.0)
 
@@ -240,27 +242,29 @@ def test_one_step_has_the_right_mean_and_variance(key):
 
 
 def test_no_score_and_no_step_do_not_move(key):
-    a0 = jnp.array([0.25, -1.0, 1.0, 0.7])
-    still = lambda boundary: chain(
-        lambda a: 0 * a, a0, jnp.zeros(4), jax.random.normal(key, (4, 4)), boundary
-    )
-    np.testing.assert_allclose(still(reflect), a0, atol=2e-7)
-    np.testing.assert_array_equal(still(project), a0)
+    a0 = np.array([0.25, -1.0, 1.0, 0.7], np.float32)
+    still = lambda a, noise, boundary: chain(lambda a: 0 * a, a, jnp.zeros(4), noise, boundary)
+    both = jax.jit(lambda a, noise: (still(a, noise, reflect), still(a, noise, project)))
+    reflected, projected = both(a0, jax.random.normal(key, (4, 4)))
+    np.testing.assert_allclose(reflected, a0, atol=2e-7)
+    np.testing.assert_array_equal(projected, a0)
 
 
 def test_trajectory_ends_where_the_chain_ends(key):
     a0, steps = jnp.array([0.1, -0.2]), jnp.array([0.3, 0.2, 0.1])
-    path = langevin(key, lambda a: -a, a0, steps, trajectory=True)
+    run = lambda k, path: langevin(k, lambda a: -a, a0, steps, trajectory=path)
+    path, end = map(np.asarray, jax.jit(lambda k: (run(k, True), run(k, False)))(key))
     assert path.shape == (4, 2)
     np.testing.assert_array_equal(path[0], a0)
-    np.testing.assert_allclose(path[-1], langevin(key, lambda a: -a, a0, steps), atol=1e-6)
+    np.testing.assert_allclose(path[-1], end, atol=1e-6)
 
 
 def test_the_noise_is_used_as_given():
-    noise, steps = jnp.array([[0.5], [-1.0]]), jnp.array([0.04, 0.01])
+    noise, steps = np.float32([[0.5], [-1.0]]), np.float32([0.04, 0.01])
     by_hand = 0.1 + 0.02 * (-0.3) + 0.2 * 0.5
     by_hand = by_hand + 0.005 * (-3 * by_hand) + 0.1 * -1.0
-    np.testing.assert_allclose(chain(lambda a: -3 * a, jnp.array([0.1]), steps, noise)[0], by_hand, rtol=1e-6)
+    run = jax.jit(lambda a, steps, noise: chain(lambda a: -3 * a, a, steps, noise))
+    np.testing.assert_allclose(run(np.float32([0.1]), steps, noise), [by_hand], rtol=1e-6)
 
 
 @pytest.mark.parametrize("step", [1.0, 0.1, 0.01])
@@ -271,12 +275,16 @@ def test_a_flat_landscape_keeps_the_reflected_walk_uniform(step, key):
     assert rejects(uniform_law(), run("project"))
 
 
+@cache
+def flat_walk():
+    """From the middle of a flat landscape, projected."""
+    return over_keys(lambda k, steps: langevin(k, lambda a: 0 * a, jnp.zeros(1), steps, project))
+
+
 @pytest.mark.parametrize("step", ["1.0", "0.25", "0.1"])
 def test_projection_leaves_the_known_mass_on_the_walls(step, key):
     expected = REFERENCE["langevin.clip_flat"]["value"][step]["atom_mass_clip"]
-    steps = jnp.full(80, float(step))
-    at_wall = lambda k: langevin(k, lambda a: 0 * a, jnp.zeros(1), steps, project)
-    stuck = np.abs(draw(at_wall, key, 20_000)[:, 0]) == 1
+    stuck = np.abs(flat_walk()(key, 20_000, np.full(80, float(step)))[:, 0]) == 1
     assert mean_test(stuck, expected) > THRESHOLD
 
 
@@ -288,10 +296,10 @@ def test_without_walls_a_parabola_is_solved_in_closed_form(setting, key):
     m, lam, step = (float(part.split("=")[1]) for part in setting.split(","))
     score = softmax_score(lambda a: -m * jnp.sum(a**2) / 2, lam)
     free = lambda a: a
-    noise = jax.random.normal(key, (5, 1))
-    pair = [chain(score, jnp.array([a0]), jnp.full(5, step), noise, free)[0] for a0 in (0.9, -0.9)]
+    short = jax.jit(jax.vmap(lambda a0, noise: chain(score, a0, jnp.full(5, step), noise, free), (0, None)))
+    right, left = np.asarray(short(np.float32([[0.9], [-0.9]]), jax.random.normal(key, (5, 1))))
     contraction = GAUSS[setting]["contraction"]
-    np.testing.assert_allclose(pair[0] - pair[1], 1.8 * contraction**5, atol=1e-5)
+    np.testing.assert_allclose(right - left, 1.8 * contraction**5, atol=1e-5)
 
     steps = int(np.ceil(np.log(1e-3) / np.log(contraction) / 2))
     reached = GAUSS[setting]["chain_var"] * (1 - contraction ** (2 * steps))
@@ -383,26 +391,27 @@ def test_schedules_in_multiples_of_the_stability_limit(key):
             lambda k: qglg(k, q, 1, temperature, schedules, 8, select="random")
         )(keys)
     )
-    share = jnp.array([[0.3, 0.1], [0.05, 0.01]])
+    share = np.float32([[0.3, 0.1], [0.05, 0.01]])
     for temperature in (0.1, 0.2):
         spelt = plain(share * 4 * temperature / 5.0, temperature)
         np.testing.assert_allclose(run(share, temperature, 5.0), spelt, atol=1e-5)
-    assert np.abs(run(share, 0.1, 5.0) - plain(share * 4 * 0.2 / 5.0, 0.1)).max() > 1e-3
+    cold = np.asarray(run(share, 0.1, 5.0))
+    assert np.abs(cold - np.asarray(plain(share * 4 * 0.2 / 5.0, 0.1))).max() > 1e-3
 
 
 def test_stability_limit_and_curvature():
     """On a parabola the chain diverges just beyond the limit; the steepest curvature is that of the bump's top."""
     quad, limit = landscapes.get("quad1"), float(samplers.stability_limit(0.3, 2.0))
     assert limit == pytest.approx(0.6)
+    score, noise = softmax_score(quad, 0.3), np.zeros((60, 1), np.float32)
+    end = jax.jit(lambda steps: chain(score, jnp.array([0.5]), steps, noise, lambda a: a))
     for step, grows in ((0.99 * limit, False), (1.01 * limit, True)):
-        path = chain(
-            softmax_score(quad, 0.3), jnp.array([0.5]), jnp.full(60, step), jnp.zeros((60, 1)), lambda a: a
-        )
-        assert bool(jnp.abs(path[0]) > 0.5) == grows
-    actions = jnp.linspace(-1, 1, 2001)[:, None]
-    assert float(samplers.steepest_curvature(quad, actions)) == pytest.approx(2.0)
+        assert (abs(np.asarray(end(np.full(60, step, np.float32)))[0]) > 0.5) == grows
+    actions = np.linspace(-1, 1, 2001, dtype=np.float32)[:, None]
+    curvature = jax.jit(samplers.steepest_curvature)
+    assert float(curvature(quad, actions)) == pytest.approx(2.0)
     two = landscapes.get("twomode1")
-    assert float(samplers.steepest_curvature(two, actions)) == pytest.approx(1 / 0.15**2, rel=1e-3)
+    assert float(curvature(two, actions)) == pytest.approx(1 / 0.15**2, rel=1e-3)
     with pytest.raises(SoftqError, match="curvature must be positive"):
         samplers.stability_limit(0.1, -1.0)
 
@@ -448,7 +457,7 @@ def test_qglg_as_printed_has_the_reference_regret(name, key):
     """
     q, _ = numpy_of(landscapes.get(name))
     entry = REFERENCE["langevin.qglg"]["value"][name]
-    schedules = samplers.linear_schedules(jnp.logspace(0, -4, 10), jnp.full(10, 1e-4), 20)
+    schedules = samplers.linear_schedules(np.logspace(0, -4, 10), np.full(10, 1e-4), 20)
     for select, field in (("argmax", "qglg_argmax"), ("random", "uniform_schedule_choice")):
         sampler = qglg_sampler("reflect", select, 100)
         values = q(sampler(key, 20_000, numbers(landscapes.get(name)), entry["lam"], schedules).astype(float))
@@ -461,14 +470,14 @@ def test_greedy_qglg_is_the_best_candidate_driven_without_noise(key):
     the top.
     """
     theta, temperature = numbers(landscapes.get("quad1")), 0.015
-    schedules = samplers.linear_schedules(jnp.logspace(0, -4, 10), jnp.full(10, 1e-4), 20)
+    schedules = samplers.linear_schedules(np.logspace(0, -4, 10), np.full(10, 1e-4), 20)
     draws = qglg_sampler(num_candidates=100, greedy=True)(key, 200, theta, temperature, schedules)
     assert np.abs(draws).max() < 1e-3
     q, slope = numpy_of(landscapes.get("skew1"))
     keys = jax.random.split(key, 50)
     given = qglg_sampler(greedy=True)(key, 50, numbers(landscapes.get("skew1")), 0.2, SCHEDULES)
-    for k, end in zip(keys, given[:, 0], strict=True):
-        actions = np.asarray(samplers.candidates(jax.random.split(k, 4)[0], 1, CANDIDATES), float)[:, 0]
+    candidates = jax.jit(jax.vmap(lambda k: samplers.candidates(jax.random.split(k, 4)[0], 1, CANDIDATES)))
+    for actions, end in zip(np.asarray(candidates(keys), float)[..., 0], given[:, 0], strict=True):
         ends = []
         for schedule in SCHEDULES:
             a = actions[np.argmax(q(actions))]
@@ -488,8 +497,8 @@ def test_linear_schedules():
 
 def batteries():
     q2 = landscapes.get("twomode2")
-    score, steps = softmax_score(q2, 0.2), jnp.array([0.05, 0.02, 0.01])
-    schedules = jnp.stack([steps, steps / 5])
+    score, steps = softmax_score(q2, 0.2), np.float32([0.05, 0.02, 0.01])
+    schedules = np.stack([steps, steps / 5])
     return {
         "uniform": lambda k: samplers.uniform(k, 2),
         "snis": lambda k: snis(k, q2, 2, 0.1, 16),

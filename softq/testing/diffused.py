@@ -182,6 +182,7 @@ def self_normalised(
     log_w = log_w[held] - logsumexp(log_w[held], b=mass)
     centre = np.exp(log_w) * mass @ f  # deviations from the limit lose fewer digits
     f, w = f - centre, np.exp(log_w)
+    squares = f**2
     step = 0.25
     first, second = np.zeros(f.shape[1]), np.zeros(f.shape[1])
     for t in np.exp(np.arange(-40, 700, step) - np.log(num)):
@@ -191,7 +192,7 @@ def self_normalised(
             break
         one = (decay * w) @ f
         first += t * num * phi ** (num - 1) * one
-        second += t**2 * num * phi ** (num - 1) * ((decay * w**2) @ f**2)
+        second += t**2 * num * phi ** (num - 1) * ((decay * w**2) @ squares)
         if num > 1:
             second += t**2 * num * (num - 1) * phi ** (num - 2) * one**2
     first, second = step * first, step * second

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from scipy.special import ndtr
 
 from softq.boltzmann import nodes_and_weights
@@ -97,13 +98,17 @@ class _Nodes(NamedTuple):
 
 
 def _nodes(schedule: Schedule, num_steps: int, spacing: str, t_end: float | None) -> _Nodes:
-    with jax.enable_x64(True):
-        at = lambda f, x: np.asarray(f(jnp.asarray(x, jnp.float64)))
-        ends = np.array([schedule.t_max, schedule.t_min if t_end is None else t_end])
-        t = np.linspace(*ends, num_steps + 1)
+    ends = np.array([schedule.t_max, schedule.t_min if t_end is None else t_end])
+
+    @jax.jit
+    def at(ends: Array) -> _Nodes:
+        t = jnp.linspace(*ends, num_steps + 1)
         if spacing == "log_sigma":
-            t = at(schedule.time_of, np.linspace(*at(schedule.log_snr, ends), num_steps + 1))
-        return _Nodes(t, *(at(getattr(schedule, name), t) for name in _Nodes._fields[1:]))
+            t = schedule.time_of(jnp.linspace(*schedule.log_snr(ends), num_steps + 1))
+        return _Nodes(t, *(getattr(schedule, name)(t) for name in _Nodes._fields[1:]))
+
+    with jax.enable_x64(True):
+        return _Nodes(*map(np.asarray, at(ends)))
 
 
 def _moves(
