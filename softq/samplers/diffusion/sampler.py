@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -15,6 +16,7 @@ from softq.samplers.diffusion.reverse import (
     noise_from_score,
     probability_flow,
     reverse_sde,
+    times,
 )
 from softq.samplers.diffusion.schedules import CosineVP, Schedule
 
@@ -48,11 +50,11 @@ def diffusion_sampler(
         raise SoftqError(f"unknown estimator '{estimator}'.{suggest(estimator, ESTIMATORS)}")
     first, fresh = jax.random.split(key)
     extra = {} if estimate is None else estimate
+    nodes = times(schedule, num_steps, options.get("spacing", "time"), options.get("t_end"))
 
     def score(a: Array, t: Array) -> Array:
-        at = jax.random.fold_in(
-            fresh, jax.lax.bitcast_convert_type(t.astype("float32"), "uint32")
-        )  # its own noise at every time
+        # noise of its own at every node, by the node's number: the last bit of a time depends on the compiler
+        at = jax.random.fold_in(fresh, jnp.argmin(jnp.abs(nodes - t)))
         return ESTIMATORS[estimator](
             at, q, temperature, a, schedule.signal(t), schedule.noise(t), num, **extra
         )
