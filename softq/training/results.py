@@ -38,7 +38,7 @@ def load_all(run_dir: Path | str) -> tuple[Algorithm, Any, TrainConfig]:
     blank = [jnp.zeros(dims[name], jnp.float32) for name in ("obs_dim", "action_dim")]
     template = jax.eval_shape(jax.vmap(lambda key: learner(algo, key, *blank)), keys)
     (states,) = Checkpoints(folder).restore(learner=template)
-    return algo, jax.tree.map(jnp.array, states), config
+    return algo, jax.device_put(states), config
 
 
 def load(run_dir: Path | str, index: int = 0) -> tuple[Algorithm, Any, TrainConfig]:
