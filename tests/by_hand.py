@@ -4,6 +4,7 @@ Nothing here is imported from what it checks. Targets, losses and the gradients 
 """
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -117,7 +118,7 @@ def joined(pairs, how="min"):
 
 def moved(network, rng, size=0.3):
     """The network with every weight and bias shifted by noise: a mix-up of two copies then shows."""
-    noisy = lambda x: x + np.asarray(size * rng.normal(size=x.shape), x.dtype)
+    noisy = lambda x: np.asarray(x) + np.asarray(size * rng.normal(size=x.shape), x.dtype)
     return dataclasses.replace(network, params=jax.tree.map(noisy, network.params))
 
 
@@ -175,6 +176,7 @@ BOUNDARIES = {
 # The comparison
 
 
+@partial(jax.jit, static_argnums=1)
 def some_batch(key, size):
     """A random batch in which one episode ends at least, and one goes on."""
     batch = random_batch(key, size, OBS, ACT)
