@@ -49,7 +49,9 @@ def sampler(
 
     key = jax.random.key(0)
     made = key, jnp.zeros(obs_dim), jnp.zeros(dim)
-    plain, noisy = Critic.create(*made, hidden), NoiseCritic.create(*made, jnp.arange(levels), hidden)
+    codes = jnp.arange(levels)
+    create = lambda: (Critic.create(*made, hidden), NoiseCritic.create(*made, codes, hidden))
+    plain, noisy = jax.jit(create)()
     obs, keys = jax.random.normal(key, (batch, obs_dim)), jax.random.split(key, batch)
     step_sizes = jnp.full(steps, 0.01)
     plan = samplers.linear_schedules(jnp.logspace(0, -4, schedules), jnp.full(schedules, 1e-4), steps)
@@ -125,7 +127,7 @@ def update(
     from softq.algorithms import Transition
 
     key = jax.random.key(0)
-    state = algo.init(key, jnp.zeros(obs_dim), jnp.zeros(act_dim))
+    state = jax.jit(algo.init)(key, jnp.zeros(obs_dim), jnp.zeros(act_dim))
     obs = jax.random.normal(key, (batch, obs_dim))
     action = jax.random.uniform(key, (batch, act_dim), minval=-1.0)
     rows = Transition(obs, action, obs[:, 0], jnp.ones(batch), obs[::-1])

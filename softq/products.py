@@ -154,7 +154,7 @@ def bare(program: Program) -> tuple[Callable, Any]:
 
     def buffers(program: Program) -> list:
         def draw(shape: tuple[int, ...]) -> Array:
-            return jnp.asarray(rng.normal(size=shape) / np.sqrt(shape[-1]), jnp.float32)
+            return jax.device_put(np.float32(rng.normal(size=shape) / np.sqrt(shape[-1])))
 
         return [(draw(x.left), draw(x.right)) if isinstance(x, Dot) else buffers(x.body) for x in program]
 

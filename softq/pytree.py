@@ -24,6 +24,12 @@ def pytree(cls: type[T]) -> type[T]:
     return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
 
 
+@jax.jit
+def unstacked(tree: T, index: int) -> T:
+    """The part of `tree` at `index` of the leading axis of its leaves: one program for whatever index."""
+    return jax.tree.map(lambda x: x[index], tree)
+
+
 def replace(tree: T, **changes: Any) -> T:
     """A copy of `tree` with some fields changed."""
     return dataclasses.replace(tree, **changes)

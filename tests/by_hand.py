@@ -4,6 +4,7 @@ Nothing here is imported from what it checks. Targets, losses and the gradients 
 """
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -175,6 +176,7 @@ BOUNDARIES = {
 # The comparison
 
 
+@partial(jax.jit, static_argnums=1)
 def some_batch(key, size):
     """A random batch in which one episode ends at least, and one goes on."""
     batch = random_batch(key, size, OBS, ACT)

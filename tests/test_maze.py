@@ -1,7 +1,7 @@
 """The maze: its dynamics against a plain loop in float64, walls that hold, two goals and the paths to them."""
 
 import itertools
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,9 @@ import pytest
 
 from softq.envs import Maze, make
 from softq.envs.maze import GOALS, HALF, LAYOUT, WALLS
+from softq.pytree import pytree
+
+step = jax.jit(Maze().step)
 
 
 def test_the_layout_has_two_goals_and_solid_walls():
@@ -52,8 +55,7 @@ def by_hand(env, position, velocity, action):
 
 def test_steps_equal_a_search_for_the_first_wall(key):
     env = Maze()
-    step = jax.jit(env.step)
-    state, _ = env.reset(key)
+    state, _ = jax.jit(env.reset)(key)
     position, velocity = np.asarray(state.position, float), np.zeros(2)
     hits = 0
     for t, k in enumerate(jax.random.split(key, 300)):
@@ -74,10 +76,14 @@ def test_steps_equal_a_search_for_the_first_wall(key):
 def test_no_wall_can_be_passed(key):
     """A thousand balls under random and violent pushes are never inside a wall nor outside the maze."""
     env = Maze()
-    reset, step = jax.vmap(env.reset), jax.jit(jax.vmap(env.step))
-    state, _ = reset(jax.random.split(key, 1000))
+
+    @jax.jit
+    def pushed(state, key):
+        return jax.vmap(env.step)(state, jnp.sign(jax.random.normal(key, (1000, 2))))
+
+    state, _ = jax.jit(jax.vmap(env.reset))(jax.random.split(key, 1000))
     for k in jax.random.split(key, 100):
-        state, *_ = step(state, jnp.sign(jax.random.normal(k, (1000, 2))))
+        state, *_ = pushed(state, k)
         p = np.asarray(state.position)
         inside = (np.abs(p[:, None] - WALLS) < 0.5 + env.radius - 1e-4).all(-1).any(-1)
         assert not inside.any() and np.abs(p).max() <= HALF - env.radius + 1e-5
@@ -87,15 +93,22 @@ SQUARE = [np.array([[a, b], [c, d]]) for a, b, c, d in itertools.product((-1, 0,
 SQUARE = [g for g in SQUARE if (np.abs(g).sum(0) == 1).all() and (np.abs(g).sum(1) == 1).all()]
 
 
+@cache
+def movable(base):
+    """The maze of class `base` with walls and goals that are given: one program serves them all."""
+
+    @pytree
+    class Movable(base):
+        walls: np.ndarray = None
+        goals: np.ndarray = None
+
+    return Movable
+
+
 def moved(base, g, gone=()):
     """The maze of class `base` whose walls, without those in `gone`, and goals are moved by the matrix `g`."""
     left = np.array([w for w in WALLS if tuple(w) not in gone])
-
-    class Moved(base):
-        walls = property(lambda self: jnp.asarray(left @ g.T, float))
-        goals = property(lambda self: jnp.asarray(GOALS @ g.T, float))
-
-    return Moved()
+    return movable(base)(walls=np.asarray(left @ g.T, float), goals=np.asarray(GOALS @ g.T, float))
 
 
 def same(first, second):
@@ -117,6 +130,7 @@ def test_the_symmetries_of_the_map():
     assert len(kept) == 8 and sum(same(m.goals, GOALS) for m in kept) == 4
 
 
+@jax.jit
 def trajectories(env, starts, actions):
     """Positions `(n, time, 2)` and returns `(n,)` from `starts` `(n, 2)`, under `actions` `(n, time, 2)`."""
 
@@ -128,28 +142,34 @@ def trajectories(env, starts, actions):
         _, (path, rewards) = jax.lax.scan(move, env.reset_to(start)[0], actions)
         return path, rewards.sum()
 
-    return jax.jit(jax.vmap(one))(starts, actions)
+    return jax.vmap(one)(starts, actions)
+
+
+@partial(jax.jit, static_argnums=2)
+def drawn(start_key, push_key, num):
+    """`num` starts, and as many times 12 pushes, each held for five steps: the ball runs into walls and corners."""
+    starts = 0.1 * jax.random.normal(start_key, (num, 2))
+    pushes = jax.random.uniform(push_key, (num, 12, 2), minval=-1.5, maxval=1.5)
+    return starts, jnp.repeat(pushes, 5, axis=1)
 
 
 def differences(base, key, num=500):
     """How far `g` of a trajectory is from the trajectory in the maze moved by `g`, for all symmetries of the square.
 
-    Random pushes, each held for five steps, so that the ball runs into walls and corners. In double precision:
-    whether a corner is met must not depend on rounding. Returns `(8, num)` for paths and for returns.
+    In double precision: whether a corner is met must not depend on rounding. Returns `(8, num)` for paths and for
+    returns.
     """
     with jax.enable_x64(True):
-        start_key, push_key = jax.random.split(key)
-        starts = 0.1 * jax.random.normal(start_key, (num, 2))
-        pushes = jax.random.uniform(push_key, (num, 12, 2), minval=-1.5, maxval=1.5)
-        actions = jnp.repeat(pushes, 5, axis=1)
-        path, total = trajectories(moved(base, np.eye(2)), starts, actions)
+        starts, actions = map(np.asarray, drawn(*jax.random.split(key), num))
+        path, total = map(np.asarray, trajectories(moved(base, np.eye(2)), starts, actions))
         found = []
         for g in SQUARE:
-            path_g, total_g = trajectories(moved(base, g), starts @ g.T, actions @ g.T)
+            path_g, total_g = map(np.asarray, trajectories(moved(base, g), starts @ g.T, actions @ g.T))
             found.append((np.abs(path_g - path @ g.T).max((1, 2)), np.abs(total_g - total)))
         return [np.stack(part) for part in zip(*found, strict=True)]
 
 
+@pytree
 class XFirst(Maze):
     """A wrong rule: x moves first, y from where x has stopped."""
 
@@ -160,6 +180,7 @@ class XFirst(Maze):
         return position, first + second
 
 
+@pytree
 class XFirstAtCorners(Maze):
     """A wrong rule: x moves first where only both coordinates together meet a wall."""
 
@@ -170,6 +191,7 @@ class XFirstAtCorners(Maze):
         return jax.tree.map(partial(jnp.where, corner), XFirst.slide(self, position, velocity), (end, left))
 
 
+@pytree
 class NoWalls(Maze):
     """A wrong rule: the frame only."""
 
@@ -194,11 +216,12 @@ def test_a_rule_that_prefers_an_axis_is_found_out(rule, least, key):
 
 def test_random_trajectories_meet_walls_and_corners(key):
     """What the test of symmetry rests on: without walls, and with another rule at corners, many paths differ."""
-    starts = 0.1 * jax.random.normal(key, (500, 2))
-    actions = jnp.repeat(jax.random.uniform(key, (500, 12, 2), minval=-1.5, maxval=1.5), 5, axis=1)
-    path, _ = trajectories(Maze(), starts, actions)
-    for other in (NoWalls(), XFirstAtCorners()):
-        differs = np.abs(trajectories(other, starts, actions)[0] - path).max((1, 2)) > 1e-3
+    starts, actions = drawn(key, key, 500)
+    path, of_no_walls, of_another_rule = (
+        np.asarray(trajectories(env, starts, actions)[0]) for env in (Maze(), NoWalls(), XFirstAtCorners())
+    )
+    for other in (of_no_walls, of_another_rule):
+        differs = np.abs(other - path).max((1, 2)) > 1e-3
         assert differs.mean() > 0.1
 
 
@@ -206,13 +229,14 @@ def test_a_push_straight_at_a_goal_ends_at_the_tip_of_a_corner_until_one_coordin
     env = Maze()
     state, _ = env.reset_to(jnp.zeros(2))
     for _ in range(20):
-        state, *_ = env.step(state, jnp.array([-1.0, 1.0]))
+        state, *_ = step(state, np.float32([-1.0, 1.0]))
     tip = -0.5 + env.radius
     np.testing.assert_allclose(state.position, [tip, -tip], atol=1e-5)
     np.testing.assert_array_equal(state.velocity, 0.0)
     for action, axis in (([-1.0, 0.9], 0), ([-0.9, 1.0], 1)):
-        after, *_ = env.step(state, jnp.array(action))
-        assert abs(after.position[axis] - state.position[axis]) > 0.05 and after.velocity[1 - axis] == 0
+        after, *_ = step(state, np.float32(action))
+        assert abs(np.subtract(after.position, state.position)[axis]) > 0.05
+        assert np.asarray(after.velocity)[1 - axis] == 0
 
 
 # directions per leg, each held until the ball has crossed the maze
@@ -227,9 +251,8 @@ PATHS = {
 def test_each_path_leads_to_its_goal_in_time(name):
     env = Maze()
     state, _ = env.reset_to(jnp.zeros(2))
-    step = jax.jit(env.step)
     for steps, (direction, _) in enumerate(itertools.product(PATHS[name], range(40)), 1):
-        state, _, _, terminated, truncated = step(state, jnp.array(direction, jnp.float32))
+        state, _, _, terminated, truncated = step(state, np.float32(direction))
         assert not bool(terminated) and bool(truncated) == (steps >= env.max_steps)
     assert int(env.nearest_goal(state.position)) == "AB".index(name[0])
 
@@ -238,7 +261,7 @@ def test_the_way_straight_down_is_closed():
     env = Maze()
     state, _ = env.reset_to(jnp.zeros(2))
     for _ in range(40):
-        state, *_ = env.step(state, jnp.array([0.0, -1.0]))
+        state, *_ = step(state, np.float32([0.0, -1.0]))
     assert float(state.position[1]) == pytest.approx(-0.5 + env.radius, abs=1e-5)
     assert int(env.nearest_goal(state.position)) == -1
 

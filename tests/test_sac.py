@@ -34,6 +34,7 @@ BATCH = 16
 SMALL = {"hidden_sizes": (6, 5), "learning_rate": 0.01, "polyak": 0.1, "discount": 0.9}
 
 
+@cache
 def fresh(algo):
     """A state whose targets and biases differ from the online networks and from zero."""
     state = jax.jit(algo.init)(jax.random.key(5), jnp.zeros(OBS), jnp.zeros(ACT))
@@ -158,8 +159,8 @@ def test_the_temperature_rises_when_the_entropy_is_too_low(excess):
     """The entropy is minus the mean of log pi, its target -1 an action coordinate."""
     algo = SAC(**SMALL)
     state = fresh(algo)
-    after = algo.adjust(state, jnp.asarray(-ACT - excess))
-    assert float(after.log_temperature - state.log_temperature) == pytest.approx(
+    after = jax.jit(algo.adjust)(state, np.float32(-ACT - excess))
+    assert float(after.log_temperature) - float(state.log_temperature) == pytest.approx(
         0.01 * np.sign(excess), rel=1e-3
     )
 
@@ -169,12 +170,17 @@ def test_without_the_jacobian_the_target_entropy_is_a_standard_deviation_of_0_08
     std = np.exp(-1) / np.sqrt(2 * np.pi * np.e)
     assert std == pytest.approx(0.0890, abs=5e-5)
     noise = np.random.default_rng(0).normal(size=(4000, 1))
-    noise = jnp.asarray(noise / np.sqrt(np.mean(noise**2)), jnp.float32)
-    for mean in (0.0, 2.0):
+    noise = np.float32(noise / np.sqrt(np.mean(noise**2)))
+
+    @jax.jit
+    def log_densities(mean):
         law = TanhGaussian(jnp.full(1, mean), jnp.full(1, jnp.log(std)))
         _, before_tanh = jax.vmap(partial(law.push, jacobian=False))(noise)
+        return before_tanh, jax.vmap(law.push)(noise)[1]
+
+    for mean in (0.0, 2.0):
+        before_tanh, of_the_action = log_densities(mean)
         assert float(before_tanh.mean()) == pytest.approx(1.0, abs=1e-4)
-        _, of_the_action = jax.vmap(law.push)(noise)
         slope = np.log(1 - np.tanh(mean + std * np.asarray(noise, float)) ** 2).mean()
         assert float(of_the_action.mean()) == pytest.approx(1.0 - slope, abs=1e-3)
 
@@ -182,11 +188,17 @@ def test_without_the_jacobian_the_target_entropy_is_a_standard_deviation_of_0_08
 def test_exploit_is_the_mean_and_policy_a_draw(key):
     algo = SAC(**SMALL)
     state, obs = fresh(algo), jax.random.normal(key, (OBS,))
-    mean = state.actor.outputs(obs)[:ACT]
-    np.testing.assert_allclose(algo.exploit(state, obs, key), jnp.tanh(mean), rtol=1e-6)
-    drawn = algo.policy(state, obs, key)
-    np.testing.assert_array_equal(drawn, state.actor.at(obs).sample(key)[0])
-    np.testing.assert_array_equal(drawn, algo.explore(state, obs, key))
+
+    @jax.jit
+    def actions():
+        exploited, mean = algo.exploit(state, obs, key), jnp.tanh(state.actor.outputs(obs)[:ACT])
+        sampled = state.actor.at(obs).sample(key)[0]
+        return exploited, mean, algo.policy(state, obs, key), sampled, algo.explore(state, obs, key)
+
+    exploited, mean, drawn, sampled, explored = actions()
+    np.testing.assert_allclose(exploited, mean, rtol=1e-6)
+    np.testing.assert_array_equal(drawn, sampled)
+    np.testing.assert_array_equal(drawn, explored)
 
 
 def test_fresh_targets_equal_the_online_networks_without_sharing_them():

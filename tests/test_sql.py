@@ -236,14 +236,22 @@ def test_who_acts_when(key):
     """Draws of the network, in evaluation too; exploration adds normal noise and clips."""
     algo, state = SQL(**SMALL), fresh()
     several = jax.random.normal(key, (100, OBS))
-    one_each = jax.vmap(lambda obs: state.actor.sample(obs, key))(several)
-    obs = several[jnp.argmin(jnp.abs(one_each).max(1))]  # the walls are far from its draws
-    drawn = algo.policy(state, obs, key)
-    np.testing.assert_array_equal(drawn, state.actor.sample(obs, key))
-    np.testing.assert_array_equal(drawn, algo.exploit(state, obs, key))
+    one_each = jax.jit(jax.vmap(lambda obs: state.actor.sample(obs, key)))(several)
+    # the walls are far from its draws
+    obs = np.asarray(several)[np.argmin(np.abs(one_each).max(1))]
+    drawn, same, exploited = jax.jit(
+        lambda obs: (
+            algo.policy(state, obs, key),
+            state.actor.sample(obs, key),
+            algo.exploit(state, obs, key),
+        )
+    )(obs)
+    np.testing.assert_array_equal(drawn, same)
+    np.testing.assert_array_equal(drawn, exploited)
     keys = jax.random.split(key, 4000)
     explore = jax.jit(lambda algo: jax.vmap(lambda k: algo.explore(state, obs, k))(keys))
-    draws = np.asarray(jax.vmap(lambda k: algo.policy(state, obs, jax.random.split(k)[0]))(keys), float)
+    policy = jax.jit(jax.vmap(lambda k: algo.policy(state, obs, jax.random.split(k)[0])))
+    draws = np.asarray(policy(keys), float)
     quiet = np.asarray(explore(replace(algo, exploration_noise=0.0)))
     np.testing.assert_allclose(quiet, draws, rtol=1e-5, atol=1e-6)
     little = (np.asarray(explore(replace(algo, exploration_noise=0.01)), float) - draws) / 0.01

@@ -1,5 +1,6 @@
 """The temperature means one thing: where it is learned, asked for on evaluation, handed to a sampler and logged."""
 
+import json
 from collections.abc import Callable
 from functools import cache
 
@@ -18,7 +19,7 @@ from softq.landscapes import get as landscape
 from softq.policies import Through
 from softq.pytree import replace
 from softq.testing.probe import random_batch
-from softq.training import evaluate_run
+from softq.training import Evaluator, evaluate_run, results
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
 from softq.training.evaluate import EVALUATION
@@ -66,14 +67,22 @@ def made(name):
     return get(method)(**SMALL[method] | options)
 
 
-def learned(algo):
-    """States of two seeds whose temperature has been learned, where it is, and that temperature `(2,)`."""
+@cache
+def initial(method):
+    """Fresh states of two seeds; none of the options above changes them."""
+    algo = get(method)(**SMALL[method])
     keys = jax.vmap(jax.random.key)(jnp.arange(SEEDS))
     states = jax.jit(jax.vmap(lambda key: algo.init(key, OBS, jnp.zeros(DIM))))(keys)
+    return jax.tree.map(np.asarray, states)
+
+
+def learned(name, algo):
+    """States of two seeds whose temperature has been learned, where it is, and that temperature `(2,)`."""
+    states = initial(ALL[name][0])
     temperature = getattr(algo, "temperature", np.nan)
     for field, value in (("log_scale", LEARNED), ("log_temperature", np.log(temperature) + LEARNED)):
         if hasattr(states, field):
-            return replace(states, **{field: jnp.float32(value)}), temperature * np.exp(LEARNED)
+            return replace(states, **{field: np.float32(value)}), temperature * np.exp(LEARNED)
     return states, np.full(SEEDS, temperature)
 
 
@@ -84,7 +93,7 @@ def trained(tmp_path_factory) -> Callable:
     @cache
     def ended(name):
         algo, folder = made(name), tmp_path_factory.mktemp("ended") / "run"
-        states, temperature = learned(algo)
+        states, temperature = learned(name, algo)
         run = RunDirectory(folder)
         config = TrainConfig(algorithm=ALL[name][0], env="Bandit", seeds=SEEDS)
         run.create(algo, config, {"obs_dim": 1, "action_dim": DIM})
@@ -95,24 +104,25 @@ def trained(tmp_path_factory) -> Callable:
     return ended
 
 
+@pytest.fixture
+def one_evaluator(monkeypatch):
+    """`evaluate_run` plays with the same evaluator again where it can: a second temperature compiles nothing."""
+    kept = cache(lambda arguments: Evaluator(*json.loads(arguments)))
+    monkeypatch.setattr(results, "Evaluator", lambda *arguments: kept(json.dumps(arguments)))
+
+
 @jax.jit
-def drawn(algo, states, keys, temperatures):
-    """`algo.policy`'s actions `(seeds, episodes, 2)` at one temperature for each seed."""
-    return jax.vmap(jax.vmap(algo.policy, (None, None, 0, None)), (0, None, 0, 0))(
-        states, OBS, keys, temperatures
-    )
-
-
 def by_hand(algo, states, temperatures):
     """Mean reward of each seed in the bandit, whose reward is its landscape at `algo.policy`'s action."""
     first = [jax.random.fold_in(jax.random.key(seed + EVALUATION), 0) for seed in range(SEEDS)]
     keys = jnp.stack([jax.random.split(key, EPISODES) for key in first])
-    actions = drawn(algo, states, keys, jnp.asarray(temperatures, jnp.float32))
-    return np.asarray(jax.vmap(jax.vmap(landscape("bandit")))(actions).mean(1))
+    of_a_seed = jax.vmap(algo.policy, (None, None, 0, None))
+    actions = jax.vmap(of_a_seed, (0, None, 0, 0))(states, OBS, keys, temperatures)
+    return jax.vmap(jax.vmap(landscape("bandit")))(actions).mean(1)
 
 
 @pytest.mark.parametrize("name", ADJUSTABLE)
-def test_evaluation_acts_at_the_temperature_that_is_asked_for(name, trained):
+def test_evaluation_acts_at_the_temperature_that_is_asked_for(name, trained, one_evaluator):
     """Also after tuning, whose learned factor the question replaces; without a question the learned one acts."""
     (algo, states, own, run), means = trained(name), {}
     for asked in (0.05, 5.0, None):
@@ -120,7 +130,8 @@ def test_evaluation_acts_at_the_temperature_that_is_asked_for(name, trained):
         assert set(table["policy"]) == {"policy"}, "also where no policy is named, since a temperature is"
         played = np.full(SEEDS, asked) if asked else own
         means[asked] = table["return"].to_numpy()[:SEEDS]
-        np.testing.assert_allclose(means[asked], by_hand(algo, states, played), rtol=1e-4, atol=1e-5)
+        expected = by_hand(algo, states, np.float32(played))
+        np.testing.assert_allclose(means[asked], expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(table["temperature"], [*played, played.mean()], rtol=1e-5)
         assert set(table["unit"]) == {algo.temperature_unit}
     assert np.abs(means[0.05] - means[5.0]).max() > 5e-4, "ten times the tolerance, in one seed or both"
@@ -149,13 +160,17 @@ def test_a_policy_of_one_temperature_refuses_another_and_names_the_remedy(name, 
         np.testing.assert_allclose(used.tolist(), own, rtol=1e-5)
 
 
+@jax.jit
+def values(critic, actions):
+    return jax.vmap(critic.at(OBS))(actions)
+
+
 def divisor(algo, state, temperature):
     """What divides Q where the temperature is this, by the definitions of the methods; None where nothing does."""
     if algo.temperature_unit == "std of Q":  # over the fixed candidates of MALA-Q, over the box for DDSQ
         actions = np.random.default_rng(0).uniform(-1, 1, (20_000, DIM)).astype(np.float32)
-        q = state.critic.at(OBS)
-        pool = algo.pool(q) if hasattr(algo, "pool") else jnp.asarray(actions)
-        return temperature * np.asarray(jax.vmap(q)(pool), float).std()
+        pool = algo.pool(state.critic.at(OBS)) if hasattr(algo, "pool") else actions
+        return temperature * np.asarray(values(state.critic, pool), float).std()
     if type(algo).__name__ in ("LQL", "NCLQL"):
         if algo.normalise:
             return None
@@ -198,10 +213,9 @@ def test_a_sampler_samples_at_the_temperature_in_force(name, trained, monkeypatc
 
 
 def test_a_bare_critic_must_be_told_a_temperature():
-    algo = made("DDSQ")
-    state = algo.init(jax.random.key(0), OBS, jnp.zeros(DIM))
+    state = jax.tree.map(lambda x: x[0], initial("ddsq"))
     with pytest.raises(SoftqError, match="no temperature divides Q in a bare critic; give one"):
-        Through("snis").policy(state, OBS, jax.random.key(0))
+        jax.jit(Through("snis").policy)(state, OBS, jax.random.key(0))
 
 
 def test_the_sum_of_the_twins_at_a_temperature_is_their_mean_at_half_of_it():
@@ -209,9 +223,9 @@ def test_the_sum_of_the_twins_at_a_temperature_is_their_mean_at_half_of_it():
     total, mean = (
         LQL(**SMALL["lql"], normalise=False, twins=twins, step_size=0.01) for twins in ("sum", "mean")
     )
-    state = total.init(jax.random.key(0), OBS, jnp.zeros(DIM))
+    state = jax.jit(total.init)(jax.random.key(0), OBS, jnp.zeros(DIM))
     keys = jax.random.split(jax.random.key(1), 20)
-    act = lambda algo, t: jax.jit(jax.vmap(lambda key: algo.policy(state, OBS, key, t)))(keys)
+    act = jax.jit(lambda algo, t: jax.vmap(lambda key: algo.policy(state, OBS, key, t))(keys))
     half = total.temperature_of(state, OBS, 0.3)
     np.testing.assert_allclose(act(total, 0.3), act(mean, half), atol=1e-5)
     assert np.abs(act(total, 0.3) - act(mean, 0.3)).max() > 1e-3

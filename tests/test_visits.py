@@ -49,7 +49,7 @@ class Towards:
 
 def ends(*points):
     """Paths that jump to these points."""
-    return jnp.array([[(0.0, 0.0), point] for point in points])
+    return np.array([[(0.0, 0.0), point] for point in points], np.float32)
 
 
 def test_modes_of_the_bandit():
@@ -63,10 +63,10 @@ def test_modes_of_the_bandit():
 def test_high_modes_are_higher():
     """The four that are counted as high are, each, and the others are the low ones."""
     env, world = Bandit(), WORLDS["bandit"]
-    for k in range(8):
-        angle = jnp.pi / 4 * k
-        action = jnp.array([jnp.cos(angle), jnp.sin(angle)]) * 0.5**0.5
-        reward = float(env.step(jnp.zeros(2), action)[2])
+    angles = np.pi / 4 * np.arange(8)
+    actions = np.stack([np.cos(angles), np.sin(angles)], 1) * 0.5**0.5
+    rewards = jax.jit(jax.vmap(lambda action: env.step(jnp.zeros(2), action)[2]))(actions.astype(np.float32))
+    for action, reward in zip(actions, rewards.tolist(), strict=True):
         counts = count(world, env, ends(tuple(action)))
         assert (counts[:4].sum() == 1) == (reward > 0.9) and (counts[4] == 1) == (reward < 0.6)
 
@@ -74,6 +74,9 @@ def test_high_modes_are_higher():
 def test_goals_of_multigoal():
     paths = ends((4.5, 0), (0, 4.5), (-5, 0.5), (0.2, -5), (3, 0), (0, 4.2))
     np.testing.assert_array_equal(count(WORLDS["multigoal"], MultiGoal(), paths), [1, 2, 1, 1, 1])
+
+
+route_of = jax.jit(Maze().route)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +92,7 @@ def test_goals_of_multigoal():
     ],
 )
 def test_routes_through_the_maze(points, route):
-    assert ROUTES[int(Maze().route(jnp.array(points, jnp.float32)))] == route
+    assert ROUTES[int(route_of(np.array(points, np.float32)))] == route
 
 
 def test_rollouts_equal_a_plain_loop():
@@ -172,13 +175,18 @@ def test_the_temperature_of_the_softmax_that_is_aimed_at(name):
     """By the settings of a fresh state; DDSQ's is a share of the spread of Q; three methods have none of their own."""
     algo = get(name)(hidden_sizes=(8,), **get(name).small)
     obs, action = jnp.ones(2), jnp.zeros(2)
-    state = algo.init(jax.random.key(0), obs, action)
-    found = float(softmax_temperature(algo, state, obs, 0.7))
+
+    @jax.jit
+    def fresh():
+        state = algo.init(jax.random.key(0), obs, action)
+        return state, softmax_temperature(algo, state, obs, 0.7)
+
+    state, found = fresh()
     if name in ("lql", "nclql", "ddpg"):
         assert found == np.float32(0.7)
     elif name == "ddsq":
-        grid = jnp.stack(jnp.meshgrid(*[jnp.linspace(-0.99, 0.99, 100)] * 2), -1).reshape(-1, 2)
-        spread = jax.vmap(state.critic.at(obs))(grid).std()
+        grid = np.stack(np.meshgrid(*[np.linspace(-0.99, 0.99, 100)] * 2), -1).reshape(-1, 2)
+        spread = np.std(jax.jit(jax.vmap(state.critic.at(obs)))(grid.astype(np.float32)))
         np.testing.assert_allclose(found, algo.temperature * spread, rtol=0.1)
     else:
         np.testing.assert_allclose(found, algo.temperature, rtol=1e-6)
@@ -190,7 +198,7 @@ def test_the_temperature_of_the_softmax_that_is_aimed_at(name):
 def test_the_exact_sampler_samples_the_softmax_of_the_critic():
     """On a known landscape: mean value against quadrature, for the temperature that the state has learned."""
     env, algo = Bandit(), get("malaq")(hidden_sizes=(8,), temperature=0.1)
-    state = jax.tree.map(lambda x: x[0], exact_states(algo, env, 1, 3, 4))
+    state = jax.tree.map(lambda x: np.asarray(x)[0], exact_states(algo, env, 1, 3, 4))
     keys, landscape = jax.random.split(jax.random.key(1), 2000), landscapes.get("bandit")
 
     @jax.jit
@@ -199,12 +207,13 @@ def test_the_exact_sampler_samples_the_softmax_of_the_critic():
         actions = jax.vmap(lambda key: Exactly(algo, 9.0, num=2048).policy(now, jnp.ones(1), key))(keys)
         return jax.vmap(landscape)(actions)
 
+    exact = []
     for log_scale in (0.0, 1.0):
         values = np.asarray(values_at(log_scale))
-        law = Boltzmann(landscape, 0.1 * np.exp(log_scale), 2, panels=16)
-        assert abs(values.mean() - law.mean_value) < 5 * values.std() / np.sqrt(len(values))
+        exact.append(Boltzmann(landscape, 0.1 * np.exp(log_scale), 2, panels=16).mean_value)
+        assert abs(values.mean() - exact[-1]) < 5 * values.std() / np.sqrt(len(values))
     # the factor of the second law is seen: the first is far from it
-    assert abs(Boltzmann(landscape, 0.1, 2, panels=16).mean_value - law.mean_value) > 0.05
+    assert abs(exact[0] - exact[1]) > 0.05
 
 
 def test_a_portrait_is_written_and_not_redone(tmp_path, capsys):
@@ -235,17 +244,18 @@ def test_a_portrait_is_written_and_not_redone(tmp_path, capsys):
 def test_moves_and_critic_at_a_place():
     """The stored grid is the critic's, cell by cell; a dial that is turned up gives hotter moves."""
     env, algo = MultiGoal(), get("malaq")(hidden_sizes=(8,), temperature=0.02)
-    state = algo.init(jax.random.key(0), jnp.zeros(2), jnp.zeros(2))
+    state = jax.jit(algo.init)(jax.random.key(0), jnp.zeros(2), jnp.zeros(2))
     state = replace(state, critic=Known(landscapes.get("bandit")))
     moves, critic = looked_at(WORLDS["multigoal"], "malaq", algo, state, env, (2.5, -2.5), 400)
     middles = critic.columns[5:].astype(float).to_numpy()
     np.testing.assert_allclose(middles, critic["dy"], atol=1e-4)
     np.testing.assert_allclose(np.diff(middles), 2 / RESOLUTION, atol=2e-4)
-    action = jnp.array([critic.columns[5 + 30], critic["dy"][7]], jnp.float32)
-    np.testing.assert_allclose(critic.iloc[7, 5 + 30], landscapes.get("bandit")(action), atol=1e-3)
+    values_of = jax.jit(jax.vmap(landscapes.get("bandit")))
+    action = np.array([[critic.columns[5 + 30], critic["dy"][7]]], np.float32)
+    np.testing.assert_allclose(critic.iloc[7, 5 + 30], values_of(action)[0], atol=1e-3)
     assert set(critic["x"]) == {2.5} and set(critic["y"]) == {-2.5}
     np.testing.assert_allclose(critic["temperature"], 0.02, rtol=1e-6)
-    values = jax.vmap(landscapes.get("bandit"))(moves[["dx", "dy"]].to_numpy(np.float32))
+    values = values_of(moves[["dx", "dy"]].to_numpy(np.float32))
     mean = pd.Series(values).groupby(moves["factor"].to_numpy()).mean()
     assert list(mean.index) == sorted(FACTORS) and mean.is_monotonic_decreasing and np.ptp(mean) > 0.02
 
@@ -256,13 +266,19 @@ def test_exact_states_act_on_the_landscape(name):
     env = Bandit()
     algo = get(name)(hidden_sizes=(8,), **get(name).small)
     states = exact_states(algo, env, 2, 3, 4)
-    state = jax.tree.map(lambda x: x[1], states)
-    action = jnp.array([0.3, -0.6])
-    expected = env.step(jnp.zeros(2), action)[2]
-    np.testing.assert_allclose(state.critic(jnp.ones(1), action), jnp.full(2, expected), rtol=1e-6)
-    slope = jax.grad(lambda a: env.step(jnp.zeros(2), a)[2])(action)
-    np.testing.assert_allclose(state.critic.at(jnp.ones(1)).slope(action, 0, "mean"), slope, rtol=1e-5)
-    assert np.abs(jax.jit(algo.policy)(state, jnp.ones(1), jax.random.key(0))).max() <= 1
+    state = jax.tree.map(lambda x: np.asarray(x)[1], states)
+    obs, action = jnp.ones(1), jnp.array([0.3, -0.6])
+
+    @jax.jit
+    def found(state, key):
+        slope = state.critic.at(obs).slope(action, 0, "mean")
+        return state.critic(obs, action), slope, algo.policy(state, obs, key)
+
+    values, found_slope, act = found(state, jax.random.key(0))
+    expected, slope = jax.jit(jax.value_and_grad(lambda a: env.step(jnp.zeros(2), a)[2]))(action)
+    np.testing.assert_allclose(values, np.full(2, expected), rtol=1e-6)
+    np.testing.assert_allclose(found_slope, slope, rtol=1e-5)
+    assert np.abs(act).max() <= 1
 
 
 @pytest.mark.parametrize(("world", "numbers"), [("bandit", {4, 10}), ("multigoal", {10}), ("maze", {10})])

@@ -109,10 +109,14 @@ def test_the_working_type():
 
 
 def test_the_minimal_mix():
-    with jax.enable_x64(True):
+    @jax.jit
+    def both(key):
         score = s.softmax_score(TWO, 0.1)
-        last = s.langevin(jax.random.key(0), score, jnp.zeros(1, jnp.float32), np.full(5, 0.01))
-        whole = s.mala(jax.random.key(0), bowl, 0.1, jnp.array([0, 0]), np.full(5, 0.01))[0]
+        last = s.langevin(key, score, jnp.zeros(1, jnp.float32), np.full(5, 0.01))
+        return last, s.mala(key, bowl, 0.1, jnp.array([0, 0]), np.full(5, 0.01))[0]
+
+    with jax.enable_x64(True):
+        last, whole = both(jax.random.key(0))
     assert last.dtype == np.float32 and whole.dtype == np.float64
 
 
@@ -157,39 +161,45 @@ def test_nothing_comes_from_the_hole(name, key):
     assert share(key, None) > 0  # without a hole actions do go there
 
 
-def paths(name, key, q):
-    """Many paths of a chain that accepts every step, from just outside the hole, `(n, T + 1)`, and its step."""
-    step, num, start = 0.002, 300, jnp.full(1, EDGE + 0.02)
-    if name == "langevin":
-        score = s.softmax_score(q, TEMPERATURE)
-        call = lambda k: s.langevin(k, score, start, np.full(num, step), trajectory=True, check_last=True)
-    elif name == "annealed":
-        given = start, np.array([0.2, 0.1]), np.full(2, step), TEMPERATURE, num // 2
-        call = lambda k: s.annealed_langevin(
-            k, slope_of(q), *given, normalise=False, trajectory=True, check_last=True
-        )
-    else:
-        swarm = jnp.linspace(EDGE + 0.02, EDGE + 0.3, 8)[:, None]
-        call = lambda k: s.svgd(
-            s.softmax_score(q, TEMPERATURE), swarm, np.full(num, step), trajectory=True, check_last=True
-        )
-    found = np.asarray(jax.jit(jax.vmap(call))(jax.random.split(key, 1 if name == "svgd" else 200)))
-    return found[..., 0].swapaxes(1, -1).reshape(-1, num + 1), step
+STRIDE = 0.002  # the step of the paths below
+
+
+def paths(name, key):
+    """Many paths of a chain that accepts every step, from just outside the hole, `(n, T + 1)`.
+
+    A compiled function of the value in the hole, and one for the hole of a square root.
+    """
+    num, start = 300, jnp.full(1, EDGE + 0.02)
+    keys = jax.random.split(key, 1 if name == "svgd" else 200)
+    how = {"trajectory": True, "check_last": True}
+
+    def of(q):
+        score, steps = s.softmax_score(q, TEMPERATURE), np.full(num, STRIDE)
+        if name == "langevin":
+            call = lambda k: s.langevin(k, score, start, steps, **how)
+        elif name == "annealed":
+            given = start, np.array([0.2, 0.1]), np.full(2, STRIDE), TEMPERATURE, num // 2
+            call = lambda k: s.annealed_langevin(k, slope_of(q), *given, normalise=False, **how)
+        else:
+            swarm = jnp.linspace(EDGE + 0.02, EDGE + 0.3, 8)[:, None]
+            call = lambda k: s.svgd(score, swarm, steps, **how)
+        return jax.vmap(call)(keys)[..., 0].swapaxes(1, -1).reshape(-1, num + 1)
+
+    return jax.jit(lambda value: of(torn(value))), jax.jit(lambda: of(torn_by_root))
 
 
 @pytest.mark.parametrize("name", ["langevin", "annealed", "svgd"])
 def test_a_step_into_the_hole_is_taken_back(name, key):
     """Each position is one step from the last one outside. A chain that sees a plain there wanders off."""
-    for q in (torn(jnp.nan), torn(jnp.inf), torn_by_root):
-        path, step = paths(name, key, q)
+    with_value, by_root = paths(name, key)
+    for path in map(np.asarray, (with_value(jnp.nan), with_value(jnp.inf), by_root())):
         inside = path < EDGE
         assert np.isfinite(path).all() and 0 < inside.mean() < 1 and (path[:, -1] >= EDGE).all()
         last = np.maximum.accumulate(np.where(inside, 0, np.arange(path.shape[1])[None]), axis=1)
         base = np.take_along_axis(path, last, 1)[:, :-1]
-        longest = 6 * np.sqrt(step) + 0.05 if name != "svgd" else 0.1  # steps by noise, and by drift
+        longest = 6 * np.sqrt(STRIDE) + 0.05 if name != "svgd" else 0.1  # steps by noise, and by drift
         assert np.abs(path[:, 1:] - base).max() < longest
-    plain, _ = paths(name, key, torn(-5.0))
-    assert plain.min() < EDGE - longest
+    assert with_value(-5.0).min() < EDGE - longest
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -215,28 +225,27 @@ def test_diffusion_weighs_only_what_is_there(key):
     """At much noise the score is that of the softmax outside the hole, by quadrature."""
     signal, noise, a_t = 0.5, 0.8, jnp.array([0.1])
     x = np.linspace(EDGE, 1, 40_001)
-    log_p = np.asarray(jax.vmap(TWO)(jnp.asarray(x[:, None], jnp.float32))) / TEMPERATURE
+    log_p = np.asarray(jax.jit(jax.vmap(TWO))(jnp.asarray(x[:, None], jnp.float32))) / TEMPERATURE
     weight = np.exp(log_p - (0.1 - signal * x) ** 2 / (2 * noise**2))
     exact = (signal * (weight @ x) / weight.sum() - 0.1) / noise**2
+    given, keys = (TEMPERATURE, a_t, signal, noise), jax.random.split(key, 200)
     for estimate, tolerance in ((s.qne, 0.01), (partial(s.combined, boundary=False), 0.5)):
-        for q in (torn(jnp.nan), torn(jnp.inf), torn_by_root):
-            call = lambda k: estimate(k, q, TEMPERATURE, a_t, signal, noise, 1000, truncate=True)
-            scores = jax.jit(jax.vmap(call))(jax.random.split(key, 200))
+        of = lambda q: jax.vmap(lambda k: estimate(k, q, *given, 1000, truncate=True))(keys)
+        with_value, by_root = jax.jit(lambda value: of(torn(value))), jax.jit(lambda: of(torn_by_root))
+        for scores in map(np.asarray, (with_value(jnp.nan), with_value(jnp.inf), by_root())):
             assert np.isfinite(scores).all()
-            assert abs(float(scores.mean()) - exact) < tolerance
-    for estimate in (s.idem, partial(s.idem, boundary=True), s.combined, s.qne, s.qsm):
-        nowhere = lambda a: jnp.nan * a[0]
-        score = jax.jit(lambda k: estimate(k, nowhere, TEMPERATURE, a_t, signal, noise, 10, truncate=True))(
-            key
-        )
+            assert abs(scores.mean() - exact) < tolerance
+    nowhere = lambda a: jnp.nan * a[0]
+    estimates = (s.idem, partial(s.idem, boundary=True), s.combined, s.qne, s.qsm)
+    for score in jax.jit(lambda k: [e(k, nowhere, *given, 10, truncate=True) for e in estimates])(key):
         assert np.isfinite(score).all()
 
 
 def test_entropy_and_spread_leave_out_what_is_not_finite():
-    values = jnp.array([0.1, 0.5, 0.3])
-    torn_values = jnp.array([0.1, jnp.nan, 0.5, jnp.inf, 0.3, -jnp.inf])
-    assert s.spread(torn_values) == pytest.approx(float(np.std([0.1, 0.5, 0.3])), rel=1e-6)
-    assert s.spread(jnp.full(3, jnp.nan)) > 0
+    values = np.float32([0.1, 0.5, 0.3])
+    torn_values = np.float32([0.1, np.nan, 0.5, np.inf, 0.3, -np.inf])
+    spread, entropy = jax.jit(s.spread), jax.jit(lambda values: snis_entropy(values, 2, 0.2))
+    assert spread(torn_values) == pytest.approx(float(np.std([0.1, 0.5, 0.3])), rel=1e-6)
+    assert spread(np.full(6, np.nan, np.float32)) > 0
     # three of six candidates have weight nought: as if the box were half as large
-    halved = snis_entropy(torn_values, 2, 0.2)
-    assert float(halved) == pytest.approx(float(snis_entropy(values, 2, 0.2)) - np.log(2), abs=1e-6)
+    assert float(entropy(torn_values)) == pytest.approx(float(entropy(values)) - np.log(2), abs=1e-6)

@@ -103,7 +103,7 @@ def _vmap(probe: Probe) -> None:
     singles = [
         probe.compiled["update"](probe.algo, s, probe.batch, k) for s, k in zip(states, keys, strict=True)
     ]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    stacked = jax.jit(lambda *states: jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))(*states)
     together = jax.jit(jax.vmap(lambda s, k: probe.algo.update(s, probe.batch, k)))(stacked, keys)
     for i, single in enumerate(singles):
         for (path, x), (_, y) in zip(paths(single), paths(together), strict=True):

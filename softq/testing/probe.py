@@ -15,6 +15,7 @@ from softq.algorithms.base import Algorithm, Transition
 POLICIES = ("policy", "explore", "exploit")
 
 
+@partial(jax.jit, static_argnums=(1, 2, 3))
 def random_batch(key: Array, batch_size: int, obs_dim: int, action_dim: int) -> Transition:
     """Transitions with a leading axis: normal observations and rewards, uniform actions, a quarter
     terminal.
@@ -71,8 +72,10 @@ class Probe:
 
         return {method: counted(method) for method in (*POLICIES, "update")}
 
-    def init(self, algo: Algorithm, key: Array) -> Any:
-        return algo.init(key, jnp.zeros(self.obs_dim), jnp.zeros(self.action_dim))
+    @cached_property
+    def init(self) -> Callable[[Algorithm, Array], Any]:
+        """The state of an algorithm for a key."""
+        return jax.jit(lambda algo, key: algo.init(key, jnp.zeros(self.obs_dim), jnp.zeros(self.action_dim)))
 
     def act(self, method: str, observations: Array) -> np.ndarray:
         """Actions of `method`, one key for each of the observations."""

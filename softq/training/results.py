@@ -13,6 +13,7 @@ from softq.algorithms import Algorithm
 from softq.errors import SoftqError, suggest
 from softq.files import csv_file, whole
 from softq.policies import AtTemperature, Through
+from softq.pytree import unstacked
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
 from softq.training.evaluate import Evaluator
@@ -38,7 +39,7 @@ def load_all(run_dir: Path | str) -> tuple[Algorithm, Any, TrainConfig]:
     blank = [jnp.zeros(dims[name], jnp.float32) for name in ("obs_dim", "action_dim")]
     template = jax.eval_shape(jax.vmap(lambda key: learner(algo, key, *blank)), keys)
     (states,) = Checkpoints(folder).restore(learner=template)
-    return algo, jax.tree.map(jnp.array, states), config
+    return algo, jax.device_put(states), config
 
 
 def load(run_dir: Path | str, index: int = 0) -> tuple[Algorithm, Any, TrainConfig]:
@@ -54,7 +55,7 @@ def load(run_dir: Path | str, index: int = 0) -> tuple[Algorithm, Any, TrainConf
     algo, states, config = load_all(run_dir)
     if not 0 <= index < config.seeds:
         raise SoftqError(f"{run_dir} has {config.seeds} seeds; index {index} must be less.")
-    return algo, jax.tree.map(lambda x: x[index], states), config
+    return algo, unstacked(states, index), config
 
 
 def curves(run_dirs: Path | str | Iterable[Path | str]) -> pd.DataFrame:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import pandas as pd
 
 from softq.algorithms import ALGORITHMS, Algorithm, get
 from softq.errors import SoftqError, suggest
 from softq.faults import explained
 from softq.options import fields_from
+from softq.pytree import unstacked
 from softq.training.config import TrainConfig, preset_of
 from softq.training.loop import Loop
 from softq.training.progress import Interrupt, Progress
@@ -35,7 +35,7 @@ class Run:
 
     @property
     def state(self) -> Any:
-        return jax.tree.map(lambda x: x[0], self.states)
+        return unstacked(self.states, 0)
 
 
 def train(

@@ -253,7 +253,7 @@ class Trainer:
         if afresh:
             self.say(f"the learner and the replay go on; the episodes start anew ({afresh}).")
             loop = self.inner.afresh(loop, meta["step"])
-        loop = jax.tree.map(jnp.array, loop)
+        loop = jax.device_put(loop)
         if loop.replay.added.max() <= capacity < self.config.capacity:
             loop = replace(loop, replay=jax.vmap(lambda x: x.grown(self.config.capacity))(loop.replay))
         self.run.describe(content)

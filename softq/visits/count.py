@@ -12,6 +12,7 @@ from jax import Array
 from softq.algorithms import Algorithm, get
 from softq.envs import make
 from softq.options import fields_from
+from softq.pytree import unstacked
 from softq.training import TrainConfig, train
 from softq.visits.variants import Exactly, Variant, exact_states
 from softq.visits.worlds import STARTS, World, settings
@@ -87,7 +88,7 @@ def visits(
     starts = STARTS[:1] if env.max_steps == 1 else STARTS  # one step from the one state: no choice of start
     rows, kept = [], []
     for seed in range(seeds):
-        state = jax.tree.map(lambda x, seed=seed: x[seed], states)
+        state = unstacked(states, seed)
         for start in starts:
             key = jax.random.key(10_000 + seed)
             paths, returns = travel(actor, state, env, key, episodes, start == "fixed")

@@ -13,6 +13,7 @@ import pandas as pd
 
 from softq.algorithms import Algorithm
 from softq.envs import make
+from softq.pytree import unstacked
 from softq.visits.count import tidy_paths, trained, travel
 from softq.visits.variants import Variant, softmax_temperature
 from softq.visits.worlds import World
@@ -37,7 +38,7 @@ def portrait(
     for share in MOMENTS:  # the same keys: each training is the beginning of the next
         updates = max(1, round(share * total))
         algo, states = trained(world, Variant(name), 1, updates)
-        state = jax.tree.map(lambda x: x[0], states)
+        state = unstacked(states, 0)
         paths, _ = travel(algo, state, env, jax.random.key(20_000), episodes, False)
         table = tidy_paths(name, paths, world.stride)
         table.insert(1, "updates", updates)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -30,6 +31,7 @@ class World:
     places: tuple[tuple[float, float], ...] = ((0.0, 0.0),)  # states at which a portrait looks at the critic
 
 
+@jax.jit
 def bandit_mode(env: Any, path: Array) -> Array:
     """0 to 3: one of the four high modes, counter-clockwise from the east; 4: a low one; 5: none."""
     angles = jnp.arange(8) * jnp.pi / 4
@@ -39,6 +41,7 @@ def bandit_mode(env: Any, path: Array) -> Array:
     return jnp.where(jnp.min(distance) > NEAR, 5, jnp.where(nearest % 2 == 0, nearest // 2, 4))
 
 
+@jax.jit
 def multigoal_goal(env: Any, path: Array) -> Array:
     """0 to 3: the goal in the east, north, west or south; 4: none."""
     return jnp.array([4, 0, 2, 1, 3])[1 + env.nearest_goal(path[-1])]
@@ -72,7 +75,7 @@ WORLDS = {
     "maze": World(
         "Maze",
         ROUTES,
-        lambda env, path: env.route(path),
+        jax.jit(lambda env, path: env.route(path)),
         3000,
         3,
         SOFT | {"warmup": 20_000, "num_envs": 16, "temperature": 0.1, "reward_scale": 0.2, "discount": 0.95},
