@@ -40,7 +40,7 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_enable_x64", False)
 
-LONGEST = ("book", "book_gallery", "interrupted", "problems", "temperature", "training", "working")
+LONGEST = ("book", "interrupted", "problems", "temperature", "training", "book_gallery", "working")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,5 @@
 """The temperature means one thing: where it is learned, asked for on evaluation, handed to a sampler and logged."""
 
-import json
 from collections.abc import Callable
 from functools import cache
 
@@ -19,7 +18,7 @@ from softq.landscapes import get as landscape
 from softq.policies import Through
 from softq.pytree import replace
 from softq.testing.probe import random_batch
-from softq.training import Evaluator, evaluate_run, results
+from softq.training import evaluate_run
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
 from softq.training.evaluate import EVALUATION
@@ -104,13 +103,6 @@ def trained(tmp_path_factory) -> Callable:
     return ended
 
 
-@pytest.fixture
-def one_evaluator(monkeypatch):
-    """`evaluate_run` plays with the same evaluator again where it can: a second temperature compiles nothing."""
-    kept = cache(lambda arguments: Evaluator(*json.loads(arguments)))
-    monkeypatch.setattr(results, "Evaluator", lambda *arguments: kept(json.dumps(arguments)))
-
-
 @jax.jit
 def by_hand(algo, states, temperatures):
     """Mean reward of each seed in the bandit, whose reward is its landscape at `algo.policy`'s action."""
@@ -122,7 +114,7 @@ def by_hand(algo, states, temperatures):
 
 
 @pytest.mark.parametrize("name", ADJUSTABLE)
-def test_evaluation_acts_at_the_temperature_that_is_asked_for(name, trained, one_evaluator):
+def test_evaluation_acts_at_the_temperature_that_is_asked_for(name, trained):
     """Also after tuning, whose learned factor the question replaces; without a question the learned one acts."""
     (algo, states, own, run), means = trained(name), {}
     for asked in (0.05, 5.0, None):
@@ -189,11 +181,11 @@ def test_a_sampler_samples_at_the_temperature_in_force(name, trained, monkeypatc
 
     def heard(**how):
         seen.clear()
-        table = evaluate_run(run, 1, sampler="snis", **how)
+        table = evaluate_run(run, 1, sampler=f"spy on {name}", **how)
         jax.effects_barrier()
         return sorted(set(seen)), table
 
-    monkeypatch.setitem(policies.SAMPLERS, "snis", spy)
+    monkeypatch.setitem(policies.SAMPLERS, f"spy on {name}", spy)  # a program of its own
     algo, states, own, run = trained(name)
     each = [jax.tree.map(lambda x, i=i: x[i], states) for i in range(SEEDS)]
     right = [divisor(algo, state, t) for state, t in zip(each, own, strict=True)]

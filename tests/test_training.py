@@ -90,6 +90,7 @@ def test_seeds_differ_from_each_other():
 
 @pytest.mark.parametrize("env_id", ENVS)
 def test_hyper_parameters_and_lengths_never_recompile(env_id, monkeypatch):
+    jax.clear_caches()  # of another test's training of the same kind
     traces = []
     original = DDSQ.update
     monkeypatch.setattr(DDSQ, "update", lambda *x: traces.append(1) or original(*x))
@@ -97,9 +98,29 @@ def test_hyper_parameters_and_lengths_never_recompile(env_id, monkeypatch):
     loop = inner.run(TINY, loop, keys, 3, True)
     loop = inner.run(TINY, loop, keys, 2, False)
     first = len(traces)
+    assert first > 0
     for change in ({"temperature": 0.3}, {"learning_rate": 1e-4}, {"start_step": 0.1, "end_step": 1e-3}):
         loop = inner.run(replace(TINY, **change), loop, keys, 4, False)
     assert len(traces) == first
+
+
+@pytest.mark.parametrize("env_id", ENVS)
+def test_a_second_training_of_the_same_kind_compiles_nothing(env_id, monkeypatch):
+    """Another loop and another evaluator, of other seeds, hyper-parameters and lengths."""
+    jax.clear_caches()
+    traces = []
+    for name in ("update", "exploit"):
+        original = getattr(DDSQ, name)
+        monkeypatch.setattr(DDSQ, name, lambda *x, original=original: traces.append(1) or original(*x))
+    for seed, temperature in enumerate((0.1, 0.3)):
+        algo = replace(TINY, temperature=temperature)
+        inner, loop, keys = loop_for(env_id, algo, seed=seed, log_every=5 + seed)
+        loop = inner.run(algo, loop, keys, 3 + seed, True)
+        loop = inner.run(algo, loop, keys, 2 + seed, False)
+        Evaluator(env_id, [seed], 2)(algo, loop.state)
+        if seed == 0:
+            first = len(traces)
+    assert len(traces) == first > 0
 
 
 def test_number_of_steps_per_dispatch_does_not_matter():

@@ -17,10 +17,11 @@ class DeviceLoop:
     """Training in JAX environments: any number of steps is one dispatch of one compiled program."""
 
     def __init__(self, env: Any, config: TrainConfig):
-        self.env, self.config = env, config
+        self.config = config
         self.obs_dim, self.action_dim = env.obs_dim, env.action_dim
-        self._run = jax.jit(self._steps, static_argnames="uniform", donate_argnames="loop")
-        self._init = jax.jit(jax.vmap(self._start, (None, 0, 0)))
+        given = {"env": env, "batch_size": config.batch_size}
+        self._run = partial(_steps, **given)
+        self._init = partial(_start, **given, num_envs=config.num_envs, capacity=config.capacity)
 
     def init(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
         """The loops of all seeds; `keys` and `init_keys` `(seeds,)`."""
@@ -30,11 +31,6 @@ class DeviceLoop:
         """What `init` would return, as shapes and types."""
         return jax.eval_shape(self._init, algo, keys, init_keys)
 
-    def _start(self, algo: Algorithm, key: Array, init_key: Array) -> Loop:
-        keys = jax.random.split(jax.random.fold_in(init_key, 1), self.config.num_envs)
-        env, obs = jax.vmap(self.env.reset)(keys)
-        return initial(algo, self.config, init_key, obs, self.action_dim, env)
-
     def run(self, algo: Algorithm, loop: Loop, keys: Array, num: int, uniform: bool) -> Loop:
         """`num` steps of all seeds; `loop` is donated. Raises `SoftqError` at a value that is not finite."""
         loop = self._run(algo, loop, keys, num, uniform=uniform)
@@ -43,46 +39,63 @@ class DeviceLoop:
                 raise fault(self.config, int(what), int(step), seed, int(env))
         return loop
 
-    def _steps(self, algo: Algorithm, loop: Loop, keys: Array, num: Array, uniform: bool) -> Loop:
-        step = jax.vmap(lambda loop, key: self._step(algo, loop, key, uniform))
-        # a loop with a traced bound: one compilation serves every number of steps
-        return jax.lax.fori_loop(0, num, lambda _, loop: step(loop, keys), loop)
-
-    def _step(self, algo: Algorithm, loop: Loop, key: Array, uniform: bool) -> Loop:
-        """One step of one seed."""
-        config, tally = self.config, loop.tally
-        _, k_env, k_reset, _, _ = step_keys(key, loop.step)
-        action = act(algo, loop.state, loop.obs, key, loop.step, uniform, self.action_dim)
-        state, sums = loop.state, tally.metrics
-        if not uniform:
-            state, sums = learn(algo, state, loop.replay, sums, key, loop.step, config.batch_size)
-        env, next_obs, reward, terminated, truncated = jax.vmap(self.env.step)(
-            loop.env, action, jax.random.split(k_env, config.num_envs)
-        )
-        discount = 1 - terminated.astype(jnp.float32)
-        replay = loop.replay.add(Transition(loop.obs, action, reward, discount, next_obs))
-
-        done, returns = terminated | truncated, loop.returns + reward
-        started = jax.vmap(self.env.reset)(jax.random.split(k_reset, config.num_envs))
-        choose = jax.vmap(lambda done, new, old: jax.tree.map(partial(jnp.where, done), new, old))
-        env, obs = choose(done, started, (env, next_obs))
-        broken = jnp.stack(
-            [~jnp.isfinite(x.reshape(config.num_envs, -1)).all(1) for x in (action, next_obs, reward)]
-        )
-        where = jnp.argmax(broken.any(0))
-        found = jnp.stack([1 + jnp.argmax(broken[:, where]), where, loop.step]).astype(jnp.int32)
-        tally = Tally(
-            sums,
-            tally.updates + (not uniform),
-            tally.episodes + done.sum(),
-            tally.returns + jnp.sum(returns * done),
-            jnp.where(broken.any() & (tally.fault[0] == 0), found, tally.fault),
-        )
-        return like(Loop(state, replay, env, obs, returns * ~done, loop.step + 1, tally), loop)
-
     def get_state(self) -> dict:
         """Nothing: the environments are part of `Loop`."""
         return {"text": [], "physics": np.zeros(0, np.uint8)}
 
     def set_state(self, state: dict) -> None:
         """Nothing to do."""
+
+
+@partial(jax.jit, static_argnames=("env", "batch_size", "num_envs", "capacity"))
+def _start(
+    algo: Algorithm, keys: Array, init_keys: Array, env: Any, batch_size: int, num_envs: int, capacity: int
+) -> Loop:
+    """The loops of all seeds before their first step."""
+
+    def one(init_key: Array) -> Loop:
+        keys = jax.random.split(jax.random.fold_in(init_key, 1), num_envs)
+        state, obs = jax.vmap(env.reset)(keys)
+        return initial(algo, init_key, obs, state, env.action_dim, batch_size, capacity)
+
+    return jax.vmap(one)(init_keys)
+
+
+@partial(jax.jit, static_argnames=("env", "batch_size", "uniform"), donate_argnames="loop")
+def _steps(
+    algo: Algorithm, loop: Loop, keys: Array, num: Array, env: Any, batch_size: int, uniform: bool
+) -> Loop:
+    step = jax.vmap(lambda loop, key: _step(algo, loop, key, env, batch_size, uniform))
+    # a loop with a traced bound: one compilation serves every number of steps
+    return jax.lax.fori_loop(0, num, lambda _, loop: step(loop, keys), loop)
+
+
+def _step(algo: Algorithm, loop: Loop, key: Array, env: Any, batch_size: int, uniform: bool) -> Loop:
+    """One step of one seed."""
+    num_envs, tally = len(loop.obs), loop.tally
+    _, k_env, k_reset, _, _ = step_keys(key, loop.step)
+    action = act(algo, loop.state, loop.obs, key, loop.step, uniform, env.action_dim)
+    state, sums = loop.state, tally.metrics
+    if not uniform:
+        state, sums = learn(algo, state, loop.replay, sums, key, loop.step, batch_size)
+    states, next_obs, reward, terminated, truncated = jax.vmap(env.step)(
+        loop.env, action, jax.random.split(k_env, num_envs)
+    )
+    discount = 1 - terminated.astype(jnp.float32)
+    replay = loop.replay.add(Transition(loop.obs, action, reward, discount, next_obs))
+
+    done, returns = terminated | truncated, loop.returns + reward
+    started = jax.vmap(env.reset)(jax.random.split(k_reset, num_envs))
+    choose = jax.vmap(lambda done, new, old: jax.tree.map(partial(jnp.where, done), new, old))
+    states, obs = choose(done, started, (states, next_obs))
+    broken = jnp.stack([~jnp.isfinite(x.reshape(num_envs, -1)).all(1) for x in (action, next_obs, reward)])
+    where = jnp.argmax(broken.any(0))
+    found = jnp.stack([1 + jnp.argmax(broken[:, where]), where, loop.step]).astype(jnp.int32)
+    tally = Tally(
+        sums,
+        tally.updates + (not uniform),
+        tally.episodes + done.sum(),
+        tally.returns + jnp.sum(returns * done),
+        jnp.where(broken.any() & (tally.fault[0] == 0), found, tally.fault),
+    )
+    return like(Loop(state, replay, states, obs, returns * ~done, loop.step + 1, tally), loop)

@@ -45,8 +45,9 @@ class Evaluator:
         self.env = make(env_id, episodes, [EVALUATION + seed for seed in seeds], env_kwargs)
         self.cut = np.zeros(len(seeds), int)
         self.max_steps = self.env.max_steps or NO_LIMIT
-        self._act = jax.jit(jax.vmap(self._actions, (None, 0, 0, 0, None)))
-        self._play = jax.jit(jax.vmap(self._rollout, (None, 0, 0)))
+        self._act = partial(_actions, method=method)
+        if self.on_device:
+            self._play = partial(_play, env=self.env, episodes=episodes, method=method)
 
     def __call__(self, algo: Algorithm, states: Any, stop: Callable[[], bool] = bool) -> np.ndarray | None:
         """Returns `(seeds, episodes)` of the stacked `states`; None when `stop()` before the last episode
@@ -92,22 +93,38 @@ class Evaluator:
         if not self.on_device:
             self.env.close()
 
-    def _actions(self, algo: Algorithm, state: Any, obs: Array, key: Array, t: Array) -> Array:
-        """One seed's actions for all its episodes."""
-        keys = jax.random.split(jax.random.fold_in(key, t), self.episodes)
-        return jax.vmap(partial(getattr(algo, self.method), state))(obs, keys)
 
-    def _rollout(self, algo: Algorithm, state: Any, key: Array) -> Array:
-        """One seed's returns `(episodes,)` in a JAX environment."""
+# The compiled programs, of all seeds
 
+
+@partial(jax.jit, static_argnames="method")
+def _actions(algo: Algorithm, states: Any, obs: Array, keys: Array, t: Array, method: str) -> Array:
+    """Actions of all episodes at step `t`."""
+    return jax.vmap(partial(_act, algo, method), (0, 0, 0, None))(states, obs, keys, t)
+
+
+def _act(algo: Algorithm, method: str, state: Any, obs: Array, key: Array, t: Array) -> Array:
+    """One seed's actions for all its episodes."""
+    keys = jax.random.split(jax.random.fold_in(key, t), len(obs))
+    return jax.vmap(partial(getattr(algo, method), state))(obs, keys)
+
+
+@partial(jax.jit, static_argnames=("env", "episodes", "method"))
+def _play(algo: Algorithm, states: Any, keys: Array, env: Any, episodes: int, method: str) -> Array:
+    """Returns `(seeds, episodes)` in a JAX environment."""
+    max_steps = env.max_steps or NO_LIMIT
+
+    def one(state: Any, key: Array) -> Array:
         def step(t: Array, carry: tuple) -> tuple:
-            env, obs, returns, alive = carry
-            action = self._actions(algo, state, obs, key, t)
-            keys = jax.random.split(jax.random.fold_in(key, self.max_steps + t), self.episodes)
-            env, obs, reward, terminated, truncated = jax.vmap(self.env.step)(env, action, keys)
-            new = env, obs, returns + alive * reward, alive & ~(terminated | truncated)
+            env_state, obs, returns, alive = carry
+            action = _act(algo, method, state, obs, key, t)
+            keys = jax.random.split(jax.random.fold_in(key, max_steps + t), episodes)
+            env_state, obs, reward, terminated, truncated = jax.vmap(env.step)(env_state, action, keys)
+            new = env_state, obs, returns + alive * reward, alive & ~(terminated | truncated)
             return like(new, carry)
 
-        env, obs = jax.vmap(self.env.reset)(jax.random.split(key, self.episodes))
-        start = env, obs, jnp.zeros(self.episodes), jnp.ones(self.episodes, bool)
-        return jax.lax.fori_loop(0, self.max_steps, step, start)[2]
+        start = jax.vmap(env.reset)(jax.random.split(key, episodes))
+        start = *start, jnp.zeros(episodes), jnp.ones(episodes, bool)
+        return jax.lax.fori_loop(0, max_steps, step, start)[2]
+
+    return jax.vmap(one)(states, keys)

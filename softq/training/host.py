@@ -33,14 +33,14 @@ class HostLoop:
     def __init__(self, envs: GymVector, config: TrainConfig):
         self.envs, self.config = envs, config
         self.obs_dim, self.action_dim = envs.obs_dim, envs.action_dim
-        self._act = jax.jit(self._actions, static_argnames="uniform")
-        self._learn = jax.jit(self._update, donate_argnames=("state", "sums"))
-        self._store = jax.jit(jax.vmap(Replay.add), donate_argnums=0)
-        self._init = jax.jit(
-            jax.vmap(
-                lambda *x: initial(x[0], config, *x[1:], self.action_dim, obs_dtype=envs.obs_dtype),
-                (None, 0, 0),
-            )
+        self._act = partial(_actions, dim=self.action_dim)
+        self._learn = partial(_update, batch_size=config.batch_size)
+        self._init = partial(
+            _start,
+            action_dim=self.action_dim,
+            batch_size=config.batch_size,
+            capacity=config.capacity,
+            obs_dtype=envs.obs_dtype,
         )
 
     def init(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
@@ -64,18 +64,6 @@ class HostLoop:
         """What `init` would return, as shapes and types; no environment is touched."""
         obs = jax.ShapeDtypeStruct((self.config.seeds, self.config.num_envs, self.obs_dim), np.float32)
         return jax.eval_shape(self._init, algo, init_keys, obs)
-
-    def _actions(
-        self, algo: Algorithm, state: Any, obs: Array, keys: Array, steps: Array, uniform: bool
-    ) -> Array:
-        one = partial(act, algo, uniform=uniform, dim=self.action_dim)
-        return jax.vmap(one)(state, obs, keys, steps)
-
-    def _update(
-        self, algo: Algorithm, state: Any, replay: Replay, sums: dict, keys: Array, steps: Array
-    ) -> tuple[Any, dict]:
-        one = partial(learn, algo, batch_size=self.config.batch_size)
-        return jax.vmap(one)(state, replay, sums, keys, steps)
 
     def split(self, x: np.ndarray) -> np.ndarray:
         """`(seeds * num_envs, ...)` -> `(seeds, num_envs, ...)`."""
@@ -111,7 +99,7 @@ class HostLoop:
             next_obs, reward, terminated, truncated = map(self.split, stepped)
             self.check(int(step[0]), action=action, next_obs=next_obs, reward=reward)
             discount = 1 - terminated.astype(np.float32)
-            replay = self._store(replay, Transition(obs, action, reward, discount, next_obs))
+            replay = _store(replay, Transition(obs, action, reward, discount, next_obs))
             done = terminated | truncated
             returns += reward
             episodes += done.sum(1)
@@ -147,3 +135,28 @@ class HostLoop:
     def set_state(self, state: dict) -> None:
         """Put the environments back."""
         self.envs.set_state(state)
+
+
+# The compiled programs, of all seeds
+
+
+@partial(jax.jit, static_argnames=("action_dim", "batch_size", "capacity", "obs_dtype"))
+def _start(algo: Algorithm, init_keys: Array, obs: Array, **shapes: Any) -> Loop:
+    return jax.vmap(lambda key, obs: initial(algo, key, obs, (), **shapes))(init_keys, obs)
+
+
+@partial(jax.jit, static_argnames=("dim", "uniform"))
+def _actions(
+    algo: Algorithm, state: Any, obs: Array, keys: Array, steps: Array, dim: int, uniform: bool
+) -> Array:
+    return jax.vmap(partial(act, algo, uniform=uniform, dim=dim))(state, obs, keys, steps)
+
+
+@partial(jax.jit, static_argnames="batch_size", donate_argnames=("state", "sums"))
+def _update(
+    algo: Algorithm, state: Any, replay: Replay, sums: dict, keys: Array, steps: Array, batch_size: int
+) -> tuple[Any, dict]:
+    return jax.vmap(partial(learn, algo, batch_size=batch_size))(state, replay, sums, keys, steps)
+
+
+_store = jax.jit(jax.vmap(Replay.add), donate_argnums=0)

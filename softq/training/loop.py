@@ -2,7 +2,8 @@
 
 Both act, learn, step and store, in this order: the update uses the replay as it stands, so that a host
 environment can step while the update runs. Keys are `fold_in(seed key, step)`. Hyper-parameters are arguments
-of the compiled programs, so a new temperature or learning rate compiles nothing. Whatever a loop keeps is in single
+of the compiled programs, so a new temperature or learning rate compiles nothing, and the programs are functions of
+their modules, so a second training of the same kind compiles nothing either. Whatever a loop keeps is in single
 precision, also under JAX_ENABLE_X64, so that a run can go on with that switch turned.
 """
 
@@ -93,11 +94,12 @@ def learn(
 
 def initial(
     algo: Algorithm,
-    config: TrainConfig,
     key: Array,
     obs: Array,
+    env: Any,
     action_dim: int,
-    env: Any = (),
+    batch_size: int,
+    capacity: int,
     obs_dtype: Any = np.float32,
 ) -> Loop:
     """The loop of one seed before its first step; `obs` `(num_envs, obs_dim)`, of `obs_dtype` in the environment."""
@@ -106,12 +108,12 @@ def initial(
     count = jnp.zeros((), jnp.int32)
     state = learner(algo, key, obs[0], action)
     row = Transition(obs[0], action, scalar, scalar, obs[0])
-    batch = jax.tree.map(lambda x: jnp.zeros((config.batch_size, *x.shape), x.dtype), row)
+    batch = jax.tree.map(lambda x: jnp.zeros((batch_size, *x.shape), x.dtype), row)
     _, metrics = jax.eval_shape(algo.update, state, batch, key)
     sums = {name: single(jnp.zeros(x.shape, x.dtype)) for name, x in metrics.items()}
     tally = Tally(sums, count, count, scalar, jnp.zeros(3, jnp.int32))
     kept = obs[0].astype(stored(obs_dtype))
-    replay = Replay.create(replace(row, obs=kept, next_obs=kept), config.capacity)
+    replay = Replay.create(replace(row, obs=kept, next_obs=kept), capacity)
     return Loop(state, replay, env, obs, jnp.zeros(len(obs), jnp.float32), count, tally)
 
 
