@@ -16,11 +16,9 @@ LOGS := _build/logs
 # make test BROWSER=0 leaves the browser tests out (they need Debian's chromium)
 BROWSER ?= 1
 # Notebooks and tests run in this many processes, one more than the machine of CI has cores, since some wait for a disk, a
-# child or a browser. Each has one thread of NumPy's, since more would wait for each other, and keeps the memory that it has
-# had (glibc), since it will ask for it again.
+# child or a browser. Each computes in one thread of NumPy's: more of them would wait for each other.
 WORKERS ?= 3
-ALONE := OPENBLAS_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296
-PYTEST := $(ALONE) $(BIN)/python -m pytest --color=no --numprocesses=$(WORKERS) --durations=10
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --color=no --numprocesses=$(WORKERS) --durations=10
 # a file of tests stays in one process, which compiles its fixtures once
 TESTS := $(PYTEST) --dist=loadfile --no-loadscope-reorder
 # what needs the built book is not a unit test

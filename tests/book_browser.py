@@ -82,3 +82,20 @@ def settle(page: Page) -> None:
         "() => document.querySelectorAll('.softq-lab:not([data-ready])').length === 0"
         " && document.querySelectorAll('.math:not(:has(mjx-container))').length === 0"
     )
+
+
+def pause_after(page: Page, lab: str, steps: int) -> None:
+    """Press Pause within the page once more than so many steps are taken.
+
+    From here a busy machine may need longer to press it than the run lasts.
+    """
+    page.wait_for_function(
+        """([id, steps]) => {
+            const buttons = [...document.querySelectorAll(`#${id} button`)];
+            const pause = buttons.find((button) => button.textContent.trim() === "Pause");
+            if (!pause || softqLab.report(id).taken <= steps) return false;
+            pause.click();
+            return true;
+        }""",
+        arg=[lab, steps],
+    )

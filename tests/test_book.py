@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from book_browser import HTML, chromium, pages, server, settle, watch
+from book_browser import HTML, chromium, pages, pause_after, server, settle, watch
 from playwright.sync_api import Browser, Page
 
 from softq import landscapes
@@ -158,8 +158,7 @@ def test_lab_answers(page: Page, base: str, name: str) -> None:
     assert root.locator("dl").inner_text() != readout
 
     root.get_by_role("button", name="Run").click()
-    page.wait_for_function("id => softqLab.report(id).taken > 3", arg=lab)
-    root.get_by_role("button", name="Pause").click()
+    pause_after(page, lab, 3)
     paused = report_of(page, lab)
     assert not paused["running"]
     root.get_by_role("button", name="Step").click()

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from book_browser import HTML, chromium, server, settle, watch
+from book_browser import HTML, chromium, pause_after, server, settle, watch
 from exact import numpy_of
 from jax import Array
 from playwright.sync_api import Browser, Page
@@ -424,8 +424,7 @@ def test_controls_by_keyboard(page: Page, folder: Path) -> None:
     assert float(said[1]) == pytest.approx(after["step"], rel=5e-3)
 
     page.get_by_role("button", name="Run").press("Enter")
-    page.wait_for_function("softqLab.report(softqLab.ids()[0]).taken > 3")
-    page.get_by_role("button", name="Pause").press("Enter")
+    pause_after(page, page.evaluate("softqLab.ids()[0]"), 3)
     paused = report_of(page)
     page.get_by_role("button", name="Step").press("Enter")
     assert report_of(page)["taken"] == paused["taken"] + 1
