@@ -241,6 +241,22 @@ def test_battery(process):
     check_sampler(lambda k: diffusion_sampler(k, q, 2, 0.3, 4, 8, process=process), 2)
 
 
+@pytest.mark.parametrize("process", ["ancestral", "sde", "flow"])
+def test_the_noise_of_an_estimate_does_not_hang_on_the_last_digits_of_a_time(process, key):
+    """Times that differ by a millionth, as those of two compilers may, give nearly the same actions from one key."""
+    q, keys = landscapes.get("bandit"), jax.random.split(key, 50)
+
+    @jax.jit
+    def actions(t_min):
+        schedule = CosineVP(t_min=t_min)
+        one = lambda k: diffusion_sampler(k, q, 2, 0.3, 4, 8, process=process, schedule=schedule)
+        return jax.vmap(one)(keys)
+
+    first, second = (np.asarray(actions(np.float32(t_min))) for t_min in (1e-3, 1e-3 + 1e-6))
+    assert np.any(first != second), "the times do differ"
+    assert np.median(np.abs(first - second)) < 1e-3, "other noise moves an action by a tenth and more"
+
+
 def test_samples_a_landscape_without_a_network(key):
     """Two hills on the box, 15 steps of the flow with 2 x 64 values each, against quadrature; a warm mutant is seen."""
     q = landscapes.get("twomode1")

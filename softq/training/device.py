@@ -25,11 +25,11 @@ class DeviceLoop:
 
     def init(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
         """The loops of all seeds; `keys` and `init_keys` `(seeds,)`."""
-        return self._init(algo, keys, init_keys)
+        return self._init(algo, init_keys)
 
     def shapes(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
         """What `init` would return, as shapes and types."""
-        return jax.eval_shape(self._init, algo, keys, init_keys)
+        return jax.eval_shape(self._init, algo, init_keys)
 
     def run(self, algo: Algorithm, loop: Loop, keys: Array, num: int, uniform: bool) -> Loop:
         """`num` steps of all seeds; `loop` is donated. Raises `SoftqError` at a value that is not finite."""
@@ -47,9 +47,12 @@ class DeviceLoop:
         """Nothing to do."""
 
 
+# The compiled programs, of all seeds. A second loop with an equal environment and equal shapes uses them again.
+
+
 @partial(jax.jit, static_argnames=("env", "batch_size", "num_envs", "capacity"))
 def _start(
-    algo: Algorithm, keys: Array, init_keys: Array, env: Any, batch_size: int, num_envs: int, capacity: int
+    algo: Algorithm, init_keys: Array, env: Any, batch_size: int, num_envs: int, capacity: int
 ) -> Loop:
     """The loops of all seeds before their first step."""
 
@@ -65,6 +68,7 @@ def _start(
 def _steps(
     algo: Algorithm, loop: Loop, keys: Array, num: Array, env: Any, batch_size: int, uniform: bool
 ) -> Loop:
+    """`num` steps; `loop` is donated."""
     step = jax.vmap(lambda loop, key: _step(algo, loop, key, env, batch_size, uniform))
     # a loop with a traced bound: one compilation serves every number of steps
     return jax.lax.fori_loop(0, num, lambda _, loop: step(loop, keys), loop)

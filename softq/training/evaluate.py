@@ -47,7 +47,8 @@ class Evaluator:
         self.max_steps = self.env.max_steps or NO_LIMIT
         self._act = partial(_actions, method=method)
         if self.on_device:
-            self._play = partial(_play, env=self.env, episodes=episodes, method=method)
+            given = {"env": self.env, "episodes": episodes, "max_steps": self.max_steps}
+            self._play = partial(_play, **given, method=method)
 
     def __call__(self, algo: Algorithm, states: Any, stop: Callable[[], bool] = bool) -> np.ndarray | None:
         """Returns `(seeds, episodes)` of the stacked `states`; None when `stop()` before the last episode
@@ -94,30 +95,31 @@ class Evaluator:
             self.env.close()
 
 
-# The compiled programs, of all seeds
+# The compiled programs, of all seeds. A second evaluator of the same kind uses them again.
 
 
 @partial(jax.jit, static_argnames="method")
 def _actions(algo: Algorithm, states: Any, obs: Array, keys: Array, t: Array, method: str) -> Array:
     """Actions of all episodes at step `t`."""
-    return jax.vmap(partial(_act, algo, method), (0, 0, 0, None))(states, obs, keys, t)
+    return jax.vmap(partial(_of_one_seed, algo, method), (0, 0, 0, None))(states, obs, keys, t)
 
 
-def _act(algo: Algorithm, method: str, state: Any, obs: Array, key: Array, t: Array) -> Array:
+def _of_one_seed(algo: Algorithm, method: str, state: Any, obs: Array, key: Array, t: Array) -> Array:
     """One seed's actions for all its episodes."""
     keys = jax.random.split(jax.random.fold_in(key, t), len(obs))
     return jax.vmap(partial(getattr(algo, method), state))(obs, keys)
 
 
-@partial(jax.jit, static_argnames=("env", "episodes", "method"))
-def _play(algo: Algorithm, states: Any, keys: Array, env: Any, episodes: int, method: str) -> Array:
+@partial(jax.jit, static_argnames=("env", "episodes", "max_steps", "method"))
+def _play(
+    algo: Algorithm, states: Any, keys: Array, env: Any, episodes: int, max_steps: int, method: str
+) -> Array:
     """Returns `(seeds, episodes)` in a JAX environment."""
-    max_steps = env.max_steps or NO_LIMIT
 
     def one(state: Any, key: Array) -> Array:
         def step(t: Array, carry: tuple) -> tuple:
             env_state, obs, returns, alive = carry
-            action = _act(algo, method, state, obs, key, t)
+            action = _of_one_seed(algo, method, state, obs, key, t)
             keys = jax.random.split(jax.random.fold_in(key, max_steps + t), episodes)
             env_state, obs, reward, terminated, truncated = jax.vmap(env.step)(env_state, action, keys)
             new = env_state, obs, returns + alive * reward, alive & ~(terminated | truncated)

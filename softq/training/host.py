@@ -137,7 +137,7 @@ class HostLoop:
         self.envs.set_state(state)
 
 
-# The compiled programs, of all seeds
+# The compiled programs, of all seeds. A second loop with equal shapes uses them again.
 
 
 @partial(jax.jit, static_argnames=("action_dim", "batch_size", "capacity", "obs_dtype"))

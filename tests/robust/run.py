@@ -38,7 +38,7 @@ class Condition:
 
     def environment(self, target: Path) -> dict[str, str]:
         """Environment variables of a process that runs `target` under this condition."""
-        compiled = str(OUT / "compiled" / (self.isa or "native") / target.stem)  # JAX keeps XLA's flags apart
+        compiled = str(OUT / "compiled" / (self.isa or "native") / target.stem)  # its keys hold XLA's flags
         given = {
             "SOFTQ_SEED_SHIFT": str(self.seed_shift),
             "JAX_PLATFORMS": "cpu",
