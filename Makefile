@@ -15,9 +15,9 @@ CACHE := _build/.jupyter_cache
 LOGS := _build/logs
 # make test BROWSER=0 leaves the browser tests out (they need Debian's chromium)
 BROWSER ?= 1
-# Notebooks and tests run in this many processes, one more than the machine of CI has cores, since some wait for a disk, a
-# child or a browser. Each computes in one thread of NumPy's: more of them would wait for each other.
-WORKERS ?= 3
+# Notebooks and tests run in this many processes. Each computes in one thread of NumPy's: more of them would wait for each
+# other.
+WORKERS ?= 2
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --color=no --numprocesses=$(WORKERS) --durations=10
 # a file of tests stays in one process, which compiles its fixtures once
 TESTS := $(PYTEST) --dist=loadfile --no-loadscope-reorder
@@ -33,7 +33,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help complete env book notebooks html test robust lint unit browser screenshots overview lab lock clean
+.PHONY: help complete env book notebooks html test built robust lint unit browser screenshots overview lab lock clean
 
 help:
 	@echo "make book         environment, notebooks, the book; prints where to open it"
@@ -88,14 +88,23 @@ unit: env
 	$(TESTS) tests $(UNIT)
 
 browser: env
-	$(PYTEST) $(BROWSER_TESTS) --dist=worksteal
+	@mkdir -p $(LOGS)
+	$(PYTEST) $(BROWSER_TESTS) --dist=worksteal | tee $(LOGS)/browser.log
 
-# The unit tests and those of the built book together: a browser leaves half of a processor to others.
-test: complete lint notebooks html
-	$(TESTS) tests $(if $(filter 0,$(BROWSER)),$(UNIT)) | tee $(LOGS)/tests.log
-	@if [ "$(BROWSER)" = 0 ]; then echo "browser tests left out (BROWSER=0)"; fi
-	@echo; for name in notebooks tests; do \
-		printf '%-10s' $$name; grep -E '^=+ .* in [0-9.]+s' $(LOGS)/$$name.log | tail -n 1; done
+# The unit tests run beside the notebooks and the book that is made of them: where one waits for a disk, a child or a
+# browser, the other computes. What the unit tests say is printed when both have ended.
+test: complete lint
+	@rm -rf $(LOGS); mkdir -p $(LOGS)
+	@$(MAKE) --no-print-directory unit >$(LOGS)/unit.log 2>&1 & unit=$$!; trap "kill $$unit 2>/dev/null || true" EXIT; \
+	status=0; $(MAKE) --no-print-directory built || status=$$?; \
+	wait $$unit || status=$$?; cat $(LOGS)/unit.log; echo; \
+	for part in notebooks browser unit; do \
+		printf '%-10s' $$part; grep -E '^=+ .* in [0-9.]+s' $(LOGS)/$$part.log | tail -n 1 || echo "not run"; done; \
+	exit $$status
+
+built: notebooks html
+	@if [ "$(BROWSER)" = 0 ]; then echo "browser tests left out (BROWSER=0)"; else \
+		$(MAKE) --no-print-directory browser; fi
 
 # Several hours on two cores. A part of it: ROBUST='--only 09_svgd --conditions seeds+1 AVX2'; see --help.
 ROBUST ?=
