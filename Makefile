@@ -32,6 +32,11 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 # gone, and says so on stderr. It is made with the environment, since making it is announced there too.
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 
+# What most processes import is compiled to bytecode once, with the environment: else each of the processes that start
+# together would spend six seconds on it, and, where PYTHONDONTWRITEBYTECODE is set, each of all that follow.
+COMMON := softq.training,softq.lab,seaborn,matplotlib.font_manager,ipykernel.kernelapp,ipywidgets,scipy.stats,nbmake
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help complete env book notebooks html test built robust lint unit browser screenshots overview lab lock clean
 
@@ -53,7 +58,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
-	$(BIN)/python -c "import matplotlib.font_manager"
+	$(BIN)/python -c "import $(COMMON)"
 	@touch $(STAMP)
 
 # The book never executes a notebook: pytest does, once, into the cache that the book reads.
