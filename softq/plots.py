@@ -10,7 +10,6 @@ from collections.abc import Callable
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.image import AxesImage
@@ -111,6 +110,8 @@ def learning_curves(
 
     `frame` is tidy: one row for each seed and evaluation. Raises `SoftqError` for a column that it lacks.
     """
+    import seaborn as sns  # takes as long to import as the rest of a chapter's imports, and one function draws with it
+
     missing = [name for name in (x, y, "seed", hue) if name is not None and name not in frame]
     if missing:
         raise SoftqError(f"no column '{missing[0]}' in the results; they have {', '.join(frame.columns)}.")

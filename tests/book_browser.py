@@ -53,13 +53,18 @@ def pages() -> list[str]:
     return [f"{name}.html" for name in named]
 
 
-def watch(page: Page, base: str) -> list[str]:
-    """Complaints of a page, filled while it loads: errors, and requests that fail or leave `base`."""
+def watch(page: Page, base: str, mathematics: bool = True) -> list[str]:
+    """Complaints of a page, filled while it loads: errors, and requests that fail or leave `base`.
+
+    Without `mathematics` its script, which is most of a page's work, is empty: formulas stay as they are written.
+    """
     complaints: list[str] = []
 
     def guard(route: Route) -> None:
         url = route.request.url
-        if url.startswith((base, "data:", "blob:")):
+        if not mathematics and url.startswith(base) and "/mathjax/" in url:
+            route.fulfill(body="", content_type="text/javascript")
+        elif url.startswith((base, "data:", "blob:")):
             route.continue_()
         else:
             complaints.append(f"asks for {url}")
@@ -76,12 +81,10 @@ def watch(page: Page, base: str) -> list[str]:
     return complaints
 
 
-def settle(page: Page) -> None:
+def settle(page: Page, mathematics: bool = True) -> None:
     """Wait until the labs are mounted and the mathematics is set."""
-    page.wait_for_function(
-        "() => document.querySelectorAll('.softq-lab:not([data-ready])').length === 0"
-        " && document.querySelectorAll('.math:not(:has(mjx-container))').length === 0"
-    )
+    waiting = ".softq-lab:not([data-ready])" + (", .math:not(:has(mjx-container))" if mathematics else "")
+    page.wait_for_function("waiting => document.querySelectorAll(waiting).length === 0", arg=waiting)
 
 
 def pause_after(page: Page, lab: str, steps: int) -> None:

@@ -1,10 +1,11 @@
 """Strict JAX for every test: on the CPU, in single precision, with no silent broadcasting between ranks.
 
-Most of the time of the tests goes into compiling small programs that run once. So XLA compiles here in a third of the
-time, with its older code generator, in one piece and with few of its optimisations. A program that was compiled
-before, by another test of the same process or by a process that it started, is read from a folder: one of this
-process alone, for JAX does not write whole files, or `SOFTQ_COMPILED`, which is kept. With `SOFTQ_AS_USERS` set, XLA
-compiles as it does for everybody; `make robust` runs the tests in this way too.
+Most of the time of the tests goes into compiling small programs that run once. So XLA compiles here as the conftest.py
+of the repository says and, where a module does not ask for `optimised`, with few of its own optimisations too: in a
+third of the time. A program that was compiled before, by another test of the same process or by a process that it
+started, is read from a folder: one of this process alone, for JAX does not write whole files, or `SOFTQ_COMPILED`,
+which is kept. With `SOFTQ_AS_USERS` set, XLA compiles as it does for everybody; `make robust` runs the tests
+so too.
 """
 
 import os
@@ -14,20 +15,6 @@ from collections.abc import Iterator
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "0" if "SOFTQ_AS_USERS" in os.environ else "1"
-os.environ["XLA_FLAGS"] = " ".join(
-    [
-        os.environ.get("XLA_FLAGS", ""),
-        *(
-            ()
-            if "SOFTQ_AS_USERS" in os.environ
-            else (
-                "--xla_backend_optimization_level=1",  # of the modules that are `optimised`; the others have 0
-                "--xla_cpu_use_fusion_emitters=false",
-                "--xla_cpu_parallel_codegen_split_count=1",
-            )
-        ),
-    ]
-)
 os.environ.setdefault("PJRT_NPROC", "1")  # threads of XLA: the cores have a process of tests each
 os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ.get("SOFTQ_COMPILED") or tempfile.mkdtemp(
     prefix="softq-"

@@ -73,9 +73,9 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def open_page(page: Page, base: str, query: str = "", name: str = "index.html") -> list[str]:
-    complaints = watch(page, base)
+    complaints = watch(page, base, mathematics=False)
     page.goto(f"{base}/{name}{query}")
-    settle(page)
+    settle(page, mathematics=False)
     page.wait_for_function("!softqLab.report(softqLab.ids()[0]).running")  # a link that asks for steps
     return complaints
 

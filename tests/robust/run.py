@@ -34,7 +34,7 @@ class Condition:
     isa: str | None = None  # the newest instruction set that XLA may use; None: all that the machine has
     threads: int | None = None  # processor cores that a process may use; None: all
     units: bool = False  # the unit tests too
-    as_users: bool = False  # XLA compiles the unit tests as it does for everybody, see tests/conftest.py
+    as_users: bool = False  # XLA compiles the unit tests, as always the notebooks, as it does for everybody
 
     def environment(self, target: Path) -> dict[str, str]:
         """Environment variables of a process that runs `target` under this condition."""
@@ -50,7 +50,7 @@ class Condition:
         }
         path = [str(Path(__file__).parent), str(ROOT), os.environ.get("PYTHONPATH", "")]
         given["PYTHONPATH"] = os.pathsep.join(filter(None, path))
-        if self.as_users:
+        if self.as_users or target.suffix == ".ipynb":
             given["SOFTQ_AS_USERS"] = "1"
         if self.isa:
             given["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_max_isa={self.isa}".strip()
