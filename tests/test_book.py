@@ -95,7 +95,18 @@ def test_page(reader: BrowserContext, base: str, name: str) -> None:
             page.set_viewport_size({"width": width, "height": 844})
             # the theme's side bars slide for a moment after the screen has changed
             page.wait_for_function("w => document.documentElement.scrollWidth <= w", arg=width)
+            if scheme == "dark":
+                grounds = page.locator("article .cell_output .text_html").evaluate_all(
+                    "nodes => nodes.map((node) => getComputedStyle(node).backgroundColor)"
+                )
+                assert all(brightness(ground) < 150 for ground in grounds), grounds
         assert complaints == []
+
+
+def brightness(colour: str) -> int:
+    """Sum of red, green and blue, each to 255, of `rgb(...)` or `rgba(...)`; 0 where it is transparent."""
+    red, green, blue, *opacity = (float(number) for number in colour.strip("rgba()").split(","))
+    return 0 if opacity == [0] else int(red + green + blue)
 
 
 def test_dark_mode_is_dark(page: Page, base: str) -> None:
@@ -104,8 +115,7 @@ def test_dark_mode_is_dark(page: Page, base: str) -> None:
     open_page(page, base, LAB_PAGES[0])
     for selector in ("body", ".softq-lab"):
         ground = page.locator(selector).first.evaluate("node => getComputedStyle(node).backgroundColor")
-        red, green, blue = (int(number) for number in ground.strip("rgba()").split(",")[:3])
-        assert red + green + blue < 150, f"{selector} is {ground}"
+        assert brightness(ground) < 150, f"{selector} is {ground}"
 
 
 def test_index_leads_to_the_first_page(page: Page, base: str) -> None:
