@@ -22,9 +22,9 @@ def static(**kwargs: Any) -> Any:
 def pytree(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass and a JAX pytree; fields are leaves unless they are `static`.
 
-    Not by `jax.tree_util.register_dataclass`: for JAX 0.10 the structures of two such classes, with as many leaves and
-    the same static values, are equal, and only their hashes differ. About one time in 128 `jax.jit` then takes the
-    program that it has compiled for one class for that of the other.
+    Not by `jax.tree_util.register_dataclass`: to JAX 0.10 and 0.11 the structures of two such classes are equal if they
+    have as many leaves and the same static values, and only their hashes differ. About one time in 128 `jax.jit` then
+    takes the program that it has compiled for one class for that of the other.
     """
     cls = dataclasses.dataclass(frozen=True)(cls)
     fields = dataclasses.fields(cls)
