@@ -110,7 +110,7 @@ def learning_curves(
 
     `frame` is tidy: one row for each seed and evaluation. Raises `SoftqError` for a column that it lacks.
     """
-    import seaborn as sns  # takes as long to import as the rest of a chapter's imports, and one function draws with it
+    import seaborn as sns  # here, since it takes a second to import and no other figure needs it
 
     missing = [name for name in (x, y, "seed", hue) if name is not None and name not in frame]
     if missing:
