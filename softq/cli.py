@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from softq import __version__
-from softq.errors import SoftqError, SoftqWarning, suggest
-from softq.faults import explain
-from softq.options import Parser, add_fields, fields_from
-from softq.watch import watch
+from softq.utils.cli_options import Parser, add_fields, fields_from
+from softq.utils.errors import SoftqError, SoftqWarning, suggest
+from softq.utils.machine_errors import explain
+from softq.utils.signals import watch
 
 if TYPE_CHECKING:
     from softq.training import Run
@@ -149,7 +149,7 @@ def train_command(argv: list[str]) -> int:
     """`softq train`."""
     from softq.algorithms import Algorithm, get
     from softq.training import PRESETS, TrainConfig, preset_of, resume, train
-    from softq.training.runs import default_run
+    from softq.training.run_directory import default_run
 
     named = bool(argv) and not argv[0].startswith("-")
     parser = Parser(
@@ -223,9 +223,9 @@ def cut_at(cut: float | None) -> str:
 
 def evaluate_command(argv: list[str]) -> int:
     """`softq evaluate`."""
-    from softq.files import csv_file
-    from softq.policies import SAMPLERS
+    from softq.algorithms.common.critic_policy import SAMPLERS
     from softq.training.results import evaluate_run, export_evaluation
+    from softq.utils.atomic_files import csv_file
 
     parser = Parser(prog="softq evaluate", description="Play episodes with the newest checkpoint of a run.")
     parser.add_argument("folder", metavar="DIR")
@@ -289,21 +289,21 @@ def export_command(argv: list[str]) -> int:
 
 def bench_command(argv: list[str]) -> int:
     """`softq bench`."""
-    from softq.bench import command
+    from softq.experiments.speed.benchmark import command
 
     return command(argv)
 
 
 def gallery_command(argv: list[str]) -> int:
     """`softq gallery`."""
-    from softq.gallery.contest import command
+    from softq.experiments.sampler_benchmark.run import command
 
     return command(argv)
 
 
 def visits_command(argv: list[str]) -> int:
     """`softq visits`."""
-    from softq.visits.command import command
+    from softq.experiments.mode_coverage.command import command
 
     return command(argv)
 

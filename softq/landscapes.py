@@ -14,8 +14,8 @@ import math
 import jax.numpy as jnp
 from jax import Array
 
-from softq.errors import SoftqError, suggest
-from softq.pytree import pytree, static
+from softq.utils.errors import SoftqError, suggest
+from softq.utils.pytree import pytree, static
 
 
 @pytree

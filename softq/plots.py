@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.image import AxesImage
 
-from softq.boltzmann import Boltzmann
-from softq.errors import SoftqError
-from softq.values import evaluate
+from softq.exact.boltzmann import Boltzmann
+from softq.exact.values import evaluate
+from softq.utils.errors import SoftqError
 
 EXACT, SAMPLE = "#0077bb", "#e0700a"
 CYCLE = (EXACT, SAMPLE, "#009e73", "#cc6699", "#8c7ae6", "#b58900", "#56a4d9")

@@ -9,10 +9,10 @@ import pytest
 from by_hand import forward, layers_of_actor, moved
 from scipy import stats
 
-from softq.errors import SoftqError
+from softq.box import log_tanh_slope
 from softq.networks import DeterministicActor, GaussianActor, TanhGaussian
-from softq.networks.actors import log_slope
 from softq.testing import THRESHOLD
+from softq.utils.errors import SoftqError
 
 OBS, ACT = 3, 2
 CLOSE = partial(np.testing.assert_allclose, rtol=2e-5, atol=2e-6)
@@ -129,7 +129,7 @@ def test_density_in_the_tails():
     """At u = 20 tanh rounds to one and 1 - tanh^2 to zero; the logarithm of the slope is 2 log 2 - 2u all the same."""
     u = np.array([-40.0, -20.0, -3.0, 0.0, 3.0, 20.0, 40.0])
     exact = -2 * np.logaddexp(u, -u) + 2 * np.log(2)
-    value, slope = jax.jit(jax.vmap(jax.value_and_grad(log_slope)))(u)
+    value, slope = jax.jit(jax.vmap(jax.value_and_grad(log_tanh_slope)))(u)
     np.testing.assert_allclose(value, exact, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(slope, -2 * np.tanh(u), rtol=1e-5, atol=1e-6)
     assert np.tanh(np.float32(20)) == 1

@@ -9,13 +9,14 @@ import pytest
 from scipy.special import ndtr
 
 from softq import landscapes
-from softq.algorithms.temperature import check_target, softmax_entropy, temperature_step
-from softq.boltzmann import Boltzmann
-from softq.errors import SoftqError
-from softq.importance import Importance
+from softq.algorithms.common.temperature import check_target, softmax_entropy, temperature_step
+from softq.exact.boltzmann import Boltzmann
+from softq.exact.importance import Importance
+from softq.exact.laws import snis_law
+from softq.exact.separable import Separable
 from softq.samplers import ais
-from softq.separable import Separable
-from softq.testing import THRESHOLD, chi_square, mean_test, snis_law
+from softq.testing import THRESHOLD, chi_square, mean_test
+from softq.utils.errors import SoftqError
 
 SKEW, CELLS = landscapes.get("skew1"), 800
 LADDERS = {  # temperatures, steps, candidates, steps per level, fresh candidates per level
@@ -197,7 +198,7 @@ def test_bad_input(key):
         run([0.1], [0.1], num_fresh=-1)
 
 
-# Tuning a temperature (softq.algorithms.temperature)
+# Tuning a temperature (softq.algorithms.common.temperature)
 
 
 def test_estimates_of_the_softmax_entropy(key):

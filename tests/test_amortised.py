@@ -11,10 +11,8 @@ from exact import REFERENCE
 from scipy import stats
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann
-from softq.errors import SoftqError
+from softq.exact.boltzmann import Boltzmann
 from softq.networks import SamplingNetwork
-from softq.pytree import replace
 from softq.samplers import (
     amortised_direction,
     amortised_loss,
@@ -24,6 +22,8 @@ from softq.samplers import (
     squashed,
     svgd_direction,
 )
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import replace
 
 TEMPERATURE, WIDTH = 0.2, 0.3
 NOTHING = np.zeros(0)  # a landscape without states

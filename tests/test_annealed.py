@@ -10,32 +10,20 @@ from exact import REFERENCE, numpy_of
 from scipy import stats
 
 from softq import landscapes
-from softq.errors import SoftqError
+from softq.box import project, reflect, uniform_action
+from softq.exact.laws import Law, chain_law, stationary_law, uniform_law
+from softq.exact.smoothing import Blurred
+from softq.exact.values import evaluate
 from softq.samplers import (
     annealed_langevin,
     geometric_levels,
     initial_action,
     langevin,
     level_steps,
-    project,
-    reflect,
     softmax_score,
-    uniform,
 )
-from softq.smoothing import Blurred
-from softq.testing import (
-    THRESHOLD,
-    Law,
-    binomial,
-    chain_law,
-    check_sampler,
-    chi_square,
-    draw,
-    mean_test,
-    stationary_law,
-    uniform_law,
-)
-from softq.values import evaluate
+from softq.testing import THRESHOLD, binomial, check_sampler, chi_square, draw, mean_test
+from softq.utils.errors import SoftqError
 
 CELLS = 1000
 BOUNDARIES = {"reflect": reflect, "project": project}
@@ -123,7 +111,14 @@ def test_the_battery_with_two_orders_of_levels(key):
     def one(k, slope):
         first, drive = jax.random.split(k)
         return annealed_langevin(
-            drive, slope, uniform(first, 1), LEVELS, steps, TEMPERATURE, normalise=False, boundary=reflect
+            drive,
+            slope,
+            uniform_action(first, 1),
+            LEVELS,
+            steps,
+            TEMPERATURE,
+            normalise=False,
+            boundary=reflect,
         )
 
     law = annealed_law(q, LEVELS, np.asarray(steps, float), TEMPERATURE, 2, False, "reflect")

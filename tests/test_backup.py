@@ -11,14 +11,14 @@ from scipy.special import logsumexp
 
 from softq import landscapes
 from softq.algorithms import DDSQ
-from softq.algorithms.backup import BACKUPS, bootstrap, mellowmax
-from softq.boltzmann import Boltzmann
-from softq.errors import SoftqError
-from softq.importance import Importance
-from softq.pytree import pytree, replace
+from softq.algorithms.common.targets import BACKUPS, bootstrap, mellowmax
+from softq.exact.boltzmann import Boltzmann
+from softq.exact.importance import Importance
 from softq.samplers import snis
 from softq.testing import THRESHOLD, mean_test
 from softq.testing.probe import random_batch
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import pytree, replace
 
 OBS, ACT, NUM = 3, 2, 8
 

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from softq.errors import SoftqError
 from softq.samplers import (
     ais,
     amortised_direction,
@@ -26,7 +25,8 @@ from softq.samplers import (
     svgd,
     tempering,
 )
-from softq.samplers.check import finite_on
+from softq.utils.checks import finite_on
+from softq.utils.errors import SoftqError
 
 KEY = jax.random.key(0)
 

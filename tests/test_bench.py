@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import pytest
 
 from softq import samplers
+from softq.box import uniform_action, uniform_actions
 from softq.cli import main
-from softq.networks import Critic, NoiseCritic
-from softq.products import (
+from softq.experiments.speed.matmuls import (
     Dot,
     Loop,
     annealed_products,
@@ -24,7 +24,8 @@ from softq.products import (
     svgd_products,
     tempering_products,
 )
-from softq.timing import row, show
+from softq.experiments.speed.timing import row, show
+from softq.networks import Critic, NoiseCritic
 
 HIDDEN, BATCH, OBS, DIM, STEPS = (32, 16, 8), 4, 5, 3, 6
 
@@ -41,7 +42,7 @@ def langevin(critic, obs, key):
 
 
 def mala(critic, obs, key):
-    return samplers.mala(key, critic.at(obs), 0.1, samplers.uniform(key, DIM), jnp.full(STEPS, 0.01))[0]
+    return samplers.mala(key, critic.at(obs), 0.1, uniform_action(key, DIM), jnp.full(STEPS, 0.01))[0]
 
 
 def isir(critic, obs, key):
@@ -55,19 +56,19 @@ def qglg(critic, obs, key):
 
 def tempering(critic, obs, key):
     rungs = samplers.ladder(0.1, 1.0, 4)
-    starts = samplers.candidates(key, DIM, 4)
+    starts = uniform_actions(key, DIM, 4)
     return samplers.tempering(key, critic.at(obs), rungs, starts, 0.1 * rungs, STEPS)[0]
 
 
 def svgd(critic, obs, key):
     score = samplers.softmax_score(critic.at(obs), 0.1)
-    return samplers.svgd(score, samplers.candidates(key, DIM, 9), jnp.full(STEPS, 0.01))
+    return samplers.svgd(score, uniform_actions(key, DIM, 9), jnp.full(STEPS, 0.01))
 
 
 def annealed(critic, obs, key):
     q, levels = critic.at(obs), jnp.array([0.3, 0.2, 0.1])
     slope_at = lambda action, sigma: q.slope(action, jnp.sum(levels > sigma))
-    return samplers.annealed_langevin(key, slope_at, samplers.uniform(key, DIM), levels, levels, 0.1, 4)
+    return samplers.annealed_langevin(key, slope_at, uniform_action(key, DIM), levels, levels, 0.1, 4)
 
 
 @cache

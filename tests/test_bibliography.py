@@ -7,7 +7,7 @@ import pytest
 from author_year import AuthorYear
 from pybtex.database import Entry, parse_file
 
-from softq.settings import TITLES
+from softq.experiments.settings import TITLES
 
 ROOT = Path(__file__).parents[1]
 

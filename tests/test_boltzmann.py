@@ -6,9 +6,10 @@ import pytest
 from exact import LINE, REFERENCE, numpy_of
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann, nodes_and_weights
-from softq.errors import SoftqError
-from softq.testing import THRESHOLD, chi_square, mean_test, softmax_law
+from softq.exact.boltzmann import Boltzmann, nodes_and_weights
+from softq.exact.laws import softmax_law
+from softq.testing import THRESHOLD, chi_square, mean_test
+from softq.utils.errors import SoftqError
 
 FIELDS = {
     "logZ": "log_partition",

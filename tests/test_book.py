@@ -13,11 +13,11 @@ from book_browser import HTML, chromium, pages, pause_after, server, settle, wat
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann
+from softq.box import reflect
+from softq.exact.boltzmann import Boltzmann
 from softq.lab import BackupLab, ImportanceLab, VolumeLab
 from softq.landscapes import Landscape
 from softq.networks import Critic, StateLandscape
-from softq.samplers import reflect
 
 pytestmark = pytest.mark.browser
 LAB_PAGES = ["notebooks/01_temperature.html", "notebooks/05_langevin.html", "notebooks/13_multigoal.html"]

@@ -18,12 +18,14 @@ from jax import Array
 from playwright.sync_api import Browser, Page
 
 from softq import landscapes, samplers
-from softq.boltzmann import Boltzmann, nodes_and_weights
+from softq.box import uniform_actions
+from softq.exact.boltzmann import Boltzmann, nodes_and_weights
+from softq.exact.laws import snis_law, softmax_law
 from softq.lab import GalleryLab, export
 from softq.lab.gallery import law_of
 from softq.lab.gallery_samplers import ENTRIES, LEVELS, RUNGS, SCHEDULE_STEPS, SCHEDULES, SHRINK, blurred
 from softq.samplers.mala import log_folded_normal
-from softq.testing import THRESHOLD, chi_square, snis_law, softmax_law
+from softq.testing import THRESHOLD, chi_square
 
 pytestmark = pytest.mark.browser
 STATIC = Path(__file__).parents[1] / "book" / "_static"
@@ -230,14 +232,14 @@ NOTHING = np.zeros(0)
 def snis_twin(q, key, a0):
     draw, pick = jax.random.split(key)
     last = samplers.snis(key, q, q.dim, TEMPERATURE, NUM + 1)
-    return pool(samplers.candidates(draw, q.dim, NUM + 1), pick), NOTHING, last
+    return pool(uniform_actions(draw, q.dim, NUM + 1), pick), NOTHING, last
 
 
 def isir_twin(q, key, a0):
     m, uniforms = GIVEN["candidates"], [unit(a0)]
     for each in jax.random.split(key, NUM + 1)[1:]:
         draw, pick = jax.random.split(each)
-        uniforms.append(pool(samplers.candidates(draw, q.dim, m - 1), pick, a0))
+        uniforms.append(pool(uniform_actions(draw, q.dim, m - 1), pick, a0))
     return jnp.concatenate(uniforms), NOTHING, samplers.isir(key, q, q.dim, TEMPERATURE, m, NUM, a0)
 
 
@@ -255,7 +257,7 @@ def mala_twin(q, key, a0):
 
 
 def tempering_twin(q, key, a0):
-    starts = jnp.concatenate([a0[None], samplers.candidates(jax.random.key(8), q.dim, RUNGS - 1)])
+    starts = jnp.concatenate([a0[None], uniform_actions(jax.random.key(8), q.dim, RUNGS - 1)])
     ladder = np.geomspace(TEMPERATURE, 4 * TEMPERATURE, RUNGS)
     uniforms, normals = [unit(starts)], []
     for number, each in enumerate(jax.random.split(key, NUM)):
@@ -278,7 +280,7 @@ def annealed_twin(q, key, a0):
 def qglg_twin(select, q, key, a0):
     draw, pick, drive, choose = jax.random.split(key, 4)
     m = GIVEN["candidates"]
-    uniforms = pool(samplers.candidates(draw, q.dim, m), pick)
+    uniforms = pool(uniform_actions(draw, q.dim, m), pick)
     if select == "random":
         index = jax.random.randint(choose, (1,), 0, SCHEDULES)
         uniforms = jnp.concatenate([uniforms, (index + 0.5) / SCHEDULES])
@@ -289,7 +291,7 @@ def qglg_twin(select, q, key, a0):
 
 
 def svgd_twin(q, key, a0):
-    particles = jnp.concatenate([a0[None], samplers.candidates(key, q.dim, 4)])
+    particles = jnp.concatenate([a0[None], uniform_actions(key, q.dim, 4)])
     path = samplers.svgd(
         samplers.softmax_score(q, TEMPERATURE), particles, jnp.full(NUM, STEP), trajectory=True
     )
@@ -320,7 +322,7 @@ def test_the_same_numbers_give_the_same_path(still: Page, twin: str, name: str) 
     q, (sampler, *boundary) = landscapes.get(name), twin.split(", ")
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(4), 4)
-        starts = samplers.candidates(jax.random.key(5), q.dim, len(keys))
+        starts = uniform_actions(jax.random.key(5), q.dim, len(keys))
         runs = [np.asarray(x) for x in jax.jit(jax.vmap(partial(TWINS[twin], q)))(keys, starts)]
     given = {"boundary": boundary[0]} if boundary else {}
     given |= {"step": 1e-4} if sampler == "annealed" else {}

@@ -7,10 +7,11 @@ from exact import REFERENCE
 from scipy.optimize import minimize_scalar
 from scipy.special import lambertw
 
-from softq import bounds, landscapes
-from softq.boltzmann import Boltzmann
-from softq.errors import SoftqError
-from softq.volume import LineVolume, MaxNormVolume, PowerVolume, TwoLevel, Volume, volume_of
+from softq import landscapes
+from softq.exact import bounds
+from softq.exact.boltzmann import Boltzmann
+from softq.exact.volume import LineVolume, MaxNormVolume, PowerVolume, TwoLevel, Volume, volume_of
+from softq.utils.errors import SoftqError
 
 CASES = ["quad1", "abs1", "quart1", "spike1", "quad2", "abs2", "twomode2", "bandit8"]
 ROWS = [(name, text) for name in CASES for text in REFERENCE[f"thm1.{name}"]["value"]]

@@ -6,10 +6,10 @@ import pytest
 
 from softq.algorithms import ALGORITHMS, get
 from softq.algorithms.base import Algorithm
-from softq.errors import SoftqError
-from softq.pytree import pytree, replace, static
 from softq.testing import ALGORITHM_CHECKS
 from softq.testing.probe import Probe
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import pytree, replace, static
 
 # Small enough to compile quickly; everything else at its default.
 SMALL = {

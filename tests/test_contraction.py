@@ -7,7 +7,7 @@ import pytest
 from exact import REFERENCE
 from scipy import stats
 
-from softq.contraction import (
+from softq.exact.langevin_convergence import (
     GaussianChain,
     ReflectedChain,
     bound,
@@ -19,9 +19,9 @@ from softq.contraction import (
     schedule_summary,
     stability_limit,
 )
-from softq.errors import SoftqError
+from softq.exact.laws import chain_law, fold, point_law
 from softq.landscapes import Landscape
-from softq.testing import chain_law, fold, point_law
+from softq.utils.errors import SoftqError
 
 HALF = Landscape("half", 1, 0.0, power=(0.5, 2.0))  # Q = -a^2 / 2, curvature 1
 STEEP = Landscape("steep", 1, 0.0, power=(0.5, 2.0), bumps=((0.05, (0.3,), 0.4),))  # curvature from 0.69 on

@@ -4,8 +4,8 @@ from math import comb
 
 import pytest
 
-from softq.counts import described, differ, interval
-from softq.errors import SoftqError
+from softq.experiments.counts import described, differ, interval
+from softq.utils.errors import SoftqError
 
 
 def tail(successes, trials, chance):

@@ -9,11 +9,11 @@ import pytest
 from exact import REFERENCE
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann
-from softq.errors import SoftqError
-from softq.importance import Importance
+from softq.exact.boltzmann import Boltzmann
+from softq.exact.importance import Importance
 from softq.lab import BackupLab, ImportanceLab, VolumeLab
 from softq.lab.importance import DIMS, regret_law
+from softq.utils.errors import SoftqError
 
 PNG = b"\x89PNG"
 NAMES = ("quad1", "quart1", "abs1", "spike1", "twomode1")

@@ -25,8 +25,8 @@ from by_hand import (
 )
 
 from softq.algorithms import DDPG
-from softq.pytree import replace
 from softq.testing import THRESHOLD, mean_test
+from softq.utils.pytree import replace
 
 BATCH = 16
 SMALL = {

@@ -11,13 +11,14 @@ from by_hand import ACT, OBS, Adam, apart, float64, mish, polyak, regression, sm
 from exact import REFERENCE, numpy_of
 from scipy.special import logsumexp
 
-from softq import landscapes, samplers
+from softq import landscapes
 from softq.algorithms import DDSQ
-from softq.pytree import pytree, replace
+from softq.box import uniform_actions
 from softq.samplers import qglg, spread
 from softq.samplers.entropy import snis_entropy
 from softq.testing import THRESHOLD, binomial, mean_test
 from softq.testing.probe import random_batch
+from softq.utils.pytree import pytree, replace
 
 SMALL = {
     "hidden_sizes": (6, 5),
@@ -221,7 +222,7 @@ def test_sampler_at_a_state_dependent_temperature(key):
 
     @jax.jit
     def explicit(k):
-        values = jax.vmap(q)(samplers.candidates(jax.random.split(k, 4)[0], 2, 16))
+        values = jax.vmap(q)(uniform_actions(jax.random.split(k, 4)[0], 2, 16))
         return qglg(k, q, 2, 0.3 * jnp.std(values), schedules, 16)
 
     np.testing.assert_allclose(sample(1.0, 0.0, True), sample(7.0, 11.0, True), atol=2e-3)
@@ -274,7 +275,7 @@ def test_entropy_estimate_has_the_reference_mean(name, key):
     entry = REFERENCE[f"entropy_est.{name}"]
     landscape, temperature = landscapes.get(name.split(".")[0]), entry["params"]["lam"]
     for m in (10, 100):
-        estimate = lambda k: snis_entropy(jax.vmap(landscape)(samplers.candidates(k, 1, m)), 1, temperature)
+        estimate = lambda k: snis_entropy(jax.vmap(landscape)(uniform_actions(k, 1, m)), 1, temperature)
         estimates = np.asarray(jax.jit(jax.vmap(estimate))(jax.random.split(key, 20_000)), float)
         expected = entry["value"]["by_m"][str(m)]
         assert mean_test(estimates, expected["E_entropy"]) > THRESHOLD

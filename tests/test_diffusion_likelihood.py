@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from exact import REFERENCE
 
-from softq.errors import SoftqError
-from softq.samplers import CosineVP, log_likelihood
-from softq.samplers.diffusion.likelihood import cells
+from softq.diffusion import CosineVP, log_likelihood
+from softq.diffusion.likelihood import cells
+from softq.exact.laws.diffused import FOUR, Mixture
 from softq.testing import THRESHOLD, mean_test
-from softq.testing.diffused import FOUR, Mixture
+from softq.utils.errors import SoftqError
 
 pytestmark = pytest.mark.usefixtures("optimised")
 COSINE = CosineVP()

@@ -10,22 +10,23 @@ from exact import REFERENCE
 from scipy import stats
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann
-from softq.errors import SoftqError
-from softq.samplers import (
+from softq.diffusion import (
     CosineVP,
     VarianceExploding,
     ancestral,
-    diffusion_sampler,
     noise_from_score,
     probability_flow,
     reverse_sde,
     score_from_noise,
 )
-from softq.samplers.diffusion.reverse import FINAL, times
-from softq.testing import THRESHOLD, binomial, check_sampler, chi_square, softmax_law
-from softq.testing.diffused import Mixture
-from softq.testing.reversed import line_score, reverse_law
+from softq.diffusion.processes import FINAL, times
+from softq.exact.boltzmann import Boltzmann
+from softq.exact.laws import softmax_law
+from softq.exact.laws.diffused import Mixture
+from softq.exact.laws.reverse_process import line_score, reverse_law
+from softq.samplers import diffusion_sampler
+from softq.testing import THRESHOLD, binomial, check_sampler, chi_square
+from softq.utils.errors import SoftqError
 
 COSINE, GEOMETRIC = CosineVP(), VarianceExploding(0.02, 1.0)
 

@@ -10,13 +10,14 @@ from exact import REFERENCE
 from scipy import special, stats
 
 from softq import landscapes
-from softq.errors import SoftqError
+from softq.diffusion import CosineVP, VarianceExploding, combined, idem, qne, qsm
+from softq.diffusion.truncated_normal import log_mass, truncated_normal
+from softq.exact.laws import uniform_law
+from softq.exact.laws.diffused import FOUR, Mixture, noised, proposals, self_normalised
+from softq.exact.values import evaluate
 from softq.landscapes import Landscape
-from softq.samplers import CosineVP, VarianceExploding, combined, idem, qne, qsm
-from softq.samplers.diffusion.truncated import log_mass, truncated_normal
-from softq.testing import THRESHOLD, chi_square, mean_test, uniform_law
-from softq.testing.diffused import FOUR, Mixture, noised, proposals, self_normalised
-from softq.values import evaluate
+from softq.testing import THRESHOLD, chi_square, mean_test
+from softq.utils.errors import SoftqError
 
 COSINE, GEOMETRIC = CosineVP(), VarianceExploding()
 FLAT = Landscape("flat", 1, 0.0, slope=(0.0,))

@@ -7,11 +7,11 @@ from exact import LINE
 from scipy import integrate, optimize
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann
-from softq.distances import Distribution, kl, tv, wasserstein
-from softq.errors import SoftqError
+from softq.exact.boltzmann import Boltzmann
+from softq.exact.distances import Distribution, kl, tv, wasserstein
+from softq.exact.modes import modes
 from softq.landscapes import Landscape
-from softq.modes import modes
+from softq.utils.errors import SoftqError
 
 
 def flat(action):

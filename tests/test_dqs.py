@@ -25,12 +25,12 @@ from by_hand import (
 )
 
 from softq.algorithms import DQS
-from softq.algorithms.backup import bootstrap
-from softq.errors import SoftqError
-from softq.pytree import pytree, replace
-from softq.samplers.diffusion.estimators import ESTIMATORS
-from softq.samplers.diffusion.truncated import truncated_normal
+from softq.algorithms.common.targets import bootstrap
+from softq.diffusion.scores import ESTIMATORS
+from softq.diffusion.truncated_normal import truncated_normal
 from softq.testing.probe import random_batch
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import pytree, replace
 
 BATCH, NUM = 8, 4
 SMALL = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from exact import REFERENCE
 
-from softq.testing import fold
+from softq.exact.laws import fold
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "book" / "errata.md").read_text()

@@ -11,20 +11,13 @@ from exact import numpy_of
 from scipy.special import logsumexp
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann
-from softq.errors import SoftqError
-from softq.samplers import chain, ladder, mala, reflect, softmax_score, tempering, uniform
-from softq.testing import (
-    THRESHOLD,
-    chain_law,
-    check_sampler,
-    chi_square,
-    fold,
-    mean_test,
-    point_law,
-    softmax_law,
-)
-from softq.values import evaluate
+from softq.box import reflect, uniform_action
+from softq.exact.boltzmann import Boltzmann
+from softq.exact.laws import chain_law, fold, point_law, softmax_law
+from softq.exact.values import evaluate
+from softq.samplers import chain, ladder, mala, softmax_score, tempering
+from softq.testing import THRESHOLD, check_sampler, chi_square, mean_test
+from softq.utils.errors import SoftqError
 
 pytestmark = pytest.mark.usefixtures("optimised")
 modules = {name: importlib.import_module(f"softq.samplers.{name}") for name in ("mala", "tempering")}
@@ -139,7 +132,7 @@ def test_mala_finds_the_softmax_from_anywhere():
 
     def sampler(key, law_steps=steps):
         start, drive = jax.random.split(key)
-        return mala(drive, quad, 0.2, uniform(start, 1), law_steps)[0]
+        return mala(drive, quad, 0.2, uniform_action(start, 1), law_steps)[0]
 
     check_sampler(sampler, 1, law=exact(quad, 0.2), num_samples=NUM)
     few = after(lambda key, _: sampler(key, steps[:2]), jnp.zeros(NUM))

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from softq.errors import SoftqError
-from softq.files import csv_file, whole, write_whole
+from softq.utils.atomic_files import csv_file, whole, write_whole
+from softq.utils.errors import SoftqError
 
 
 def test_a_file_appears_at_the_end_and_nothing_is_left_beside_it(tmp_path):

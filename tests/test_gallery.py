@@ -11,10 +11,12 @@ import pytest
 from scipy import stats
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann
 from softq.cli import main
-from softq.errors import SoftqError
-from softq.gallery import (
+from softq.exact.boltzmann import Boltzmann
+from softq.exact.separable import Separable
+from softq.exact.smoothing import Blurred
+from softq.exact.values import evaluate
+from softq.experiments.sampler_benchmark import (
     BUDGETS,
     COLUMNS,
     EXACT,
@@ -36,14 +38,12 @@ from softq.gallery import (
     verdicts,
     winners,
 )
-from softq.gallery.formula import CORNER, WEIGHT, corner_width
-from softq.gallery.problems import DIMS
-from softq.gallery.report import sized
-from softq.gallery.truth import of_corners
-from softq.separable import Separable
-from softq.smoothing import Blurred
+from softq.experiments.sampler_benchmark.formula import CORNER, WEIGHT, corner_width
+from softq.experiments.sampler_benchmark.problems import DIMS
+from softq.experiments.sampler_benchmark.reference import of_corners
+from softq.experiments.sampler_benchmark.report import sized
 from softq.testing import THRESHOLD
-from softq.values import evaluate
+from softq.utils.errors import SoftqError
 
 TABLE = Path(__file__).parents[1] / "results" / "gallery.csv"
 RNG = np.random.default_rng(0)

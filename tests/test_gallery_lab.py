@@ -10,13 +10,14 @@ import pytest
 from exact import numpy_of
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann
-from softq.errors import SoftqError
+from softq.exact.boltzmann import Boltzmann
+from softq.exact.laws import snis_law, softmax_law
+from softq.exact.smoothing import smooth_density
 from softq.lab import GalleryLab
 from softq.lab.gallery import law_of, marginal
 from softq.lab.gallery_samplers import ENTRIES, blurred, draw
-from softq.smoothing import smooth_density
-from softq.testing import THRESHOLD, chi_square, snis_law, softmax_law
+from softq.testing import THRESHOLD, chi_square
+from softq.utils.errors import SoftqError
 
 PNG = b"\x89PNG"
 SKEW, TEMPERATURE = landscapes.get("skew1"), 0.3  # half of its mass leans on a wall

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from softq.envs import make
-from softq.envs.gymnasium import GymVector
-from softq.errors import SoftqError
+from softq.envs.gym_vector import GymVector
+from softq.utils.errors import SoftqError
 
 SLOW = ["Hopper-v5", "HalfCheetah-v5", "Humanoid-v5", "Walker2d-v5"]
 

@@ -13,12 +13,12 @@ from exact import LINE, REFERENCE
 from scipy import integrate
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann, nodes_and_weights
-from softq.errors import SoftqError
-from softq.importance import Importance, _on_grid, _step, entropy_floor
+from softq.exact.boltzmann import Boltzmann, nodes_and_weights
+from softq.exact.importance import Importance, _on_grid, _step, entropy_floor
+from softq.exact.values import evaluate
 from softq.landscapes import Landscape
 from softq.samplers.entropy import snis_entropy
-from softq.values import evaluate
+from softq.utils.errors import SoftqError
 
 QUAD = landscapes.get("quad1")
 LAW_OF = {"quad1": QUAD, "spike1": landscapes.get("spike1"), "quad2": landscapes.get("quad2")}

@@ -18,14 +18,14 @@ import pytest
 from softq.algorithms import ALGORITHMS, DDPG
 from softq.cli import main
 from softq.envs import JAX_ENVS
-from softq.errors import SoftqError
-from softq.files import whole
 from softq.training import Evaluator, TrainConfig, curves, load, resume, train
-from softq.training import runs as runs_module
-from softq.training.device import DeviceLoop
+from softq.training import run_directory as runs_module
+from softq.training.device_loop import DeviceLoop
 from softq.training.progress import Interrupt
-from softq.training.runs import RunDirectory
+from softq.training.run_directory import RunDirectory
 from softq.training.trainer import Trainer
+from softq.utils.atomic_files import whole
+from softq.utils.errors import SoftqError
 
 pytestmark = pytest.mark.usefixtures("as_in_a_terminal")
 
@@ -131,7 +131,8 @@ def test_a_hang_up_asks_for_the_end_and_an_ignored_one_does_not():
 
 HANG = """
 import jax, sys
-from softq import cli, watch
+from softq import cli
+from softq.utils import signals as watch
 from softq.training.progress import Interrupt
 watch.PATIENCE = 0.5
 def hang(argv):

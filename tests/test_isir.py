@@ -10,11 +10,12 @@ from exact import numpy_of
 from scipy import special
 
 from softq import landscapes
-from softq.errors import SoftqError
-from softq.importance import Importance
-from softq.samplers import candidates, isir, snis
+from softq.box import uniform_actions
+from softq.exact.importance import Importance
+from softq.exact.laws.cells import Law, cell_edges
+from softq.samplers import isir, snis
 from softq.testing import SAMPLER_CHECKS, THRESHOLD, binomial, check_sampler, chi_square, draw
-from softq.testing.laws import Law, cell_edges
+from softq.utils.errors import SoftqError
 
 CANDIDATES, TEMPERATURE, CELLS = 4, 0.1, 1000
 Q = landscapes.get("skew1")
@@ -75,7 +76,7 @@ def too_hot(key, sweeps):
 def from_uniform(key, sweeps):
     """The mutant whose first action is not an SNIS draw."""
     first, rest = jax.random.split(key)
-    return sampler(rest, sweeps=sweeps, start=candidates(first, 1, 1)[0])
+    return sampler(rest, sweeps=sweeps, start=uniform_actions(first, 1, 1)[0])
 
 
 def same_pool(key, sweeps):
@@ -83,7 +84,7 @@ def same_pool(key, sweeps):
     action = snis(key, Q, 1, TEMPERATURE, CANDIDATES)
     for _ in range(sweeps):
         draw, pick = jax.random.split(key)
-        pool = jnp.concatenate([action[None], candidates(draw, 1, CANDIDATES - 1)])
+        pool = jnp.concatenate([action[None], uniform_actions(draw, 1, CANDIDATES - 1)])
         action = pool[jax.random.categorical(pick, jax.vmap(Q)(pool) / TEMPERATURE)]
     return action
 

@@ -8,8 +8,8 @@ from scipy import optimize
 
 from softq import landscapes
 from softq.algorithms import DDPG, SAC
-from softq.known import Known, fit
-from softq.pytree import pytree, replace
+from softq.experiments.exact_critic import Known, fit
+from softq.utils.pytree import pytree, replace
 
 NOISE = np.linspace(-8, 8, 401)
 WEIGHT = np.exp(-(NOISE**2) / 2) / np.exp(-(NOISE**2) / 2).sum()

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann
-from softq.errors import SoftqError
+from softq.exact.boltzmann import Boltzmann
 from softq.lab import TemperatureLab
 from softq.networks import Critic
+from softq.utils.errors import SoftqError
 
 PNG = b"\x89PNG"
 

@@ -7,7 +7,7 @@ import pytest
 from exact import REFERENCE, numpy_of
 
 from softq import landscapes
-from softq.errors import SoftqError
+from softq.utils.errors import SoftqError
 
 value_at = jax.jit(lambda landscape, action: landscape(action))
 values_at = jax.jit(lambda landscape, actions: jax.vmap(landscape)(actions))

@@ -8,14 +8,9 @@ from exact import REFERENCE, numpy_of
 from scipy import stats
 
 from softq import landscapes
-from softq.errors import SoftqError
-from softq.testing import (
-    THRESHOLD,
-    binomial,
+from softq.exact.laws import (
     chain_law,
-    chi_square,
     fold,
-    mean_test,
     point_law,
     selection_law,
     snis_density,
@@ -23,6 +18,8 @@ from softq.testing import (
     softmax_law,
     uniform_law,
 )
+from softq.testing import THRESHOLD, binomial, chi_square, mean_test
+from softq.utils.errors import SoftqError
 
 BOUNDARIES = {"reflect": "reflect", "clip": "project"}
 

@@ -25,11 +25,12 @@ from by_hand import (
 from scipy.special import logsumexp
 
 from softq.algorithms import LQL
-from softq.errors import SoftqError
-from softq.networks.noise import TWINS
-from softq.pytree import pytree, replace
-from softq.samplers import langevin, reflect, softmax_score, uniform
+from softq.box import reflect, uniform_action
+from softq.networks.noise_critic import TWINS
+from softq.samplers import langevin, softmax_score
 from softq.testing.probe import random_batch
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import pytree, replace
 
 BATCH, VALUES = 8, 7
 SMALL = {
@@ -183,7 +184,9 @@ def test_it_samples_the_landscape_by_the_samplers_of_the_book(key):
     def plain(key):
         first, drive = jax.random.split(jax.random.split(key, 1)[0])
         score = softmax_score(fresh().critic.at(obs), algo.temperature)
-        return langevin(drive, score, uniform(first, ACT), jnp.full(algo.num_steps, algo.step_size), reflect)
+        return langevin(
+            drive, score, uniform_action(first, ACT), jnp.full(algo.num_steps, algo.step_size), reflect
+        )
 
     drawn = jax.jit(jax.vmap(lambda k: algo.policy(fresh(), obs, k)))(keys)
     np.testing.assert_allclose(drawn, jax.jit(jax.vmap(plain))(keys), atol=1e-5)
@@ -226,7 +229,7 @@ def test_the_printed_steps_cannot_move(key):
     length = jax.jit(
         lambda algo: jax.vmap(lambda k: jnp.linalg.norm(algo.policy(state, jnp.zeros(OBS), k)))(keys)
     )
-    start = float(jax.vmap(lambda k: jnp.linalg.norm(uniform(k, 17)))(keys).mean())
+    start = float(jax.vmap(lambda k: jnp.linalg.norm(uniform_action(k, 17)))(keys).mean())
     assert start == pytest.approx(2.36, abs=0.02)
     printed = float(length(LQL()).mean())
     assert start - 0.5 < printed < start - 0.4

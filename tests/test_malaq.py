@@ -25,9 +25,9 @@ from by_hand import (
 from scipy.special import logsumexp
 
 from softq.algorithms import MalaQ
-from softq.pytree import replace
 from softq.samplers import ais
 from softq.testing.probe import random_batch
+from softq.utils.pytree import replace
 
 BATCH = 8
 SMALL = {

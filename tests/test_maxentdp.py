@@ -24,9 +24,9 @@ from by_hand import (
 
 from softq.algorithms import MaxEntDP
 from softq.algorithms.maxentdp import SCHEDULE
-from softq.pytree import pytree, replace
-from softq.samplers.diffusion import ancestral, probability_flow
-from softq.samplers.diffusion.truncated import truncated_normal
+from softq.diffusion import ancestral, probability_flow
+from softq.diffusion.truncated_normal import truncated_normal
+from softq.utils.pytree import pytree, replace
 
 BATCH, NUM = 8, 4
 SMALL = {

@@ -10,7 +10,7 @@ import pytest
 
 from softq.envs import Maze, make
 from softq.envs.maze import GOALS, HALF, LAYOUT, WALLS
-from softq.pytree import pytree
+from softq.utils.pytree import pytree
 
 step = jax.jit(Maze().step)
 

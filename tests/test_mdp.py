@@ -6,7 +6,7 @@ from exact import REFERENCE
 from scipy import integrate, optimize
 
 from softq import landscapes
-from softq.backups import (
+from softq.exact.bellman import (
     BOLTZMANN,
     HARD,
     LOG_MEAN_EXP,
@@ -19,9 +19,9 @@ from softq.backups import (
     value_iteration,
     worst_lipschitz,
 )
-from softq.boltzmann import Boltzmann
-from softq.errors import SoftqError
-from softq.mdp import MDP, door, random_mdps, smooth_door
+from softq.exact.boltzmann import Boltzmann
+from softq.exact.mdp import MDP, door, random_mdps, smooth_door
+from softq.utils.errors import SoftqError
 
 DOOR = door(0.2, 0.01, 0.9)
 TRAP = door(-0.11, 0.99, 0.9)  # one percent of the box is the way out

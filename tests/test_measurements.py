@@ -10,7 +10,7 @@ import pytest
 import softq.training
 from softq.algorithms import ALGORITHMS
 from softq.cli import dispatch
-from softq.visits.command import parser_of
+from softq.experiments.mode_coverage.command import parser_of
 
 RESULTS = Path(__file__).parents[1] / "results"
 COMMANDS = pd.read_csv(RESULTS / "commands.csv").set_index("file")["command"]

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from softq.algorithms import DDPG
-from softq.errors import SoftqError, SoftqWarning
-from softq.faults import explain, explained
 from softq.training import TrainConfig, memory, resume, train
 from softq.training.trainer import Trainer
+from softq.utils.errors import SoftqError, SoftqWarning
+from softq.utils.machine_errors import explain, explained
+from softq.utils.memory import of_container
 
 TINY = DDPG(hidden_sizes=(8,))
 SETTINGS = {
@@ -122,15 +123,15 @@ def test_the_tightest_limit_of_a_container_counts(tmp_path):
         (folder / "memory.current").write_text(f"{used}\n")
         (folder / "memory.stat").write_text(f"anon 1\ninactive_file {cache}\n")
     own.write_text("0::/a/b\n")
-    assert memory.of_container(root, own) == 500
+    assert of_container(root, own) == 500
     own.write_text("0::/a\n")
-    assert memory.of_container(root, own) is None
+    assert of_container(root, own) is None
     (root / "memory").mkdir()
     for name, text in (("limit_in_bytes", "90"), ("usage_in_bytes", "60"), ("stat", "total_inactive_file 1")):
         (root / "memory" / f"memory.{name}").write_text(text)
     own.write_text("5:memory:/elsewhere\n3:cpu:/\n")  # a container does not see where it lies
-    assert memory.of_container(root, own) == 31
-    assert memory.of_container(root, tmp_path / "none") is None
+    assert of_container(root, own) == 31
+    assert of_container(root, tmp_path / "none") is None
 
 
 def test_errors_of_the_machine_are_one_line_and_others_stay():

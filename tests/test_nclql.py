@@ -11,10 +11,11 @@ from by_hand import ACT, BOUNDARIES, OBS, Adam, apart, differences, joined, poly
 from by_hand_noise import layers_of_noise_critic, noise_backward, noise_forward, noise_slope
 
 from softq.algorithms import NCLQL
-from softq.errors import SoftqError
-from softq.pytree import replace
-from softq.samplers import annealed_langevin, geometric_levels, level_steps, reflect, uniform
+from softq.box import reflect, uniform_action
+from softq.samplers import annealed_langevin, geometric_levels, level_steps
 from softq.testing.probe import random_batch
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import replace
 
 BATCH = 8
 SMALL = {
@@ -235,7 +236,7 @@ def test_it_samples_the_landscape_by_the_samplers_of_the_book(key):
     def plain(key):
         first, drive = jax.random.split(jax.random.split(key, 1)[0])
         steps = level_steps(levels, algo.step_size)
-        start = uniform(first, ACT)
+        start = uniform_action(first, ACT)
         return annealed_langevin(drive, slope_at, start, levels, steps, algo.temperature, 2, False, reflect)
 
     drawn = jax.jit(jax.vmap(lambda k: algo.policy(fresh(), obs, k)))(keys)

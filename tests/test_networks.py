@@ -9,10 +9,10 @@ import pytest
 from by_hand import moved
 from scipy import stats
 
-from softq.errors import SoftqError
 from softq.networks import ACTIVATIONS, Critic, mish
-from softq.pytree import replace
 from softq.testing import THRESHOLD, mean_test
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import replace
 
 OBS, ACT = 3, 2
 

@@ -9,11 +9,11 @@ import pytest
 from by_hand import moved
 from by_hand_noise import layers_of_noise_critic, noise_forward, noise_slope
 
-from softq.errors import SoftqError
 from softq.networks import Critic, NoiseCritic
-from softq.networks.noise import joined, sinusoid
-from softq.pytree import replace
+from softq.networks.noise_critic import joined, sinusoid
 from softq.testing import THRESHOLD, mean_test
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import replace
 
 OBS, ACT, LEVELS = 3, 2, 4
 

@@ -17,11 +17,11 @@ from gymnasium import spaces
 
 from softq.cli import main
 from softq.envs import BoundActions, make, rescale
-from softq.envs.gymnasium import GymVector
+from softq.envs.gym_vector import GymVector
 from softq.envs.trial import cannot_be_saved
-from softq.errors import SoftqError, SoftqWarning
-from softq.options import keywords
 from softq.training import TrainConfig, evaluate_run, load, resume, train
+from softq.utils.cli_options import keywords
+from softq.utils.errors import SoftqError, SoftqWarning
 
 SETTINGS = {
     "num_envs": 2,
@@ -427,7 +427,7 @@ class Heavy(Base):
 
 
 def test_copies_that_will_not_fit_into_memory_are_refused_after_the_first_few(monkeypatch):
-    monkeypatch.setattr("softq.training.memory.of_host", lambda: 2 * 10**9)
+    monkeypatch.setattr("softq.envs.many.of_host", lambda: 2 * 10**9)
     env_id = registered(Heavy)
     message = rf"1,000 copies of {env_id} need (39|40)\.\d GB .* beyond the 4 .* has 2\.0 GB free"
     with pytest.raises(SoftqError, match=message):

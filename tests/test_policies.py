@@ -10,15 +10,15 @@ import pytest
 
 from softq import landscapes
 from softq.algorithms import DDSQ
-from softq.boltzmann import Boltzmann
+from softq.algorithms.common.critic_policy import SAMPLERS, Through, stable_step
 from softq.cli import main
-from softq.errors import SoftqError
-from softq.policies import SAMPLERS, Through, stable_step
-from softq.pytree import pytree, replace, static
+from softq.exact.boltzmann import Boltzmann
+from softq.exact.laws import softmax_law
+from softq.exact.values import evaluate
 from softq.samplers import spread
-from softq.testing import softmax_law
 from softq.training import evaluate_run, train
-from softq.values import evaluate
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import pytree, replace, static
 
 
 @pytree

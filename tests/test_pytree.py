@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from softq.algorithms import ALGORITHMS
-from softq.pytree import pytree, replace, static
+from softq.utils.pytree import pytree, replace, static
 
 
 @pytree

@@ -37,7 +37,9 @@ def test_the_command_line(capsys: pytest.CaptureFixture, tmp_path: Path, monkeyp
     """The lines in their order, in an empty folder: a later one uses what an earlier one has made."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(
-        importlib.import_module("softq.gallery.contest").QUICK, "samplers", ("uniform", "snis")
+        importlib.import_module("softq.experiments.sampler_benchmark.run").QUICK,
+        "samplers",
+        ("uniform", "snis"),
     )
     lines = of_softq()
     assert [words[0] for words in lines] == ["list", "train", "train", "evaluate", "gallery"]

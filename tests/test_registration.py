@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-import softq.envs.registered
+import softq.envs.gym_ids
 from softq.envs import JAX_ENVS, make
-from softq.errors import SoftqError
+from softq.utils.errors import SoftqError
 
 IDS = [f"softq/{name}-v0" for name in JAX_ENVS]
 
 
 def test_all_are_registered():
-    assert set(softq.envs.registered.REGISTERED) == set(JAX_ENVS)
-    softq.envs.registered.register()  # twice does no harm
+    assert set(softq.envs.gym_ids.REGISTERED) == set(JAX_ENVS)
+    softq.envs.gym_ids.register()  # twice does no harm
     assert set(IDS) <= set(gym.registry)
 
 
@@ -49,15 +49,15 @@ def test_the_ball_is_where_the_state_says():
     env.reset(seed=0)
     for _ in range(12):
         env.step(np.array([1.0, 0.0], np.float32))
-    ball = np.argwhere((env.render() == softq.envs.registered.BALL).all(-1)).mean(0)
+    ball = np.argwhere((env.render() == softq.envs.gym_ids.BALL).all(-1)).mean(0)
     x, y = np.asarray(env.unwrapped.state.position)
     np.testing.assert_allclose(ball, [(2.5 - y) * 48 - 0.5, (x + 2.5) * 48 - 0.5], atol=1.0)
 
 
 def test_bad_input_is_one_line():
     with pytest.raises(SoftqError, match="choose 'rgb_array' or None"):
-        softq.envs.registered.MazeGym(render_mode="human")
+        softq.envs.gym_ids.MazeGym(render_mode="human")
     with pytest.raises(SoftqError, match="before reset"):
-        softq.envs.registered.MazeGym().step(np.zeros(2, np.float32))
+        softq.envs.gym_ids.MazeGym().step(np.zeros(2, np.float32))
     with pytest.raises(SoftqError, match="Did you mean 'Maze'"):
         make("Mase")

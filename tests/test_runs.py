@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from softq.algorithms import DDSQ
-from softq.errors import SoftqError
 from softq.training import TrainConfig, curves, evaluate_run, export, load, load_all, resume, train
 from softq.training.config import check_hyperparameters
 from softq.training.results import export_evaluation
-from softq.training.runs import COLUMNS, RunDirectory, default_run, tidy
+from softq.training.run_directory import COLUMNS, RunDirectory, default_run, tidy
+from softq.utils.errors import SoftqError
 
 TINY = DDSQ(hidden_sizes=(8,), num_candidates=4, num_schedules=2, num_steps=2, temperature=0.3)
 SETTINGS = {"seeds": 2, "num_envs": 2, "warmup": 20, "iterations": 40, "log_every": 20, "batch_size": 8}

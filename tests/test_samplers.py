@@ -9,22 +9,11 @@ import pytest
 from exact import REFERENCE, numpy_of
 
 from softq import landscapes, samplers
-from softq.errors import SoftqError
-from softq.samplers import chain, langevin, project, qglg, reflect, snis, softmax_score
-from softq.testing import (
-    SAMPLER_CHECKS,
-    THRESHOLD,
-    binomial,
-    chain_law,
-    check_sampler,
-    chi_square,
-    draw,
-    fold,
-    mean_test,
-    selection_law,
-    snis_law,
-    uniform_law,
-)
+from softq.box import project, reflect, uniform_action, uniform_actions
+from softq.exact.laws import chain_law, fold, selection_law, snis_law, uniform_law
+from softq.samplers import chain, langevin, qglg, snis, softmax_score
+from softq.testing import SAMPLER_CHECKS, THRESHOLD, binomial, check_sampler, chi_square, draw, mean_test
+from softq.utils.errors import SoftqError
 
 pytestmark = pytest.mark.usefixtures("optimised")
 CELLS = 1000
@@ -125,9 +114,9 @@ def test_project_is_the_nearest_point():
 
 
 def test_uniform_is_uniform(key):
-    sampler = lambda k: samplers.uniform(k, 1)
+    sampler = lambda k: uniform_action(k, 1)
     check_sampler(sampler, 1, law=uniform_law())
-    assert rejects(uniform_law(), draw(lambda k: 0.98 * samplers.uniform(k, 1), key, 20_000))
+    assert rejects(uniform_law(), draw(lambda k: 0.98 * uniform_action(k, 1), key, 20_000))
 
 
 @cache
@@ -148,7 +137,7 @@ def snis_mutant():
     """The choice among the candidates without weights (which = 0), or of the best (which = 1)."""
 
     def sample(k, theta, which):
-        actions = samplers.candidates(k, 1, CANDIDATES)
+        actions = uniform_actions(k, 1, CANDIDATES)
         return actions[jnp.where(which == 0, 0, jnp.argmax(jax.vmap(rebuilt(theta))(actions)))]
 
     return over_keys(sample)
@@ -177,7 +166,7 @@ def chain_sampler(boundary):
         start, noise = jax.random.split(k)
         score = softmax_score(rebuilt(theta), temperature)
         return langevin(
-            noise, lambda a: drift * score(a), samplers.uniform(start, 1), steps, BOUNDARIES[boundary]
+            noise, lambda a: drift * score(a), uniform_action(start, 1), steps, BOUNDARIES[boundary]
         )
 
     return over_keys(sample)
@@ -336,7 +325,7 @@ def qglg_mutant():
     def sample(k, theta, temperature, schedules, which, fresh):
         draw_key, pick, drive = jax.random.split(k, 3)
         q = rebuilt(theta)
-        actions = samplers.candidates(draw_key, 1, CANDIDATES)
+        actions = uniform_actions(draw_key, 1, CANDIDATES)
         a0 = actions[jax.random.categorical(pick, jax.vmap(q)(actions) / temperature)]
         noise = jax.random.normal(drive, (len(schedules), 2, 1))
         noise = jnp.where(fresh > 0, noise, noise[:1])
@@ -476,8 +465,8 @@ def test_greedy_qglg_is_the_best_candidate_driven_without_noise(key):
     q, slope = numpy_of(landscapes.get("skew1"))
     keys = jax.random.split(key, 50)
     given = qglg_sampler(greedy=True)(key, 50, numbers(landscapes.get("skew1")), 0.2, SCHEDULES)
-    candidates = jax.jit(jax.vmap(lambda k: samplers.candidates(jax.random.split(k, 4)[0], 1, CANDIDATES)))
-    for actions, end in zip(np.asarray(candidates(keys), float)[..., 0], given[:, 0], strict=True):
+    drawn = jax.jit(jax.vmap(lambda k: uniform_actions(jax.random.split(k, 4)[0], 1, CANDIDATES)))
+    for actions, end in zip(np.asarray(drawn(keys), float)[..., 0], given[:, 0], strict=True):
         ends = []
         for schedule in SCHEDULES:
             a = actions[np.argmax(q(actions))]
@@ -500,7 +489,7 @@ def batteries():
     score, steps = softmax_score(q2, 0.2), np.float32([0.05, 0.02, 0.01])
     schedules = np.stack([steps, steps / 5])
     return {
-        "uniform": lambda k: samplers.uniform(k, 2),
+        "uniform": lambda k: uniform_action(k, 2),
         "snis": lambda k: snis(k, q2, 2, 0.1, 16),
         "langevin": lambda k: langevin(k, score, jnp.zeros(2), steps),
         "qglg": lambda k: qglg(k, q2, 2, 0.1, schedules, 16),
@@ -515,7 +504,7 @@ def test_battery(sampler, key):
 
 def broken(fault):
     """A sampler with one fault, by the name of the check that should find it."""
-    good = lambda k: samplers.uniform(k, 2)
+    good = lambda k: uniform_action(k, 2)
     count = iter(range(10**6))
     return {
         "dtype": lambda k: good(k).astype(jnp.bfloat16),

@@ -9,9 +9,9 @@ import pytest
 from by_hand import ScoreByHand, moved
 
 from softq.algorithms import DQS, MaxEntDP
-from softq.errors import SoftqError
 from softq.networks import ScoreNetwork
-from softq.pytree import replace
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import replace
 
 OBS, ACT = 3, 2
 KINDS = {

@@ -6,11 +6,11 @@ from exact import REFERENCE
 from scipy.special import gamma, gammainc
 
 from softq import landscapes
-from softq.boltzmann import Boltzmann
-from softq.bounds import laplace
-from softq.errors import SoftqError
-from softq.separable import MaxNorm, Separable
-from softq.volume import MaxNormVolume, PowerVolume
+from softq.exact.boltzmann import Boltzmann
+from softq.exact.bounds import laplace
+from softq.exact.separable import MaxNorm, Separable
+from softq.exact.volume import MaxNormVolume, PowerVolume
+from softq.utils.errors import SoftqError
 
 FIELDS = ("log_partition", "entropy", "mean_value", "var_value", "gap", "maximum")
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from softq.algorithms import ALGORITHMS
-from softq.errors import SoftqError
-from softq.pytree import replace
-from softq.settings import (
+from softq.experiments.mode_coverage import WORLDS
+from softq.experiments.settings import (
     LENGTH,
     changes,
     in_words,
@@ -23,7 +22,8 @@ from softq.settings import (
     wrapped,
 )
 from softq.training import PRESETS, TrainConfig, train
-from softq.visits import WORLDS
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import replace
 
 
 @pytest.mark.parametrize("world", [None, *WORLDS])

@@ -9,10 +9,10 @@ import pytest
 from exact import REFERENCE
 
 from softq import landscapes
-from softq.errors import SoftqError
+from softq.exact.smoothing import Blurred, smooth_density, vanishing
+from softq.exact.values import evaluate
 from softq.landscapes import Landscape
-from softq.smoothing import Blurred, smooth_density, vanishing
-from softq.values import evaluate
+from softq.utils.errors import SoftqError
 
 BANDIT = landscapes.get("bandit")  # lengths are half of the reference's, which lives on [-2, 2]^2
 MIXED = Landscape("mixed", 2, 1.0, bumps=((0.7, (0.3, -0.4), 0.2),), power=(0.5, 4.0), slope=(0.3, -0.2))

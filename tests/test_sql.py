@@ -28,10 +28,10 @@ from scipy.special import logsumexp
 
 from softq import landscapes
 from softq.algorithms import SQL
-from softq.boltzmann import Boltzmann
-from softq.importance import Importance
-from softq.pytree import pytree, replace
+from softq.exact.boltzmann import Boltzmann
+from softq.exact.importance import Importance
 from softq.testing import THRESHOLD, mean_test
+from softq.utils.pytree import pytree, replace
 
 BATCH = 16
 SMALL = {

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from softq import samplers
-from softq.testing import softmax_law, uniform_law
-from softq.testing.stationary import stationary_law
+from softq.exact.laws import softmax_law, uniform_law
+from softq.exact.laws.stationary import stationary_law
 
 curvature = jax.jit(samplers.steepest_curvature, static_argnums=0)
 stable_step = jax.jit(samplers.stable_step, static_argnums=0)

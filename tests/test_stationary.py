@@ -1,4 +1,4 @@
-"""The law at rest against reference numbers, long chains and the chain of `softq.contraction`."""
+"""The law at rest against reference numbers, long chains and the chain of `softq.exact.langevin_convergence`."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,9 +6,9 @@ import pytest
 from exact import REFERENCE, numpy_of
 
 from softq import landscapes
-from softq.contraction import ReflectedChain
-from softq.errors import SoftqError
-from softq.testing import chain_law, softmax_law, stationary_law, uniform_law
+from softq.exact.langevin_convergence import ReflectedChain
+from softq.exact.laws import chain_law, softmax_law, stationary_law, uniform_law
+from softq.utils.errors import SoftqError
 
 
 @pytest.mark.parametrize("step", ["1.0", "0.25", "0.1", "0.01", "0.001"])

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softq import landscapes
-from softq.errors import SoftqError
 from softq.samplers import median_bandwidth, svgd, svgd_direction
 from softq.samplers.svgd import order_statistic
+from softq.utils.errors import SoftqError
 
 PAIR = REFERENCE["sql.svgd_two_particles"]
 

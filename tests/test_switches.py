@@ -15,13 +15,13 @@ from test_maxentdp import BATCH, NUM, Stubbed, draws
 from softq.algorithms import ALGORITHMS, DQS, NCLQL, MaxEntDP, get
 from softq.algorithms.maxentdp import SCHEDULE
 from softq.cli import main
-from softq.errors import SoftqError
-from softq.options import notes
-from softq.pytree import pytree, replace
-from softq.samplers.diffusion import ancestral
+from softq.diffusion import ancestral
 from softq.testing.probe import random_batch
 from softq.training import TrainConfig, start
 from softq.training.config import SMALL, check_hyperparameters
+from softq.utils.cli_options import notes
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import pytree, replace
 
 # DQS: log pi of what tanh made of a sample
 

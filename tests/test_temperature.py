@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 from test_contract import SMALL
 
-from softq import policies
 from softq.algorithms import LQL, get
+from softq.algorithms.common import critic_policy as policies
+from softq.algorithms.common.critic_policy import Through
 from softq.cli import main
 from softq.envs import Bandit
-from softq.errors import SoftqError
 from softq.landscapes import get as landscape
-from softq.policies import Through
-from softq.pytree import replace
 from softq.testing.probe import random_batch
 from softq.training import evaluate_run
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
 from softq.training.evaluate import EVALUATION
-from softq.training.runs import RunDirectory
+from softq.training.run_directory import RunDirectory
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import replace
 
 OBS, DIM = jnp.ones(1), Bandit().action_dim
 SEEDS, EPISODES = 2, 5

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from softq.algorithms import DQS, MaxEntDP
-from softq.algorithms.temperature import sac_step, softmax_entropies
-from softq.boltzmann import Boltzmann
-from softq.known import Known
+from softq.algorithms.common.temperature import sac_step, softmax_entropies
+from softq.exact.boltzmann import Boltzmann
+from softq.experiments.exact_critic import Known
 from softq.landscapes import Landscape
-from softq.pytree import replace
 from softq.testing import random_batch
+from softq.utils.pytree import replace
 
 OBS, ACT, BATCH = 3, 2, 16
 SMALL = {"hidden_sizes": (8,), "num_steps": 3, "num_samples": 16, "learning_rate": 0.02, "tune": True}

@@ -14,11 +14,11 @@ import pytest
 from softq.algorithms import DDSQ, Algorithm, Transition
 from softq.cli import main
 from softq.envs import make
-from softq.errors import SoftqError
-from softq.pytree import pytree, replace
 from softq.training import Evaluator, TrainConfig, train
-from softq.training.device import DeviceLoop
-from softq.training.host import HostLoop
+from softq.training.device_loop import DeviceLoop
+from softq.training.host_loop import HostLoop
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import pytree, replace
 
 TINY = DDSQ(hidden_sizes=(8,), num_candidates=4, num_schedules=2, num_steps=2, learning_rate=1e-3)
 ENVS = ["MultiGoal", "InvertedPendulum-v5"]

@@ -10,15 +10,12 @@ import pytest
 
 from softq import landscapes
 from softq.algorithms import ALGORITHMS, get
-from softq.boltzmann import Boltzmann
 from softq.cli import main
 from softq.envs import Bandit, Maze, MultiGoal, make
 from softq.envs.maze import ROUTES
-from softq.known import Known
-from softq.options import fields_from
-from softq.pytree import pytree, replace
-from softq.training import TrainConfig
-from softq.visits import (
+from softq.exact.boltzmann import Boltzmann
+from softq.experiments.exact_critic import Known
+from softq.experiments.mode_coverage import (
     FACTORS,
     RESOLUTION,
     VARIANTS,
@@ -33,6 +30,9 @@ from softq.visits import (
     travel,
     verdict,
 )
+from softq.training import TrainConfig
+from softq.utils.cli_options import fields_from
+from softq.utils.pytree import pytree, replace
 
 PARTS = ("during", "moves", "critics")
 

@@ -12,10 +12,9 @@ from jax.tree_util import Partial
 from scipy import integrate
 
 from softq import landscapes
-from softq.boltzmann import nodes_and_weights
-from softq.errors import SoftqError
-from softq.values import evaluate
-from softq.volume import (
+from softq.exact.boltzmann import nodes_and_weights
+from softq.exact.values import evaluate
+from softq.exact.volume import (
     LineVolume,
     MaxNormVolume,
     MonteCarloVolume,
@@ -25,6 +24,7 @@ from softq.volume import (
     quadrature,
     volume_of,
 )
+from softq.utils.errors import SoftqError
 
 NAMES = ["quad1", "abs1", "quart1", "spike1", "quad2", "abs2", "twomode2", "bandit8"]
 

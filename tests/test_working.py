@@ -9,10 +9,10 @@ import pytest
 
 from softq import landscapes
 from softq import samplers as s
-from softq.policies import SAMPLERS
+from softq.algorithms.common.critic_policy import SAMPLERS
 from softq.samplers.entropy import snis_entropy
-from softq.samplers.working import working
 from softq.testing import THRESHOLD, binomial
+from softq.utils.finite import working
 
 TWO = landscapes.get("twomode1")
 EDGE = -0.4  # a tear in the middle of the lower hill, whose top is at -0.6

@@ -1,7 +1,7 @@
 /* softq's laboratories of curves: volume functions, resampling, and three Bellman backups.
  *
  * Each kind computes from its settings the panels that are drawn and the numbers below them; the formulas are those of
- * softq/bounds.py, softq/importance.py and softq/lab/backup.py, and the browser tests compare the numbers. The rest,
+ * softq/exact/bounds.py, softq/exact/importance.py and softq/lab/backup.py, and the browser tests compare the numbers. The rest,
  * controls and drawing, is shared. Needs softq-lab.js before it.
  */
 (function () {

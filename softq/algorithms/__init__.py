@@ -10,7 +10,7 @@ from softq.algorithms.maxentdp import MaxEntDP
 from softq.algorithms.nclql import NCLQL
 from softq.algorithms.sac import SAC
 from softq.algorithms.sql import SQL
-from softq.errors import SoftqError, suggest
+from softq.utils.errors import SoftqError, suggest
 
 ALGORITHMS: dict[str, type[Algorithm]] = {
     "ddsq": DDSQ,

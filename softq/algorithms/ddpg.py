@@ -14,9 +14,9 @@ import optax
 from jax import Array
 
 from softq.algorithms.base import Algorithm, Transition
-from softq.algorithms.learning import copy, descend, polyak, regress, td_target
+from softq.algorithms.common.learner import copy, descend, polyak, regress, td_target
 from softq.networks import Critic, DeterministicActor
-from softq.pytree import pytree, replace, static
+from softq.utils.pytree import pytree, replace, static
 
 
 @pytree

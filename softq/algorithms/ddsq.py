@@ -12,13 +12,14 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from softq.algorithms.backup import Backup, bootstrap
 from softq.algorithms.base import Algorithm, Transition
-from softq.algorithms.learning import copy, polyak, regress, td_target
+from softq.algorithms.common.learner import copy, polyak, regress, td_target
+from softq.algorithms.common.targets import Backup, bootstrap
+from softq.box import project, reflect, uniform_actions
 from softq.networks import Critic
-from softq.pytree import pytree, static
-from softq.samplers import candidates, linear_schedules, project, qglg, reflect, spread
+from softq.samplers import linear_schedules, qglg, spread
 from softq.samplers.entropy import snis_entropy
+from softq.utils.pytree import pytree, static
 
 
 @pytree
@@ -100,7 +101,7 @@ class DDSQ(Algorithm):
         temperature = jnp.asarray(self.in_force(state) if temperature is None else temperature)
         if not self.normalise:
             return temperature
-        actions = candidates(jax.random.key(0), state.critic.action_dim, num)
+        actions = uniform_actions(jax.random.key(0), state.critic.action_dim, num)
         return temperature * spread(jax.vmap(state.critic.at(obs))(actions))
 
     # Acting (Algorithm 1)
@@ -181,7 +182,7 @@ class DDSQ(Algorithm):
 
         def estimate(obs: Array, key: Array) -> Array:
             q = state.critic.at(obs)
-            values = jax.vmap(q)(candidates(key, state.critic.action_dim, self.num_entropy_samples))
+            values = jax.vmap(q)(uniform_actions(key, state.critic.action_dim, self.num_entropy_samples))
             scale = spread(values) if self.normalise else 1.0
             return snis_entropy(values, state.critic.action_dim, self.in_force(state) * scale)
 

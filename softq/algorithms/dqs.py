@@ -12,20 +12,20 @@ import numpy as np
 import optax
 from jax import Array
 
-from softq.algorithms.backup import Backup, bootstrap
 from softq.algorithms.base import Algorithm, Transition
-from softq.algorithms.denoising import regress_actor
-from softq.algorithms.learning import copy, polyak, regress, td_target
-from softq.algorithms.temperature import TunedBy, sac_step, softmax_entropies
-from softq.errors import SoftqError
+from softq.algorithms.common.learner import copy, polyak, regress, td_target
+from softq.algorithms.common.score_matching import regress_actor
+from softq.algorithms.common.targets import Backup, bootstrap
+from softq.algorithms.common.temperature import TunedBy, sac_step, softmax_entropies
+from softq.diffusion import VarianceExploding, log_likelihood, noise_from_score, reverse_sde
+from softq.diffusion.likelihood import beyond
+from softq.diffusion.processes import Field
+from softq.diffusion.scores import ESTIMATORS
+from softq.diffusion.space import BACK, Space, inward, landscape, log_volume, outward, source
 from softq.networks import Critic, ScoreNetwork
-from softq.pytree import pytree, replace, static
-from softq.samplers.check import eager
-from softq.samplers.diffusion import VarianceExploding, log_likelihood, noise_from_score, reverse_sde
-from softq.samplers.diffusion.estimators import ESTIMATORS
-from softq.samplers.diffusion.likelihood import beyond
-from softq.samplers.diffusion.reverse import Field
-from softq.samplers.diffusion.space import BACK, Space, inward, landscape, log_volume, outward, source
+from softq.utils.checks import eager
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import pytree, replace, static
 
 
 @pytree
@@ -82,14 +82,16 @@ class DQS(Algorithm):
     reward_scale: float = 1.0  # multiplies the rewards
     num_steps: int = static(default=1000)  # of the reverse process, even in tau and so in log sigma
     num_samples: int = static(default=1000)  # K
-    space: Space = static(default="tanh")  # where the diffusion runs, see `softq.samplers.diffusion.space`
+    space: Space = static(default="tanh")  # where the diffusion runs, see `softq.diffusion.space`
     jacobian: bool = static(default=False)  # of tanh, without which the law has no density to aim at
     estimator: Literal["idem", "qne", "qsm", "combined"] = static(default="idem")  # of the score
     truncate: bool = static(default=False)  # keep the K actions in the box; not in the space "tanh"
     boundary: bool = static(default=False)  # add the faces, which a truncated "idem" or "combined" lacks
     predict: Literal["score", "noise"] = static(default="score")  # "noise": -sigma * score, of even size
     condition: bool = static(default=True)  # the score network also reads the temperature
-    backup: Backup = static(default="boltzmann")  # what the target adds, see `softq.algorithms.backup`
+    backup: Backup = static(
+        default="boltzmann"
+    )  # what the target adds, see `softq.algorithms.common.targets`
     num_value_samples: int = static(default=100)  # uniform actions of the other backups
     tune: bool = static(default=False)  # learn the temperature, which the paper does not, see `adjust`
     tune_by: TunedBy = static(default="policy")  # whose entropy: the policy's, or the softmax's of its critic
@@ -254,7 +256,8 @@ class DQS(Algorithm):
     def entropy(self, state: DQSState, obs: Array, key: Array) -> Array:
         """What the thermostat goes by: the mean of -log pi over states `(B, obs_dim)`, one draw in each.
 
-        Or, with `tune_by`, the mean estimate of an annealed chain on the critic (`softq.algorithms.temperature`).
+        Or, with `tune_by`, the mean estimate of an annealed chain on the critic, see
+        `softq.algorithms.common.temperature`.
         """
         temperature = self.in_force(state)
         if self.tune_by == "softmax":

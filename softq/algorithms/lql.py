@@ -12,15 +12,15 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from softq.algorithms.backup import Backup, bootstrap
 from softq.algorithms.base import Algorithm, Transition
-from softq.algorithms.learning import copy, polyak, regress, td_target
-from softq.algorithms.temperature import slope_unit
+from softq.algorithms.common.learner import copy, polyak, regress, td_target
+from softq.algorithms.common.targets import Backup, bootstrap
+from softq.algorithms.common.temperature import slope_unit
+from softq.box import BOUNDARIES, project
 from softq.networks import Critic
-from softq.networks.noise import Twins, joined
-from softq.pytree import pytree, static
-from softq.samplers import annealed_langevin, initial_action, project
-from softq.samplers.boundary import BOUNDARIES
+from softq.networks.noise_critic import Twins, joined
+from softq.samplers import annealed_langevin, initial_action
+from softq.utils.pytree import pytree, static
 
 
 @pytree
@@ -54,7 +54,7 @@ class LQL(Algorithm):
     twins: Twins = static(default="mean")  # whose slope the chain follows; not in the paper, code "sum"
     num_actions: int = static(default=1)  # N of best-of-N, which the paper does without
     backup: Backup = static(default="boltzmann")  # what the target adds; others want normalise=False
-    # They divide Q by the temperature, see `softq.algorithms.backup`: it must have the unit of Q.
+    # They divide Q by the temperature, see `softq.algorithms.common.targets`: it must have the unit of Q.
     num_value_samples: int = static(default=100)  # uniform actions of the other backups
     hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))  # units of each layer of the critics
     activation: str = static(default="mish")  # of these layers

@@ -28,14 +28,15 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from softq.algorithms.backup import Backup
 from softq.algorithms.base import Algorithm, Transition
-from softq.algorithms.learning import copy, polyak, regress, td_target
-from softq.algorithms.temperature import temperature_step
+from softq.algorithms.common.learner import copy, polyak, regress, td_target
+from softq.algorithms.common.targets import Backup
+from softq.algorithms.common.temperature import temperature_step
+from softq.box import project, uniform_actions
 from softq.networks import Critic, StateLandscape
-from softq.pytree import pytree, static
-from softq.samplers import candidates, project, spread
+from softq.samplers import spread
 from softq.samplers.ais import Annealed, ais
+from softq.utils.pytree import pytree, static
 
 
 @pytree
@@ -101,7 +102,7 @@ class MalaQ(Algorithm):
 
     def pool(self, q: StateLandscape) -> Array:
         """Candidates that are always the same, `(num_candidates, d)`."""
-        return candidates(jax.random.key(0), q.critic.action_dim, self.num_candidates)
+        return uniform_actions(jax.random.key(0), q.critic.action_dim, self.num_candidates)
 
     @property
     def temperature_unit(self) -> str:

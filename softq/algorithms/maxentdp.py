@@ -13,12 +13,10 @@ import optax
 from jax import Array
 
 from softq.algorithms.base import Algorithm, Transition
-from softq.algorithms.denoising import regress_actor
-from softq.algorithms.learning import copy, polyak, regress, td_target
-from softq.algorithms.temperature import TunedBy, sac_step, softmax_entropies
-from softq.networks import Critic, ScoreNetwork
-from softq.pytree import pytree, replace, static
-from softq.samplers.diffusion import (
+from softq.algorithms.common.learner import copy, polyak, regress, td_target
+from softq.algorithms.common.score_matching import regress_actor
+from softq.algorithms.common.temperature import TunedBy, sac_step, softmax_entropies
+from softq.diffusion import (
     CosineVP,
     ancestral,
     log_likelihood,
@@ -26,9 +24,11 @@ from softq.samplers.diffusion import (
     qne,
     score_from_noise,
 )
-from softq.samplers.diffusion.estimators import ESTIMATORS
-from softq.samplers.diffusion.likelihood import Rule
-from softq.samplers.diffusion.reverse import Field
+from softq.diffusion.likelihood import Rule
+from softq.diffusion.processes import Field
+from softq.diffusion.scores import ESTIMATORS
+from softq.networks import Critic, ScoreNetwork
+from softq.utils.pytree import pytree, replace, static
 
 SCHEDULE = CosineVP()  # of the released code; the paper names none
 
@@ -238,7 +238,7 @@ class MaxEntDP(Algorithm):
         """One step of log beta by SAC's rule.
 
         The policy's entropy has the bias of `log_prob`, so take an exact rule; for `tune_by` see
-        `softq.algorithms.temperature`.
+        `softq.algorithms.common.temperature`.
         """
         target = self.target_entropy * state.actor.action_dim
         return sac_step(state, self.critic_adam(), self.in_force(state), entropy, target)

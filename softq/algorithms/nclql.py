@@ -12,21 +12,21 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from softq.algorithms.backup import Backup, bootstrap
 from softq.algorithms.base import Algorithm, Transition
-from softq.algorithms.learning import copy, descend, polyak, td_target
-from softq.algorithms.temperature import (
+from softq.algorithms.common.learner import copy, descend, polyak, td_target
+from softq.algorithms.common.targets import Backup, bootstrap
+from softq.algorithms.common.temperature import (
     Estimator,
     check_target,
     slope_unit,
     softmax_entropies,
     temperature_step,
 )
-from softq.errors import SoftqError
-from softq.networks.noise import NoiseCritic, NoiseLandscape, Twins
-from softq.pytree import pytree, replace, static
-from softq.samplers import annealed_langevin, initial_action, level_steps, project
-from softq.samplers.boundary import BOUNDARIES
+from softq.box import BOUNDARIES, project
+from softq.networks.noise_critic import NoiseCritic, NoiseLandscape, Twins
+from softq.samplers import annealed_langevin, initial_action, level_steps
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import pytree, replace, static
 
 
 @pytree
@@ -72,12 +72,12 @@ class NCLQL(Algorithm):
     twins: Twins = static(default="mean")  # whose slope the chain follows; not in the paper, code "sum"
     num_actions: int = static(default=1)  # N of best-of-N, which the paper does without
     backup: Backup = static(default="boltzmann")  # what the target adds; others want normalise=False
-    # They divide Q by the temperature, see `softq.algorithms.backup`: it must have the unit of Q.
+    # They divide Q by the temperature, see `softq.algorithms.common.targets`: it must have the unit of Q.
     num_value_samples: int = static(default=100)  # uniform actions of the other backups
     temperature_learning_rate: float = static(default=0.0)  # log temperature per nat; not in the paper
     temperature_cycle: int = static(default=100)  # updates between two such steps
     target_entropy: float = static(default=-1.0)  # nats per action dimension, if the temperature is tuned
-    estimator: Estimator = static(default="ais")  # of the entropy, see `softq.algorithms.temperature`
+    estimator: Estimator = static(default="ais")  # of the entropy, see `softq.algorithms.common.temperature`
     num_entropy_samples: int = static(default=100)  # uniform actions of an estimate
     hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))  # units of each layer of the critics
     activation: str = static(default="mish")  # of these layers

@@ -13,10 +13,10 @@ import optax
 from jax import Array
 
 from softq.algorithms.base import Algorithm, Transition
-from softq.algorithms.learning import copy, descend, polyak, regress, td_target
+from softq.algorithms.common.learner import copy, descend, polyak, regress, td_target
 from softq.networks import Critic, GaussianActor
 from softq.networks.actors import LOG_STD_MAX
-from softq.pytree import pytree, replace, static
+from softq.utils.pytree import pytree, replace, static
 
 
 @pytree

@@ -13,12 +13,12 @@ import optax
 from jax import Array
 
 from softq.algorithms.base import Algorithm, Transition
-from softq.algorithms.learning import copy, descend, polyak, regress, td_target
+from softq.algorithms.common.learner import copy, descend, polyak, regress, td_target
 from softq.networks import Critic, SamplingNetwork
-from softq.pytree import pytree, replace, static
 from softq.samplers import softmax_score
 from softq.samplers.amortised import amortised_loss, squashed
 from softq.samplers.svgd import Bandwidth
+from softq.utils.pytree import pytree, replace, static
 
 
 @pytree

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from softq.envs.bandit import Bandit
 from softq.envs.maze import Maze
 from softq.envs.multigoal import MultiGoal
-from softq.errors import SoftqError
+from softq.utils.errors import SoftqError
 
 if TYPE_CHECKING:
     from softq.envs.actions import BoundActions, rescale
-    from softq.envs.gymnasium import GymVector
+    from softq.envs.gym_vector import GymVector
 
 __all__ = ["JAX_ENVS", "Bandit", "BoundActions", "Maze", "MultiGoal", "is_jax", "make", "rescale"]
 JAX_ENVS = {"Bandit": Bandit, "MultiGoal": MultiGoal, "Maze": Maze}
@@ -47,6 +47,6 @@ def make(
                 return env(**(env_kwargs or {}))
             except TypeError as error:
                 raise SoftqError(f"{name} cannot be made: {error}.") from error
-    from softq.envs.gymnasium import GymVector
+    from softq.envs.gym_vector import GymVector
 
     return GymVector(env_id, num_envs, seed, env_kwargs)

@@ -5,7 +5,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from softq.errors import SoftqError
+from softq.utils.errors import SoftqError
 
 
 def rescale(action: Any, space: gym.spaces.Box) -> np.ndarray:

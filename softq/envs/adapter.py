@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from softq.errors import SoftqError
+from softq.utils.errors import SoftqError
 
 ONE_HOT = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 OLD = (

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from softq import landscapes
-from softq.pytree import pytree, static
+from softq.utils.pytree import pytree, static
 
 
 @pytree

@@ -13,11 +13,11 @@ import mujoco
 import numpy as np
 
 from softq.envs.adapter import Adapter, kind_of, one_line, unusable
+from softq.envs.gym_ids import REGISTERED
+from softq.envs.gym_snapshot import reached
 from softq.envs.many import Forecast
 from softq.envs.parts import layers
-from softq.envs.registered import REGISTERED
-from softq.envs.snapshot import reached
-from softq.errors import SoftqError, suggest
+from softq.utils.errors import SoftqError, suggest
 
 # how an id begins, the extra of softq that brings it, the module whose import registers it
 EXTRAS = [("dm_control/", "dmc", "shimmy"), ("envpool/", "envpool", "envpool")]

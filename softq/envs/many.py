@@ -5,7 +5,8 @@ import warnings
 from pathlib import Path
 from time import perf_counter
 
-from softq.errors import SoftqError, SoftqWarning
+from softq.utils.errors import SoftqError, SoftqWarning
+from softq.utils.memory import amount, of_host
 
 SURE = 1e8  # bytes that the copies so far must have taken before more are foretold from them
 SLOW = 60.0  # seconds: a warning says how long the making will last when that is more
@@ -50,8 +51,6 @@ class Forecast:
             )
 
     def check_memory(self, grown: float, made: int) -> None:
-        from softq.training.memory import amount, of_host  # which imports the environments
-
         free, needed = of_host(), grown / (made - 1) * (self.num - made)
         if grown > SURE and free is not None and needed > free:
             raise SoftqError(

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from softq.pytree import pytree, static
+from softq.utils.pytree import pytree, static
 
 # '#' is a wall, 'A' and 'B' are the goals; cells of side 1, the centre of the picture is the origin
 LAYOUT = (

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.pytree import pytree, static
+from softq.utils.pytree import pytree, static
 
 
 @pytree

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from softq.envs.adapter import Fault
-from softq.envs.gymnasium import GymVector
-from softq.errors import SoftqError
+from softq.envs.gym_vector import GymVector
+from softq.utils.errors import SoftqError
 
 STEPS = 16  # before the state is saved, and again after it
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from softq.backups import BOLTZMANN, LOG_MEAN_EXP, SOFT, Backup, fixed_points
+from softq.exact.bellman import BOLTZMANN, LOG_MEAN_EXP, SOFT, Backup, fixed_points
+from softq.exact.mdp import door
 from softq.lab.curves import Choice, Curve, CurveLab, Panel, Slider
-from softq.mdp import door
 
 BACKUPS = {"boltzmann": BOLTZMANN, "soft": SOFT, "mellowmax": LOG_MEAN_EXP}
 TEXTS = {

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.samplers import langevin, project, reflect, softmax_score, uniform
+from softq.box import project, reflect, uniform_action
+from softq.samplers import langevin, softmax_score
 
 BOUNDARIES = {"reflect": reflect, "project": project}
 
@@ -28,6 +29,6 @@ def run(
     steps = jnp.full(num_steps, step)
 
     def one(start: Array, drive: Array) -> Array:
-        return langevin(drive, score, uniform(start, dim), steps, BOUNDARIES[boundary])
+        return langevin(drive, score, uniform_action(start, dim), steps, BOUNDARIES[boundary])
 
     return jax.vmap(one)(starts, drives)

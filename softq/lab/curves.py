@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from softq import plots
-from softq.errors import SoftqError, suggest
 from softq.lab.base import Lab
+from softq.utils.errors import SoftqError, suggest
 
 ROLES = {
     "exact": plots.EXACT,

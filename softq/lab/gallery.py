@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from softq import landscapes, plots
-from softq.boltzmann import Boltzmann
+from softq.exact.boltzmann import Boltzmann
 from softq.lab import export
 from softq.lab.curves import Choice, CurveLab, Panel, Slider
 from softq.lab.gallery_samplers import (

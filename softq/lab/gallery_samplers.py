@@ -14,12 +14,12 @@ import numpy as np
 from jax import Array
 from jax.scipy.special import erf
 
+from softq.box import uniform_action, uniform_actions
+from softq.exact.smoothing import Blurred
 from softq.lab.chains import BOUNDARIES
 from softq.landscapes import Landscape
-from softq.pytree import replace
 from softq.samplers import (
     annealed_langevin,
-    candidates,
     geometric_levels,
     isir,
     langevin,
@@ -31,9 +31,8 @@ from softq.samplers import (
     softmax_score,
     svgd,
     tempering,
-    uniform,
 )
-from softq.smoothing import Blurred
+from softq.utils.pytree import replace
 
 LEVELS = geometric_levels(0.1, 0.001, 10)  # NC-LQL, Table 6
 STEPS_PER_LEVEL = 2
@@ -91,27 +90,27 @@ def _snis(key: Array, q: Landscape, g: Given) -> Array:
 
 def _isir(key: Array, q: Landscape, g: Given) -> Array:
     start, drive = jax.random.split(key)
-    return isir(drive, q, q.dim, g.temperature, g.candidates, g.steps, uniform(start, q.dim))
+    return isir(drive, q, q.dim, g.temperature, g.candidates, g.steps, uniform_action(start, q.dim))
 
 
 def _langevin(key: Array, q: Landscape, g: Given) -> Array:
     start, drive = jax.random.split(key)
     steps = jnp.full(g.steps, g.step)
     return langevin(
-        drive, softmax_score(q, g.temperature), uniform(start, q.dim), steps, BOUNDARIES[g.boundary]
+        drive, softmax_score(q, g.temperature), uniform_action(start, q.dim), steps, BOUNDARIES[g.boundary]
     )
 
 
 def _mala(key: Array, q: Landscape, g: Given) -> Array:
     start, drive = jax.random.split(key)
-    return mala(drive, q, g.temperature, uniform(start, q.dim), jnp.full(g.steps, g.step))[0]
+    return mala(drive, q, g.temperature, uniform_action(start, q.dim), jnp.full(g.steps, g.step))[0]
 
 
 def _tempering(key: Array, q: Landscape, g: Given) -> Array:
     start, drive = jax.random.split(key)
     temperatures = jnp.geomspace(g.temperature, g.hottest, RUNGS)
     steps = jnp.minimum(1.0, g.step * temperatures / g.temperature)
-    return tempering(drive, q, temperatures, candidates(start, q.dim, RUNGS), steps, g.steps)[0][0]
+    return tempering(drive, q, temperatures, uniform_actions(start, q.dim, RUNGS), steps, g.steps)[0][0]
 
 
 def _annealed(key: Array, q: Landscape, g: Given) -> Array:
@@ -121,7 +120,7 @@ def _annealed(key: Array, q: Landscape, g: Given) -> Array:
     path = annealed_langevin(
         drive,
         slope,
-        uniform(start, q.dim),
+        uniform_action(start, q.dim),
         levels,
         level_steps(levels, g.step),
         g.temperature,
@@ -146,7 +145,10 @@ def each(sampler: Callable[[Array, Landscape, Given], Array]) -> Callable:
 def _svgd(key: Array, q: Landscape, g: Given, n: int) -> Array:
     steps = jnp.full(g.steps, g.step)
     return svgd(
-        softmax_score(q, g.temperature), candidates(key, q.dim, n), steps, boundary=BOUNDARIES[g.boundary]
+        softmax_score(q, g.temperature),
+        uniform_actions(key, q.dim, n),
+        steps,
+        boundary=BOUNDARIES[g.boundary],
     )
 
 

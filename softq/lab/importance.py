@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaincinv, logsumexp
 
-from softq.importance import Importance
+from softq.exact.importance import Importance
+from softq.exact.volume import PowerVolume
 from softq.lab.curves import Choice, Curve, CurveLab, Panel, Slider
-from softq.volume import PowerVolume
 
 DIMS = (1, 2, 3, 4, 6, 8, 11, 17)
 CELLS = 400

@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from softq import plots
-from softq.errors import SoftqError, suggest
 from softq.lab import export
 from softq.lab.base import Lab
 from softq.lab.chains import BOUNDARIES, run
@@ -20,7 +19,8 @@ from softq.lab.picture import draw_1d, draw_2d
 from softq.lab.states import states
 from softq.landscapes import Landscape
 from softq.networks import Critic, StateLandscape
-from softq.samplers.check import positive
+from softq.utils.checks import positive
+from softq.utils.errors import SoftqError, suggest
 
 
 class TemperatureLab(Lab):

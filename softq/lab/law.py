@@ -1,6 +1,6 @@
 """The exact softmax on a regular grid, as the script in the book sums it too.
 
-Midpoints suffice for a picture; `softq.boltzmann` is the quadrature to quote numbers from.
+Midpoints suffice for a picture; `softq.exact.boltzmann` is the quadrature to quote numbers from.
 """
 
 import jax
@@ -9,9 +9,9 @@ import numpy as np
 from jax import Array
 from scipy.special import logsumexp
 
-from softq.errors import SoftqError
 from softq.landscapes import Landscape
 from softq.networks import StateLandscape
+from softq.utils.errors import SoftqError
 
 CELLS = {1: 4000, 2: 120}  # a side, of the grid
 BINS = {1: 40, 2: 12}  # a side, of the histogram that the total variation compares

@@ -5,9 +5,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from softq.errors import SoftqError
 from softq.landscapes import Landscape
 from softq.networks import Critic, StateLandscape
+from softq.utils.errors import SoftqError
 
 
 def states(q: Any, observations: Any) -> tuple[list, str]:

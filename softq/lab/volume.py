@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from softq import bounds, plots
-from softq.boltzmann import Boltzmann
-from softq.errors import SoftqError
+from softq import plots
+from softq.exact import bounds
+from softq.exact.boltzmann import Boltzmann
+from softq.exact.volume import volume_of
 from softq.lab import export
 from softq.lab.curves import Choice, Curve, CurveLab, Panel, Slider
 from softq.landscapes import Landscape
-from softq.volume import volume_of
+from softq.utils.errors import SoftqError
 
 LEVELS = np.geomspace(1e-5, 1.0, 240)  # of the tables, as shares of the largest regret
 TEMPERATURES = np.geomspace(0.01, 2.0, 36)

@@ -2,9 +2,9 @@
 
 from softq.networks.actors import DeterministicActor, GaussianActor, TanhGaussian
 from softq.networks.critic import Critic, QNetwork, StateLandscape
-from softq.networks.layers import ACTIVATIONS, mish
-from softq.networks.noise import NoiseCritic, NoiseLandscape
-from softq.networks.sampling import SamplingNetwork
+from softq.networks.generator import SamplingNetwork
+from softq.networks.mlp import ACTIVATIONS, mish
+from softq.networks.noise_critic import NoiseCritic, NoiseLandscape
 from softq.networks.score import ScoreNetwork, StateScore
 
 __all__ = [

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.networks.layers import ACTIVATIONS, check_architecture, dense
-from softq.pytree import pytree, static
+from softq.box import log_tanh_slope
+from softq.networks.mlp import ACTIVATIONS, check_architecture, dense
+from softq.utils.pytree import pytree, static
 
 LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0  # of the official code of SAC
 
@@ -121,14 +122,9 @@ class TanhGaussian:
         """
         u = self.mean + jnp.exp(self.log_std) * noise
         log_normal = -(noise**2) / 2 - self.log_std - jnp.log(2 * jnp.pi) / 2
-        return jnp.tanh(u), jnp.sum(log_normal - (log_slope(u) if jacobian else 0.0))
+        return jnp.tanh(u), jnp.sum(log_normal - (log_tanh_slope(u) if jacobian else 0.0))
 
     def log_prob(self, action: Array) -> Array:
         """log of the density at an action `(d,)` strictly inside the box, nats; not finite on the walls."""
         u = jnp.arctanh(action)
         return self.push((u - self.mean) * jnp.exp(-self.log_std))[1]
-
-
-def log_slope(u: Array) -> Array:
-    """log(1 - tanh(u)^2), the log of tanh's derivative, exact in the tails where 1 - tanh^2 rounds to zero."""
-    return 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.networks.layers import ACTIVATIONS, check_architecture, dense
-from softq.pytree import pytree, static
+from softq.networks.mlp import ACTIVATIONS, check_architecture, dense
+from softq.utils.pytree import pytree, static
 
 
 class QNetwork(nn.Module):

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.errors import SoftqError, suggest
-from softq.networks.layers import ACTIVATIONS, check_architecture, dense
-from softq.pytree import pytree, replace, static
-from softq.samplers.check import positive
+from softq.networks.mlp import ACTIVATIONS, check_architecture, dense
+from softq.utils.checks import positive
+from softq.utils.errors import SoftqError, suggest
+from softq.utils.pytree import pytree, replace, static
 
 Style = Literal["fourier", "sinusoidal"]
 STYLES = ("fourier", "sinusoidal")

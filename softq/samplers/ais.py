@@ -24,11 +24,12 @@ import numpy as np
 from jax import Array
 from jax.scipy.special import logsumexp
 
-from softq.errors import SoftqError
-from softq.samplers.check import eager, finite_at, positive
+from softq.box import uniform_actions
 from softq.samplers.mala import State, check_steps, look, offer
-from softq.samplers.snis import candidates, survivor
-from softq.samplers.working import tamed, weighable
+from softq.samplers.snis import survivor
+from softq.utils.checks import eager, finite_at, positive
+from softq.utils.errors import SoftqError
+from softq.utils.finite import tamed, weighable
 
 
 class Annealed(NamedTuple):
@@ -78,7 +79,7 @@ def ais(
     draw, pick, drive, toss, renew = jax.random.split(key, 5)
     q_and_slope = jax.value_and_grad(q)
 
-    pool = candidates(draw, dim, num_candidates)
+    pool = uniform_actions(draw, dim, num_candidates)
     values = jax.vmap(q)(pool)
     finite_at(pool, values)
     watch = eager(key, temperatures, step_sizes)
@@ -92,7 +93,7 @@ def ais(
     def compete(place: State, temperature: Array, key: Array) -> tuple[State, tuple[Array, Array]]:
         """One of the action and `num_fresh` uniform ones, by the softmax of Q over them: it leaves that of all."""
         draw, pick = jax.random.split(key)
-        fresh = candidates(draw, dim, num_fresh, place[1].dtype)
+        fresh = uniform_actions(draw, dim, num_fresh, place[1].dtype)
         values = jnp.append(jax.vmap(q)(fresh), place[1])
         rivals = jnp.append(fresh, place[0][None], axis=0)
         kept = survivor(pick, rivals, values, temperature)

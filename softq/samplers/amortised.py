@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.errors import SoftqError
-from softq.samplers.check import positive
 from softq.samplers.svgd import Bandwidth, median_bandwidth, svgd_direction
+from softq.utils.checks import positive
+from softq.utils.errors import SoftqError
 
 Score = Callable[[Array], Array]
 

@@ -14,11 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from softq.errors import SoftqError, suggest
-from softq.samplers.boundary import project
-from softq.samplers.check import eager, finite_at, inside_box, positive
-from softq.samplers.snis import uniform
-from softq.samplers.working import nowhere, step_back, working
+from softq.box import project, uniform_action
+from softq.utils.checks import eager, finite_at, inside_box, positive
+from softq.utils.errors import SoftqError, suggest
+from softq.utils.finite import nowhere, step_back, working
 
 STARTS = ("uniform", "normal")
 
@@ -47,7 +46,7 @@ def initial_action(
     if law not in STARTS:
         raise SoftqError(f"unknown start '{law}'.{suggest(law, STARTS)}")
     positive("spread", spread)
-    return uniform(key, dim) if law == "uniform" else project(spread * jax.random.normal(key, (dim,)))
+    return uniform_action(key, dim) if law == "uniform" else project(spread * jax.random.normal(key, (dim,)))
 
 
 def level_steps(levels: Array, last_step: float | Array) -> Array:

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import logsumexp
 
-from softq.samplers.working import weighable
+from softq.utils.finite import weighable
 
 
 def snis_entropy(values: Array, dim: int, temperature: float | Array) -> Array:

@@ -3,7 +3,7 @@
 The two-line upgrade of self-normalised importance sampling (Andrieu, Lee and Vihola 2018, there as conditional or
 iterated sampling importance resampling). Each sweep leaves the softmax exactly invariant at any number of
 candidates from two on, and the distance to it falls geometrically, by 1 - (m - 1) / (2 W_max + m - 2) or better;
-`softq.importance.Importance.isir` computes the law after each sweep.
+`softq.exact.importance.Importance.isir` computes the law after each sweep.
 """
 
 from collections.abc import Callable
@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.errors import SoftqError
-from softq.samplers.check import eager, finite_at, inside_box, positive
-from softq.samplers.snis import candidates, snis, survivor
-from softq.samplers.working import working
+from softq.box import uniform_actions
+from softq.samplers.snis import snis, survivor
+from softq.utils.checks import eager, finite_at, inside_box, positive
+from softq.utils.errors import SoftqError
+from softq.utils.finite import working
 
 
 def isir(
@@ -51,7 +52,7 @@ def isir(
 
     def sweep(action: Array, key: Array) -> tuple[Array, tuple[Array, Array] | None]:
         draw, pick = jax.random.split(key)
-        pool = jnp.concatenate([action[None], candidates(draw, dim, num_candidates - 1, action.dtype)])
+        pool = jnp.concatenate([action[None], uniform_actions(draw, dim, num_candidates - 1, action.dtype)])
         values = jax.vmap(q)(pool)
         kept = survivor(pick, pool, values, temperature)
         return kept, ((pool, values) if watch else None)

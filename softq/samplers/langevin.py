@@ -1,7 +1,7 @@
 """Langevin chains on the box: follow the score, add noise, come back inside.
 
 The Euler chain of dX = (1/2) grad log p dt + dB (DDSQ Section 2; in a box Section 4). With a fixed step its law is
-close to, and never equal to, the softmax; `softq.testing.chain_law` computes that law exactly in one dimension.
+close to, and never equal to, the softmax; `softq.exact.laws.chain_law` computes that law exactly in one dimension.
 """
 
 from collections.abc import Callable
@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.samplers.boundary import reflect
-from softq.samplers.check import eager, finite_at, inside_box, positive
-from softq.samplers.working import nowhere, step_back, working
+from softq.box import reflect
+from softq.utils.checks import eager, finite_at, inside_box, positive
+from softq.utils.finite import nowhere, step_back, working
 
 
 def softmax_score(q: Callable[[Array], Array], temperature: float | Array) -> Callable[[Array], Array]:

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from softq.errors import SoftqError
-from softq.samplers.boundary import reflect
-from softq.samplers.check import eager, finite_at, inside_box, positive
-from softq.samplers.working import tamed, working
+from softq.box import reflect
+from softq.utils.checks import eager, finite_at, inside_box, positive
+from softq.utils.errors import SoftqError
+from softq.utils.finite import tamed, working
 
 LARGEST_STEP = 1.0  # up to here the images below are all that single precision can tell
 ONE_IMAGE_STEP = 0.1

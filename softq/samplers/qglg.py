@@ -14,13 +14,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.errors import SoftqError, suggest
-from softq.samplers.boundary import reflect
-from softq.samplers.check import eager, finite_at, positive
+from softq.box import reflect, uniform_actions
 from softq.samplers.langevin import chain, softmax_score
-from softq.samplers.snis import candidates, survivor
-from softq.samplers.stability import stability_limit
-from softq.samplers.working import weighable
+from softq.samplers.snis import survivor
+from softq.samplers.step_size import stability_limit
+from softq.utils.checks import eager, finite_at, positive
+from softq.utils.errors import SoftqError, suggest
+from softq.utils.finite import weighable
 
 SELECT = ("argmax", "weight", "random")
 
@@ -71,7 +71,7 @@ def qglg(
         raise SoftqError(f"unknown select '{select}'.{suggest(select, SELECT)}")
     draw, pick, drive, choose = jax.random.split(key, 4)
 
-    actions = candidates(draw, dim, num_candidates)  # line 1, Equation 4
+    actions = uniform_actions(draw, dim, num_candidates)  # line 1, Equation 4
     values = jax.vmap(q)(actions)
     finite_at(actions, values)
     if normalise:

@@ -8,20 +8,10 @@ from collections.abc import Callable
 
 import jax
 from jax import Array
-from jax.typing import DTypeLike
 
-from softq.samplers.check import finite_at, positive
-from softq.samplers.working import weighable
-
-
-def uniform(key: Array, dim: int) -> Array:
-    """One action, uniform on [-1, 1]^dim."""
-    return jax.random.uniform(key, (dim,), minval=-1.0, maxval=1.0)
-
-
-def candidates(key: Array, dim: int, num_candidates: int, dtype: DTypeLike = float) -> Array:
-    """`(num_candidates, dim)` uniform actions on [-1, 1]^dim, in JAX's default float type or another."""
-    return jax.random.uniform(key, (num_candidates, dim), dtype, minval=-1.0, maxval=1.0)
+from softq.box import uniform_actions
+from softq.utils.checks import finite_at, positive
+from softq.utils.finite import weighable
 
 
 def survivor(key: Array, actions: Array, values: Array, temperature: float | Array) -> Array:
@@ -44,7 +34,7 @@ def snis(
     positive("num_candidates", num_candidates)
     positive("temperature", temperature)
     draw, pick = jax.random.split(key)
-    actions = candidates(draw, dim, num_candidates)
+    actions = uniform_actions(draw, dim, num_candidates)
     values = jax.vmap(q)(actions)
     finite_at(actions, values)
     return survivor(pick, actions, values, temperature)

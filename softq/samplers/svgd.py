@@ -17,10 +17,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.errors import SoftqError, suggest
-from softq.samplers.boundary import reflect
-from softq.samplers.check import eager, finite_at, inside_box, positive
-from softq.samplers.working import nowhere, step_back, working
+from softq.box import reflect
+from softq.utils.checks import eager, finite_at, inside_box, positive
+from softq.utils.errors import SoftqError, suggest
+from softq.utils.finite import nowhere, step_back, working
 
 Bandwidth = Literal["squared", "printed", "official"]
 RULES = ("squared", "printed", "official")

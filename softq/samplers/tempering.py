@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from softq.errors import SoftqError
-from softq.samplers.check import eager, inside_box, positive
 from softq.samplers.mala import State, check_steps, look, needs_all_images, offer
-from softq.samplers.working import tamed, working
+from softq.utils.checks import eager, inside_box, positive
+from softq.utils.errors import SoftqError
+from softq.utils.finite import tamed, working
 
 
 def ladder(coldest: float, hottest: float, num: int) -> np.ndarray:

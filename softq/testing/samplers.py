@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from softq.testing.laws import Law
+from softq.exact.laws.cells import Law
 from softq.testing.statistics import THRESHOLD, chi_square
 
 Sampler = Callable[[Array], Array]

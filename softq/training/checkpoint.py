@@ -16,8 +16,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from softq.errors import SoftqError
-from softq.files import write_whole
+from softq.utils.atomic_files import write_whole
+from softq.utils.errors import SoftqError
 
 KEEP = 2  # the last one, and the one before should a disk fail
 

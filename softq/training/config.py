@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from softq.algorithms import Algorithm
-from softq.errors import SoftqError, suggest
+from softq.utils.errors import SoftqError, suggest
 
 # A run that a laptop finishes in minutes; names of TrainConfig and of the algorithm together;
 # what an algorithm needs beyond it is in its own `small`. The Polyak rate is four

@@ -11,8 +11,8 @@ from jax import Array
 
 from softq.algorithms.base import Algorithm
 from softq.envs import is_jax, make
-from softq.errors import SoftqError
 from softq.training.loop import like
+from softq.utils.errors import SoftqError
 
 METHODS = ("exploit", "policy")
 EVALUATION = 1_000_000  # added to a training seed, so that no evaluation episode was ever trained on

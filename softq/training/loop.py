@@ -15,10 +15,10 @@ import numpy as np
 from jax import Array
 
 from softq.algorithms.base import Algorithm, Transition
-from softq.errors import SoftqError
-from softq.pytree import pytree, replace
 from softq.training.config import TrainConfig
 from softq.training.replay import Replay
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import pytree, replace
 
 NARROW = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
 FAULTS = {1: "action", 2: "observation", 3: "reward", 4: "observation after a reset"}

@@ -9,7 +9,7 @@ from types import FrameType
 
 from tqdm.auto import tqdm
 
-from softq.watch import ENDING
+from softq.utils.signals import ENDING
 
 CHUNK_SECONDS = 0.5  # between two looks at the progress bar and at Ctrl-C
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.pytree import pytree, replace
+from softq.utils.pytree import pytree, replace
 
 
 @pytree

@@ -10,15 +10,15 @@ import jax.numpy as jnp
 import pandas as pd
 
 from softq.algorithms import Algorithm
-from softq.errors import SoftqError, suggest
-from softq.files import csv_file, whole
-from softq.policies import AtTemperature, Through
-from softq.pytree import unstacked
+from softq.algorithms.common.critic_policy import AtTemperature, Through
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
 from softq.training.evaluate import Evaluator
 from softq.training.loop import learner
-from softq.training.runs import RunDirectory, read_log, tidy
+from softq.training.run_directory import RunDirectory, read_log, tidy
+from softq.utils.atomic_files import csv_file, whole
+from softq.utils.errors import SoftqError, suggest
+from softq.utils.pytree import unstacked
 
 KINDS = {"train": "training", "eval": "evaluation"}
 
@@ -79,8 +79,8 @@ def evaluate_run(
     """Play `episodes` episodes for each seed with `exploit` or, the default with a temperature, with `policy`.
 
     The temperature is the argument of `Algorithm.policy`, in the algorithm's own unit; without it the one in force
-    acts. With a `sampler` of `softq.policies.SAMPLERS` the run's critic acts through it, at the temperature of
-    `softq.policies.Through`, with `budget` candidates or gradients per action.
+    acts. With a `sampler` the run's critic acts through it, as `softq.algorithms.common.critic_policy` says, with
+    `budget` candidates or gradients per action.
 
     Returns a row per seed and one for all, in which the temperature is the mean: `seed, policy, temperature, unit,
     return, std, episodes`. For the unit of the temperature see `softq.algorithms.base`. Raises `SoftqError` for a

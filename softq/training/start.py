@@ -10,15 +10,15 @@ from typing import Any
 import pandas as pd
 
 from softq.algorithms import ALGORITHMS, Algorithm, get
-from softq.errors import SoftqError, suggest
-from softq.faults import explained
-from softq.options import fields_from
-from softq.pytree import unstacked
 from softq.training.config import TrainConfig, preset_of
 from softq.training.loop import Loop
 from softq.training.progress import Interrupt, Progress
-from softq.training.runs import RunDirectory, tidy
+from softq.training.run_directory import RunDirectory, tidy
 from softq.training.trainer import Trainer
+from softq.utils.cli_options import fields_from
+from softq.utils.errors import SoftqError, suggest
+from softq.utils.machine_errors import explained
+from softq.utils.pytree import unstacked
 
 
 @dataclass

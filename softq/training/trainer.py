@@ -13,18 +13,18 @@ import numpy as np
 from softq.algorithms import Algorithm
 from softq.envs import is_jax, make
 from softq.envs.trial import cannot_be_saved
-from softq.errors import SoftqError, SoftqWarning
-from softq.faults import check_backend, explained
-from softq.pytree import replace
 from softq.training import memory
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig, check_hyperparameters, plain_algorithm
-from softq.training.device import DeviceLoop
+from softq.training.device_loop import DeviceLoop
 from softq.training.evaluate import NO_LIMIT, Diverged, Evaluator
-from softq.training.host import EnvironmentFailed, HostLoop
+from softq.training.host_loop import EnvironmentFailed, HostLoop
 from softq.training.loop import Loop
 from softq.training.progress import Interrupt, Pace, Progress
-from softq.training.runs import RunDirectory, described, read_log
+from softq.training.run_directory import RunDirectory, described, read_log
+from softq.utils.errors import SoftqError, SoftqWarning
+from softq.utils.machine_errors import check_backend, explained
+from softq.utils.pytree import replace
 
 
 class Trainer:

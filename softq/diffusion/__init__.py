@@ -1,0 +1,36 @@
+"""Diffusion as a sampler of the softmax: schedules, score estimates, reverse processes, likelihood.
+
+Noise an action, learn or estimate the score of the noised softmax, run the noise backwards. No part of it needs a
+network: `softq.samplers.diffusion_sampler` estimates each score from Q on the fly.
+"""
+
+from softq.diffusion.likelihood import log_likelihood
+from softq.diffusion.processes import (
+    ancestral,
+    noise_from_score,
+    probability_flow,
+    reverse_sde,
+    score_from_noise,
+    times,
+)
+from softq.diffusion.schedules import CosineVP, Schedule, VarianceExploding
+from softq.diffusion.scores import combined, idem, qne, qsm
+from softq.diffusion.truncated_normal import truncated_normal
+
+__all__ = [
+    "CosineVP",
+    "Schedule",
+    "VarianceExploding",
+    "ancestral",
+    "combined",
+    "idem",
+    "log_likelihood",
+    "noise_from_score",
+    "probability_flow",
+    "qne",
+    "qsm",
+    "reverse_sde",
+    "score_from_noise",
+    "times",
+    "truncated_normal",
+]

@@ -1,0 +1,201 @@
+"""From noise to an action: the reverse equation, the ancestral chain and the probability flow.
+
+`score(a, t)` is grad log p_t(a), `noise_of(a, t)` is the noise in it, -noise(t) * score(a, t); both map one noisy
+action `(d,)` and a time to `(d,)`. Learned, estimated or exact makes no difference here.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from softq.box import project, reflect
+from softq.diffusion.schedules import Schedule
+from softq.utils.checks import positive
+from softq.utils.errors import SoftqError, suggest
+from softq.utils.finite import working
+
+Field = Callable[[Array, Array], Array]
+Spacing = Literal["time", "log_sigma"]
+Final = Literal["none", "project", "reflect", "tanh"]
+
+# Deviation: DQS applies tanh to the sample. It then is not the action whose Q the score was trained on, and without the
+# Jacobian its density is not the softmax either.
+FINAL = {"none": lambda a: a, "project": project, "reflect": reflect, "tanh": jnp.tanh}
+
+
+def times(
+    schedule: Schedule, num_steps: int, spacing: Spacing = "time", t_end: float | Array | None = None
+) -> Array:
+    """`num_steps + 1` falling times from t_max to `t_end` (t_min), evenly spaced in t or in log(noise / signal).
+
+    For the geometric schedule the two are one. Raises `SoftqError` for no steps or an unknown spacing.
+    """
+    positive("num_steps", num_steps)
+    last = schedule.t_min if t_end is None else t_end
+    if spacing == "time":
+        return jnp.linspace(schedule.t_max, last, num_steps + 1)
+    if spacing == "log_sigma":
+        ends = schedule.log_snr(schedule.t_max), schedule.log_snr(last)
+        return schedule.time_of(jnp.linspace(*ends, num_steps + 1))
+    raise SoftqError(f"unknown spacing '{spacing}'.{suggest(spacing, ('time', 'log_sigma'))}")
+
+
+def reverse_sde(
+    key: Array,
+    score: Field,
+    dim: int,
+    schedule: Schedule,
+    num_steps: int = 1000,
+    spacing: Spacing = "time",
+    t_end: float | Array | None = None,
+    final: Final = "none",
+    start: Array | None = None,
+    trajectory: bool = False,
+) -> Array:
+    """Euler-Maruyama steps of the reverse equation (DQS Equation 3), `(dim,)`; DQS takes 1000.
+
+    a <- a - (f a - g^2 score) dt + g sqrt(dt) z from t_max down to `t_end`, from `start` or N(0, noise(t_max)^2 I).
+    `final` is what becomes of the last action. With `trajectory` all `(num_steps + 1, dim)`, the last one mapped.
+    Raises `SoftqError` for no steps, no dimension, or an unknown switch.
+    """
+    _known("final", final, FINAL)
+    first, drive = jax.random.split(key)
+    nodes = times(schedule, num_steps, spacing, t_end)
+    a = _start(first, dim, schedule, start)
+    noise = jax.random.normal(drive, (num_steps, dim), a.dtype)
+
+    def move(a: Array, given: tuple[Array, Array, Array]) -> tuple[Array, Array | None]:
+        t, dt, z = given
+        g2 = schedule.g2(t)
+        moved = a - (schedule.drift(t) * a - g2 * score(a, t)) * dt + jnp.sqrt(g2 * dt) * z
+        a = moved.astype(a.dtype)  # the times may be finer
+        return a, a if trajectory else None
+
+    last, path = jax.lax.scan(move, a, (nodes[:-1], nodes[:-1] - nodes[1:], noise))
+    return _finish(a, last, path, FINAL[final])
+
+
+def ancestral(
+    key: Array,
+    noise_of: Field,
+    dim: int,
+    schedule: Schedule,
+    num_steps: int = 20,
+    variance: Literal["beta", "posterior"] = "beta",
+    clip: bool = True,
+    spacing: Spacing = "time",
+    start: Array | None = None,
+    trajectory: bool = False,
+) -> Array:
+    """The ancestral chain of denoising diffusion as MaxEntDP's released code runs it, `(dim,)`.
+
+    At each node the clean action is predicted, clipped to the box with `clip`, and the next noisy one drawn around the
+    mean that it implies: with the variance of a forward step ("beta", the released choice, too much noise) or of the
+    posterior. The last step adds none. With `clip` the result lies in the box. Deviation: the paper's Algorithm 1
+    integrates its Equation 5, which is `probability_flow`.
+    Raises `SoftqError` for no steps, no dimension, or an unknown switch.
+    """
+    _known("variance", variance, ("beta", "posterior"))
+    first, drive = jax.random.split(key)
+    nodes = times(schedule, num_steps, spacing)
+    a = _start(first, dim, schedule, start)
+    noise = jax.random.normal(drive, (num_steps, dim), a.dtype)
+    keep = jnp.arange(num_steps) < num_steps - 1
+
+    def move(a: Array, given: tuple[Array, Array, Array, Array]) -> tuple[Array, Array | None]:
+        t, to, z, more = given
+        mean, deviation = ancestral_step(noise_of, schedule, a, t, to, variance, clip)
+        a = (mean + more * deviation * z).astype(a.dtype)  # the times may be finer
+        return a, a if trajectory else None
+
+    last, path = jax.lax.scan(move, a, (nodes[:-1], nodes[1:], noise, keep.astype(a.dtype)))
+    return _finish(a, last, path, FINAL["project" if clip else "none"])
+
+
+def ancestral_step(
+    noise_of: Field,
+    schedule: Schedule,
+    a: Array,
+    t: Array,
+    to: Array,
+    variance: Literal["beta", "posterior"] = "beta",
+    clip: bool = True,
+) -> tuple[Array, Array]:
+    """Mean `(d,)` and standard deviation of the noisy action at time `to` < t, given `a` at t."""
+    signal, noise = schedule.signal(t), schedule.noise(t)
+    signal_to, noise_to = schedule.signal(to), schedule.noise(to)
+    clean = (a - noise * noise_of(a, t)) / signal
+    clean = project(clean) if clip else clean
+    shrink = signal / signal_to
+    beta = noise**2 - (shrink * noise_to) ** 2  # in a variance-preserving schedule 1 - shrink^2
+    mean = (signal_to * beta * clean + shrink * noise_to**2 * a) / noise**2
+    return mean, jnp.sqrt(beta) * (noise_to / noise if variance == "posterior" else 1.0)
+
+
+def probability_flow(
+    key: Array,
+    score: Field,
+    dim: int,
+    schedule: Schedule,
+    num_steps: int = 20,
+    method: Literal["euler", "heun"] = "euler",
+    spacing: Spacing = "time",
+    t_end: float | Array | None = None,
+    final: Final = "none",
+    start: Array | None = None,
+    trajectory: bool = False,
+) -> Array:
+    """The ordinary differential equation with the same laws (MaxEntDP Equation 5), `(dim,)`; `key` draws the start.
+
+    da/dt = f a - (g^2 / 2) score, by Euler steps or by Heun's second-order rule for twice the scores.
+    Raises `SoftqError` for no steps, no dimension, or an unknown switch.
+    """
+    _known("final", final, FINAL)
+    _known("method", method, ("euler", "heun"))
+    nodes = times(schedule, num_steps, spacing, t_end)
+    a = _start(key, dim, schedule, start)
+    velocity = lambda a, t: schedule.drift(t) * a - schedule.g2(t) / 2 * score(a, t)
+
+    def move(a: Array, given: tuple[Array, Array]) -> tuple[Array, Array | None]:
+        t, to = given
+        slope = velocity(a, t)
+        there = a + (to - t) * slope
+        if method == "heun":
+            there = a + (to - t) * (slope + velocity(there.astype(a.dtype), to)) / 2
+        there = there.astype(a.dtype)  # the times may be finer
+        return there, there if trajectory else None
+
+    last, path = jax.lax.scan(move, a, (nodes[:-1], nodes[1:]))
+    return _finish(a, last, path, FINAL[final])
+
+
+def score_from_noise(noise_of: Field, schedule: Schedule) -> Field:
+    """score = -noise_of / noise(t) (MaxEntDP Equation 8)."""
+    return lambda a, t: -noise_of(a, t) / schedule.noise(t)
+
+
+def noise_from_score(score: Field, schedule: Schedule) -> Field:
+    """noise_of = -noise(t) * score."""
+    return lambda a, t: -schedule.noise(t) * score(a, t)
+
+
+def _start(key: Array, dim: int, schedule: Schedule, start: Array | None) -> Array:
+    positive("dim", dim)
+    if start is None:
+        return schedule.noise(schedule.t_max) * jax.random.normal(key, (dim,))
+    if start.shape != (dim,):
+        raise SoftqError(f"start has shape {start.shape}, expected ({dim},); give one noisy action.")
+    return working(start)
+
+
+def _finish(first: Array, last: Array, path: Array | None, final: Callable[[Array], Array]) -> Array:
+    last = final(last)
+    return last if path is None else jnp.concatenate([first[None], path[:-1], last[None]])
+
+
+def _known(name: str, value: str, options: object) -> None:
+    if value not in options:
+        raise SoftqError(f"unknown {name} '{value}'.{suggest(value, options)}")

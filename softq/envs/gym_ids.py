@@ -1,0 +1,132 @@
+"""The JAX environments as ordinary Gymnasium ones: softq/Bandit-v0, softq/MultiGoal-v0, softq/Maze-v0.
+
+For other people's agents and for looking: `import softq.envs.gym_ids`, then `gymnasium.make("softq/Maze-v0")`.
+`softq train --env Maze` uses the JAX version itself, which is far faster.
+"""
+
+import abc
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import jax
+import numpy as np
+
+from softq.envs import maze
+from softq.envs.bandit import Bandit
+from softq.envs.maze import Maze
+from softq.envs.multigoal import MultiGoal
+from softq.utils.errors import SoftqError
+
+SIZE = 240  # pixels
+GROUND, WALL, GOAL, BALL = (250, 250, 250), (90, 96, 104), (0, 119, 187), (224, 112, 10)
+
+
+class Picture:
+    """A square image of [-reach, reach]^2, y upwards, on which discs and boxes are painted."""
+
+    def __init__(self, reach: float):
+        self.pixels = np.full((SIZE, SIZE, 3), GROUND, np.uint8)
+        line = (np.arange(SIZE) + 0.5) / SIZE * 2 * reach - reach
+        self.x, self.y = np.meshgrid(line, line[::-1])
+
+    def disc(self, centre: np.ndarray, radius: float, colour: tuple[int, int, int]) -> None:
+        self.pixels[(self.x - centre[0]) ** 2 + (self.y - centre[1]) ** 2 < radius**2] = colour
+
+    def box(self, centre: np.ndarray, half: float, colour: tuple[int, int, int]) -> None:
+        inside = np.maximum(abs(self.x - centre[0]), abs(self.y - centre[1])) < half
+        self.pixels[inside] = colour
+
+
+class JaxGym(gym.Env, abc.ABC):
+    """A JAX environment behind Gymnasium's interface. Subclasses name it, bound its observations and paint it."""
+
+    metadata: ClassVar[dict] = {"render_modes": ["rgb_array"], "render_fps": 20}
+    env: ClassVar[Any]
+    bound: ClassVar[float]
+
+    def __init__(self, render_mode: str | None = None):
+        if render_mode not in (None, "rgb_array"):
+            raise SoftqError(f"render_mode is {render_mode!r}; choose 'rgb_array' or None.")
+        self.render_mode = render_mode
+        self.observation_space = gym.spaces.Box(-self.bound, self.bound, (self.env.obs_dim,), np.float32)
+        self.action_space = gym.spaces.Box(-1.0, 1.0, (self.env.action_dim,), np.float32)
+        self._reset, self._step = jax.jit(self.env.reset), jax.jit(self.env.step)
+        self.state = None
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.state, obs = self._reset(jax.random.key(int(self.np_random.integers(2**31))))
+        return np.asarray(obs, np.float32), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        if self.state is None:
+            raise SoftqError("step was called before reset; call env.reset() first.")
+        self.state, obs, reward, terminated, truncated = self._step(
+            self.state, np.asarray(action, np.float32)
+        )
+        return np.asarray(obs, np.float32), float(reward), bool(terminated), bool(truncated), {}
+
+    def render(self) -> np.ndarray | None:
+        return self.paint() if self.render_mode == "rgb_array" else None
+
+    @abc.abstractmethod
+    def paint(self) -> np.ndarray:
+        """The present state as an image `(SIZE, SIZE, 3)`, uint8."""
+
+
+class BanditGym(JaxGym):
+    """The last action over the landscape."""
+
+    env, bound = Bandit(), 1.0
+
+    def paint(self) -> np.ndarray:
+        from softq import landscapes, plots
+
+        picture = Picture(1.0)
+        points = np.stack([picture.x, picture.y], -1).reshape(-1, 2)
+        value = plots.evaluate(landscapes.get(self.env.landscape), points).reshape(SIZE, SIZE)
+        shade = (255 - 160 * (value - value.min()) / np.ptp(value)).astype(np.uint8)
+        picture.pixels[:] = shade[..., None]
+        picture.disc(np.asarray(self.state), 0.04, BALL)
+        return picture.pixels
+
+
+class MultiGoalGym(JaxGym):
+    """The point and its four goals."""
+
+    env, bound = MultiGoal(), 7.0
+
+    def paint(self) -> np.ndarray:
+        picture = Picture(self.env.bound)
+        for goal in np.asarray(self.env.goals):
+            picture.disc(goal, self.env.goal_radius, GOAL)
+        picture.disc(np.asarray(self.state.position), 0.25, BALL)
+        return picture.pixels
+
+
+class MazeGym(JaxGym):
+    """The ball, the walls and the two goals."""
+
+    env, bound = Maze(), 1.0
+
+    def paint(self) -> np.ndarray:
+        picture = Picture(maze.HALF)
+        for wall in maze.WALLS:
+            picture.box(wall, 0.5, WALL)
+        for goal in maze.GOALS:
+            picture.disc(goal, 0.3, GOAL)
+        picture.disc(np.asarray(self.state.position), self.env.radius, BALL)
+        return picture.pixels
+
+
+REGISTERED = {"Bandit": BanditGym, "MultiGoal": MultiGoalGym, "Maze": MazeGym}
+
+
+def register() -> None:
+    """Make `gymnasium.make("softq/Maze-v0")` and the others known; safe to call twice."""
+    for name, cls in REGISTERED.items():
+        if f"softq/{name}-v0" not in gym.registry:
+            gym.register(f"softq/{name}-v0", entry_point=cls, max_episode_steps=cls.env.max_steps)
+
+
+register()

@@ -1,0 +1,156 @@
+"""Two ways to blur a landscape: average its values, or average the softmax itself.
+
+NC-LQL anneals through Q * N(0, sigma^2), an average of values (its Equation 7 with a flat prior, its Equation 10).
+Annealing in generative modelling goes through exp(Q / temperature) * N(0, sigma^2), an average of densities. The
+first is a closed formula for landscapes made of bumps, even powers and slopes, the second a quadrature. Both look at
+the landscape beyond the walls, where its formula simply goes on.
+"""
+
+from collections.abc import Sequence
+from math import comb, prod
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from softq.exact.values import evaluate
+from softq.landscapes import Landscape
+from softq.utils.checks import positive
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import pytree, replace, static
+
+
+@pytree
+class Blurred:
+    """Q_sigma(a) = E[Q(a + sigma * xi)], xi standard normal on R^d, for one action `(dim,)`: exact, a landscape again.
+
+    A bump stays a bump, wider and lower; an even power is a polynomial of the noise's moments; a slope does not
+    notice. `sigma >= 0` is a leaf: changing it never recompiles. Raises `SoftqError` for a power that is not even,
+    for the lemniscate, for an action of the wrong shape.
+    """
+
+    landscape: Landscape = static()
+    sigma: float | Array
+
+    def __post_init__(self) -> None:
+        power, name = self.landscape.power, self.landscape.name
+        if self.landscape.cassini is not None or (power is not None and power[1] not in (2, 4, 6, 8)):
+            raise SoftqError(
+                f"no closed form of landscape '{name}' blurred; take bumps, slopes and even powers, "
+                "or smooth_density for its mean."
+            )
+
+    @property
+    def dim(self) -> int:
+        return self.landscape.dim
+
+    def __call__(self, action: Array) -> Array:
+        q, variance = self.landscape, self.sigma**2
+        value = replace(q, bumps=(), power=None)(action)  # the slope, and the check of the shape
+        if q.bumps:
+            height, centre, width = (jnp.array(column, action.dtype) for column in zip(*q.bumps, strict=True))
+            wider = width**2 + variance
+            distance = jnp.sum((action[None] - centre) ** 2, axis=1)
+            lower = (width**2 / wider) ** (q.dim / 2)
+            value += jnp.sum(height * lower * jnp.exp(-distance / (2 * wider)))
+        if q.power is not None:
+            scale, p = q.power[0], int(q.power[1])
+            for k in range(0, p + 1, 2):  # E[xi^k] = (k - 1)!!
+                moment = comb(p, k) * prod(range(1, k, 2)) * variance ** (k // 2)
+                value -= scale * moment * jnp.sum(action ** (p - k))
+        return value
+
+
+class Smoothed(NamedTuple):
+    """At n actions: F = temperature * log E[exp(Q / temperature)] `(n,)`, its slope `(n, d)`, and the `mean` and
+    `variance` of Q `(n,)`, where Q = Q(a + sigma * xi). F = mean + variance / (2 temperature) + ...
+    """
+
+    value: np.ndarray
+    slope: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+
+
+def smooth_density(q: Landscape, temperature: float, sigma: float, actions: np.ndarray) -> Smoothed:
+    """The landscape whose softmax is exp(Q / temperature) blurred by N(0, sigma^2), at the rows of `actions` `(n, d)`.
+
+    Trapezoidal sums, a third of the narrowest peak apart, as far as ten standard deviations; the Gaussian of several
+    coordinates is a product, so two dimensions cost two matrix products. Raises `SoftqError` for a temperature or a
+    sigma that is not positive, or a dimension above 2.
+    """
+    positive("temperature", temperature)
+    positive("sigma", sigma)
+    if q.dim not in (1, 2):
+        raise SoftqError(f"smooth_density needs dim 1 or 2, got {q.dim}; use Blurred for the mean.")
+    actions = np.asarray(actions, np.float64).reshape(-1, q.dim)
+    tallest = max([abs(height) for height, _, _ in q.bumps], default=1.0) / temperature
+    narrowest = min([width for _, _, width in q.bumps], default=1.0) / np.sqrt(1 + tallest)
+    spacing = min(narrowest, sigma) / 3
+    reach = 10 * sigma
+    nodes = np.arange(actions.min() - reach, actions.max() + reach + spacing, spacing)
+    mesh = np.stack(np.meshgrid(*[nodes] * q.dim, indexing="ij"), -1)
+    values = evaluate(q, mesh.reshape(-1, q.dim)).reshape(mesh.shape[:-1])
+    top = values.max()
+    weights = np.exp((values - top) / temperature)
+    away = actions[:, :, None] - nodes  # (n, d, nodes)
+    kernels = np.exp(-((away / sigma) ** 2) / 2) * spacing / np.sqrt(2 * np.pi * sigma**2)
+
+    def average(f: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """Sum of f against a product of kernels; in one dimension `last` is not there."""
+        rows = first @ f
+        return rows if q.dim == 1 else np.sum(rows * last, axis=1)
+
+    first, last = kernels[:, 0], kernels[:, -1]
+    total = average(weights, first, last)
+    slopes = [average(weights, -away[:, 0] * first, last)]
+    if q.dim == 2:
+        slopes.append(average(weights, first, -away[:, 1] * last))
+    slope = temperature / sigma**2 * np.stack(slopes, -1) / total[:, None]
+    mean = average(values, first, last)
+    variance = np.maximum(average(values**2, first, last) - mean**2, 0.0)
+    return Smoothed(top + temperature * np.log(total), slope, mean, variance)
+
+
+def vanishing(
+    q: Landscape, start: Sequence[float], largest: float = 2.0, tol: float = 1e-9
+) -> tuple[float, np.ndarray]:
+    """The sigma at which the mode of `Blurred(q, sigma)` that begins near `start` stops being one, and where it is.
+
+    The mode is followed by Newton's method as sigma grows; where the step fails (no convergence, or a Hessian that
+    is not negative definite) it is halved, down to `tol`. Raises `SoftqError` if `start` is not near a mode, or if
+    the mode is still there at `largest`.
+    """
+    positive("largest", largest)
+    with jax.enable_x64(True):
+        slope = jax.jit(lambda sigma, a: jax.grad(Blurred(q, sigma))(a))
+        hessian = jax.jit(lambda sigma, a: jax.hessian(Blurred(q, sigma))(a))
+
+        def follow(sigma: float, action: np.ndarray) -> np.ndarray | None:
+            for _ in range(30):
+                curvature = np.asarray(hessian(sigma, action))
+                if np.linalg.eigvalsh(curvature)[-1] >= 0:
+                    return None
+                step = np.linalg.solve(curvature, np.asarray(slope(sigma, action)))
+                action = action - step
+                if np.abs(step).max() < 1e-12:
+                    return action
+            return None
+
+        sigma, action = 0.0, follow(0.0, np.asarray(start, np.float64))
+        if action is None:
+            raise SoftqError(f"no mode of landscape '{q.name}' near {list(start)}; start closer to a top.")
+        step = 0.01
+        while step > tol:
+            further = follow(sigma + step, action)
+            if further is None or np.abs(further - action).max() > 10 * np.sqrt(step):
+                step /= 2
+                continue
+            sigma, action = sigma + step, further
+            if sigma > largest:
+                raise SoftqError(
+                    f"the mode near {list(start)} is still there at sigma {largest:g}; raise largest."
+                )
+    return sigma, action

@@ -1,0 +1,71 @@
+"""A critic that is known, and an actor fitted to it: one state, no Bellman equation, nothing learned but the actor.
+
+What is left of an actor's error is then its own: its family of laws, its objective, its optimiser.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from softq.landscapes import Landscape
+from softq.utils.pytree import pytree, replace, static
+
+
+@pytree
+class Known:
+    """`scale` times the landscape in every state, with the face of a pair of equal critics."""
+
+    landscape: Landscape = static()
+    scale: float | Array = 1.0
+
+    @property
+    def action_dim(self) -> int:
+        return self.landscape.dim
+
+    def at(self, obs: Array) -> "KnownAt":
+        return KnownAt(self)
+
+    def __call__(self, obs: Array, action: Array) -> Array:
+        return jnp.full(2, self.at(obs)(action))
+
+
+@pytree
+class KnownAt:
+    """The landscape of a `Known` as samplers ask for it: its value, and one slope at every noise level."""
+
+    critic: Known
+
+    def __call__(self, action: Array) -> Array:
+        return self.critic.scale * self.critic.landscape(action)
+
+    def slope(self, action: Array, level: Array, twins: str) -> Array:
+        """As `NoiseLandscape.slope`: nothing is blurred, so a noise-conditioned chain sees no error of its levels."""
+        return jax.grad(self)(action)
+
+
+def fit(
+    algo: Any, landscape: Landscape, key: Array, num_steps: int, batch_size: int, growth: float | Array = 0.0
+) -> Any:
+    """The state of `algo` after `num_steps` of its `improve` on a known critic, with `batch_size` draws in each.
+
+    `improve(state, obs, key)` returns the new state and metrics; an algorithm without it has no actor, and its state
+    only receives the critic. A critic that learns is
+    flat at first: during the share `growth` of the steps the landscape grows from nothing to its full height. The one
+    observation is `ones(1)`: not zero, at which every fresh network gives the same action. `vmap` over keys,
+    hyper-parameters or `growth`.
+    """
+    obs = jnp.ones((batch_size, 1))
+    first, rest = jax.random.split(key)
+    state = algo.init(first, obs[0], jnp.zeros(landscape.dim))
+
+    def step(state: Any, t: Array) -> tuple[Any, None]:
+        scale = jnp.minimum(1.0, (t + 1) / jnp.maximum(growth * num_steps, 1.0))
+        state = replace(state, critic=Known(landscape, scale))
+        return algo.improve(state, obs, jax.random.fold_in(rest, t))[0], None
+
+    state = replace(state, critic=Known(landscape, jnp.ones(())))
+    if not hasattr(algo, "improve"):
+        return state
+    return jax.lax.scan(step, state, jnp.arange(num_steps))[0]

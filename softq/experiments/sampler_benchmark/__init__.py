@@ -1,0 +1,38 @@
+"""Every sampler on every landscape at equal budget, measured against the truth: `softq gallery`."""
+
+from softq.experiments.sampler_benchmark.cost import GRADIENT, Calls, count
+from softq.experiments.sampler_benchmark.formula import Formula, corners, formula_of
+from softq.experiments.sampler_benchmark.problems import HEATS, Problem, names, problem
+from softq.experiments.sampler_benchmark.reference import Truth, View
+from softq.experiments.sampler_benchmark.registry import REGISTRY, Entry, Given
+from softq.experiments.sampler_benchmark.report import mean_errors, read, regret, verdicts, winners
+from softq.experiments.sampler_benchmark.run import BUDGETS, COLUMNS, EXACT, contest, draws, write
+
+__all__ = [
+    "BUDGETS",
+    "COLUMNS",
+    "EXACT",
+    "GRADIENT",
+    "HEATS",
+    "REGISTRY",
+    "Calls",
+    "Entry",
+    "Formula",
+    "Given",
+    "Problem",
+    "Truth",
+    "View",
+    "contest",
+    "corners",
+    "count",
+    "draws",
+    "formula_of",
+    "mean_errors",
+    "names",
+    "problem",
+    "read",
+    "regret",
+    "verdicts",
+    "winners",
+    "write",
+]

@@ -1,0 +1,82 @@
+"""What a sampler costs, read off its own program: how often it asks for a value of Q and for a gradient.
+
+A gradient brings its value along. It counts as two evaluations: one pass through Q forwards and one backwards, which
+for a network are about the same number of products.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from softq.utils.errors import SoftqError
+
+GRADIENT = 2  # evaluations
+
+
+class Calls(NamedTuple):
+    """Per action."""
+
+    values: int
+    gradients: int
+
+    @property
+    def evaluations(self) -> int:
+        return self.values + GRADIENT * self.gradients
+
+
+def _probe_value(action: Array) -> Array:
+    return jnp.sum(action**2)
+
+
+def _probe_gradient(action: Array) -> tuple[Array, Array]:
+    return jnp.sum(action**2), 2 * action
+
+
+_value, _gradient = jax.jit(_probe_value), jax.jit(_probe_gradient)
+
+
+@jax.custom_vjp
+def _q(action: Array) -> Array:
+    return _value(action)
+
+
+_q.defvjp(_gradient, lambda slope, weight: (weight * slope,))
+
+
+class Probe:
+    """Stands in for a landscape: its values and gradients are calls that can be found in a program by name."""
+
+    def __init__(self, dim: int):
+        self.dim = dim
+
+    def __call__(self, action: Array) -> Array:
+        return _q(action)
+
+    def blurred(self, sigma: Array) -> "Probe":
+        return self
+
+
+def count(sampler: Callable[[Array, Probe], Array], dim: int) -> Calls:
+    """The calls of `sampler(key, q)` for one action, loops and batches multiplied out."""
+    program = jax.make_jaxpr(lambda key: sampler(key, Probe(dim)))(jax.random.key(0))
+    return Calls(*(_found(program.jaxpr, f.__name__, dim) for f in (_probe_value, _probe_gradient)))
+
+
+def _found(jaxpr: Any, name: str, dim: int) -> int:
+    is_program = lambda x: hasattr(x, "eqns") or hasattr(x, "jaxpr")
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.params.get("name") == name:
+            total += equation.invars[0].aval.size // dim
+            continue
+        inner = jax.tree.leaves(list(equation.params.values()), is_leaf=is_program)
+        calls = sum(_found(getattr(x, "jaxpr", x), name, dim) for x in inner if is_program(x))
+        if calls and equation.primitive.name in ("while", "cond"):
+            raise SoftqError(
+                f"Q is called inside a {equation.primitive.name}, so the number of calls is not fixed; use lax.scan."
+            )
+        total += calls * (equation.params["length"] if equation.primitive.name == "scan" else 1)
+    return total

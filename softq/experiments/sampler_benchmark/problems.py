@@ -1,0 +1,113 @@
+"""The problems of the gallery: a landscape, its temperatures, what samplers may know about it, and the truth."""
+
+import abc
+from functools import cached_property
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from softq import landscapes
+from softq.box import uniform_actions
+from softq.exact.boltzmann import Boltzmann
+from softq.experiments.sampler_benchmark.formula import Formula, corners, formula_of
+from softq.experiments.sampler_benchmark.reference import (
+    Truth,
+    by_quadrature,
+    of_corners,
+    of_sum,
+    scattered,
+    tops_of,
+)
+from softq.experiments.sampler_benchmark.registry import LEVELS, Given
+from softq.utils.errors import SoftqError, suggest
+
+HEATS = {
+    "hot": 1,
+    "medium": 3,
+    "cold": 10,
+}  # the temperature is the spread of Q over this; for corners 1 over this
+SUM = "sum of "
+SUMMANDS, DIMS = ("twomode1", "skew1", "quad1"), (2, 4, 6, 8, 17)
+PROBES, SHARE = 512, 0.9  # the typical large curvature: this quantile over so many uniform actions
+
+
+class Problem(abc.ABC):
+    """One landscape in one dimension. `spread` is the standard deviation of Q over uniform actions."""
+
+    def __init__(self, name: str, dim: int, formula: Formula, spread: float):
+        self.name, self.dim, self.spread = name, dim, spread
+        self.formula = jax.tree.map(jnp.float32, formula)
+
+    def temperature(self, heat: str) -> float:
+        return self.spread / HEATS[heat]
+
+    @abc.abstractmethod
+    def truth(self, heat: str) -> Truth:
+        """The exact softmax at that heat."""
+
+    @cached_property
+    def _curvatures(self) -> np.ndarray:
+        """Of the landscape, then at each of `LEVELS`."""
+        actions = uniform_actions(jax.random.key(1), self.dim, PROBES)
+        return np.asarray([_typical(self.formula.blurred(s), actions) for s in (1e-4, *LEVELS.tolist())])
+
+    def given(self, heat: str) -> Given:
+        first, *others = self._curvatures
+        numbers = (self.temperature(heat), self.spread, first, others)
+        return Given(*(jnp.asarray(x, jnp.float32) for x in numbers))
+
+
+@jax.jit
+def _typical(q: Formula, actions: jax.Array) -> jax.Array:
+    steepest = jnp.max(jnp.abs(jnp.linalg.eigvalsh(jax.vmap(jax.hessian(q))(actions))), axis=1)
+    return jnp.maximum(jnp.quantile(steepest, SHARE), 1e-6)
+
+
+class Named(Problem):
+    """A landscape of `softq.landscapes`, or the sum of a one-dimensional one over `dim` coordinates."""
+
+    def __init__(self, name: str, dim: int | None = None):
+        q = landscapes.get(name)
+        self.one, self.is_sum = Boltzmann(q, 1.0), dim is not None
+        self.levels = None if self.is_sum else scattered(q)
+        self.tops = tops_of(q)
+        dim = q.dim if dim is None else dim
+        values, flat = self.one.values, self.one.weights / self.one.weights.sum()
+        spread = np.sqrt(dim / q.dim) if self.is_sum else 1.0
+        spread *= np.sqrt(flat @ (values - flat @ values) ** 2)
+        super().__init__(f"{SUM}{name}" if self.is_sum else name, dim, formula_of(q, dim), float(spread))
+
+    def truth(self, heat: str) -> Truth:
+        law = self.one.at(self.temperature(heat))
+        if self.is_sum:
+            return of_sum(law, self.tops, self.dim)
+        return by_quadrature(law, self.levels, self.tops)
+
+
+class Corners(Problem):
+    """`corners` at temperatures 1, 1/3 and 1/10, which is near the same shares of its spread."""
+
+    def __init__(self, dim: int):
+        super().__init__("corners", dim, corners(dim), float(of_corners(dim, 0).std_value))
+
+    def temperature(self, heat: str) -> float:
+        return 1 / HEATS[heat]
+
+    def truth(self, heat: str) -> Truth:
+        return of_corners(self.dim, HEATS[heat])
+
+
+def names(dim: int) -> list[str]:
+    """All landscapes of this dimension."""
+    named = [name for name in landscapes.names() if landscapes.get(name).dim == dim]
+    return named + [f"{SUM}{name}" for name in SUMMANDS] + ["corners"] if dim in DIMS else named
+
+
+def problem(name: str, dim: int) -> Problem:
+    """The one called `name`: "bandit", "sum of skew1", "corners". Raises `SoftqError` for one that `dim` has not."""
+    if name not in names(dim):
+        raise SoftqError(f"no landscape '{name}' in {dim} dimensions.{suggest(name, names(dim))}")
+    if name == "corners":
+        return Corners(dim)
+    return Named(name.removeprefix(SUM), dim if name.startswith(SUM) else None)

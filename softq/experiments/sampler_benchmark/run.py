@@ -1,0 +1,195 @@
+"""The contest: a row for each landscape, temperature, budget and sampler, and the command that writes the table."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+from zlib import crc32
+
+import jax
+import numpy as np
+import pandas as pd
+from jax import Array
+from tqdm.auto import tqdm
+
+from softq import __version__
+from softq.experiments.sampler_benchmark.formula import Formula
+from softq.experiments.sampler_benchmark.problems import DIMS, HEATS, Problem, names, problem
+from softq.experiments.sampler_benchmark.reference import Truth
+from softq.experiments.sampler_benchmark.registry import REGISTRY, Given
+from softq.utils.atomic_files import csv_file, whole
+from softq.utils.cli_options import Parser
+from softq.utils.errors import SoftqError, suggest
+
+BUDGETS = {20: 4096, 200: 2048, 2000: 1024}  # evaluations per action: actions drawn
+BATCH = 256  # actions at a time
+REFERENCE = "langevin"  # whose time is the unit
+EXACT = "exact"  # draws from the truth, measured as if they came from a sampler: what the floors should be
+VIEWS = ("tv_action", "tv_scalar", "tv_hills", "mean_q", "w1")
+FLOORS = [f"{view}_floor" for view in VIEWS]
+ROUND = ["landscape", "dim", "heat", "budget"]
+COLUMNS = ["landscape", "dim", "heat", "temperature", "budget", "sampler", "setting", "values", "gradients"]
+COLUMNS += ["num_samples", "error", *VIEWS, "time_ratio", *FLOORS, "device", "versions"]
+REPEATED = [*FLOORS, "device", "versions"]  # the same for all samplers of a round: in the file only once
+
+
+@cache
+def program(sampler: str, dim: int, budget: int, num: int) -> Callable[[Array, Formula, Given], Array]:
+    """`program(...)(key, q, given)` draws `num` actions `(num, dim)`; compiled here and now, for any landscape.
+
+    At the first of LLVM's levels: half again as fast to compile as at the highest, and the samplers run as fast.
+    """
+
+    def draw(key: Array, q: Formula, given: Given) -> Array:
+        one = partial(REGISTRY[sampler].run, q=q, g=given, **REGISTRY[sampler].plan(budget, dim))
+        return jax.lax.map(one, jax.random.split(key, num), batch_size=min(BATCH, num))
+
+    shapes = jax.random.key(0), *_arguments(dim)
+    fast = jax.default_backend() != "cpu" or jax.config.read("jax_disable_most_optimizations")
+    options = None if fast else {"xla_backend_optimization_level": 1}
+    return jax.jit(draw).lower(*shapes).compile(options)
+
+
+@cache
+def _arguments(dim: int) -> tuple[Formula, Given]:
+    """A landscape and what is known of it; in every other of this dimension the arrays have the same shapes."""
+    one = problem(names(dim)[0], dim)
+    return one.formula, one.given("hot")
+
+
+def draws(sampler: str, one: Problem, heat: str, budget: int, num: int) -> np.ndarray:
+    """`num` independent actions `(num, dim)`, always the same ones."""
+    key = jax.random.key(_seed(one.name, one.dim, heat, sampler, budget))
+    return np.asarray(program(sampler, one.dim, budget, num)(key, one.formula, one.given(heat)))
+
+
+def _seed(*label: object) -> int:
+    return crc32(" ".join(map(str, label)).encode())
+
+
+def contest(
+    dims: Sequence[int] = (1, *DIMS),
+    budgets: dict[int, int] | None = None,
+    heats: Sequence[str] = tuple(HEATS),
+    samplers: Sequence[str] = tuple(REGISTRY),
+    landscapes: Sequence[str] | None = None,
+    tick: Callable[[str], object] = lambda what: None,
+) -> pd.DataFrame:
+    """All rows, with the columns `COLUMNS`; by default the whole table. `landscapes` leaves others out.
+
+    `error` is explained at `Truth.compare`. `time_ratio` compares the processor time of an action with that of
+    reflected Langevin: medians over the landscapes and temperatures of a dimension, which all run one program, without
+    its compilation. `tick` hears of each set of draws.
+    Raises `SoftqError` for an unknown sampler, heat or landscape.
+    """
+    budgets = BUDGETS if budgets is None else budgets
+    known = {name for dim in dims for name in names(dim)}
+    for given, options in ((samplers, REGISTRY), (heats, HEATS), (landscapes or (), known)):
+        for name in given:
+            if name not in options:
+                raise SoftqError(f"the gallery has no '{name}'.{suggest(name, options)}")
+    rows = []
+    for dim in dims:
+        _compile(dim, budgets, samplers, tick)
+        chosen = (name for name in names(dim) if landscapes is None or name in landscapes)
+        for one in (problem(name, dim) for name in chosen):
+            for heat in heats:
+                truth = one.truth(heat)
+                for budget, num in budgets.items():
+                    rows += _round(one, heat, truth, budget, num, samplers, tick)
+    versions = f"softq={__version__} jax={jax.__version__} numpy={np.__version__}"
+    frame = pd.DataFrame(rows).assign(device=jax.devices()[0].device_kind, versions=versions)
+    seconds = frame.groupby(["sampler", "dim", "budget"])["seconds"].transform("median")
+    unit = (
+        seconds.where(frame["sampler"] == REFERENCE)
+        .groupby([frame["dim"], frame["budget"]])
+        .transform("first")
+    )
+    frame["time_ratio"] = seconds / unit
+    return frame.reindex(columns=COLUMNS).astype({"values": "Int64", "gradients": "Int64"})
+
+
+def _affordable(dim: int, budgets: dict[int, int], samplers: Sequence[str]) -> list[tuple]:
+    sets = ((name, dim, budget, num) for name, (budget, num) in product(samplers, budgets.items()))
+    return [one for one in sets if REGISTRY[one[0]].plan(one[2], dim) is not None]
+
+
+def _compile(dim: int, budgets: dict[int, int], samplers: Sequence[str], tick: Callable) -> None:
+    """All programs of a dimension, on all cores."""
+    program.cache_clear()
+    tick(f"d = {dim}: compiling")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda one: program(*one), _affordable(dim, budgets, samplers)))
+
+
+def _round(
+    one: Problem, heat: str, truth: Truth, budget: int, num: int, samplers: Sequence[str], tick: Callable
+) -> list[dict]:
+    """The rows of one landscape, temperature and budget."""
+    label = {"landscape": one.name, "dim": one.dim, "heat": heat, "temperature": one.temperature(heat)}
+    label |= {"budget": budget, "num_samples": num}
+    exact = truth.sample(np.random.default_rng(_seed(one.name, one.dim, heat, budget)), num)
+    rows = [label | {"sampler": EXACT, "seconds": np.nan} | truth.compare(one.formula, exact)]
+    for name, *_ in _affordable(one.dim, {budget: num}, samplers):
+        began = time.process_time()
+        actions = draws(name, one, heat, budget, num)
+        row = {"sampler": name, "seconds": time.process_time() - began}
+        entry = REGISTRY[name]
+        row["setting"] = entry.setting(budget, one.dim)
+        rows.append(
+            label | row | entry.calls(one.dim, budget)._asdict() | truth.compare(one.formula, actions)
+        )
+        tick(f"{one.name}, d = {one.dim}")
+    return rows
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """A table of `contest` as CSV, to three digits; `REPEATED` stand in the rows of the exact draws only.
+
+    `report.read` fills them in again.
+    """
+    lean = table.assign(**{name: table[name].where(table["sampler"] == EXACT) for name in REPEATED})
+    lean.to_csv(path, index=False, float_format="%.3g")
+
+
+QUICK = {"dims": (1,), "budgets": {20: 2000}, "heats": ("medium",), "landscapes": ("twomode1",)}
+QUICK["samplers"] = ("uniform", "snis", "isir", "langevin", "mala", "svgd")
+
+
+def command(argv: list[str]) -> int:
+    """`softq gallery`."""
+    parser = Parser(
+        prog="softq gallery",
+        description="Every sampler on every landscape at equal budget, measured against the exact softmax.",
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="FILE.csv", help="the table, written whole at the end"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="one landscape, one temperature, one budget, six samplers",
+    )
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    options = parser.parse(argv)
+    path, chosen = csv_file(options.out), QUICK if options.quick else {}
+    with tqdm(total=_size(**chosen), unit="draws", disable=options.no_progress, dynamic_ncols=True) as bar:
+
+        def tick(what: str) -> None:
+            bar.set_postfix_str(what, refresh=False)
+            bar.update(not what.endswith("compiling"))
+
+        table = contest(tick=tick, **chosen)
+    with whole(path) as partial_path:
+        write(table, partial_path)
+    print(f"{path}: {len(table)} rows")
+    return 0
+
+
+def _size(dims=(1, *DIMS), budgets=BUDGETS, heats=HEATS, landscapes=None, samplers=REGISTRY) -> int:
+    """How many sets of draws the contest makes."""
+    count = lambda dim: sum(landscapes is None or name in landscapes for name in names(dim))
+    return sum(len(heats) * count(dim) * len(_affordable(dim, budgets, samplers)) for dim in dims)

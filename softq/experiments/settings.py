@@ -1,0 +1,151 @@
+"""With which settings each method runs, read from its class: what a comparison shows beside its numbers.
+
+The settings as printed are the defaults of a class and its `paper`; those of a run are a preset and the class's
+`small`, or what `softq.experiments.mode_coverage` gives the method in a world.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from softq.algorithms import ALGORITHMS, Algorithm, get
+from softq.experiments.mode_coverage.tasks import WORLDS
+from softq.experiments.mode_coverage.tasks import settings as given_in
+from softq.training import TrainConfig, preset_of
+from softq.utils.cli_options import fields_from, notes
+from softq.utils.errors import SoftqError, suggest
+
+TITLES = {name: cls.__name__ for name, cls in ALGORITHMS.items()} | {"nclql": "NC-LQL"}
+# fields num_... that say how much one action costs, unless their comment begins with "of the likelihood"
+WORK = ("candidates", "schedules", "levels", "steps", "fresh", "ascents", "actions")
+# fields of TrainConfig that say how long a run is and what is written of it, not how it learns
+LENGTH = ("env", "algorithm", "seeds", "seed", "iterations", "eval_every", "eval_episodes", "log_every")
+LENGTH += ("checkpoint_every",)
+
+
+def learner(name: str, preset: str = "small", world: str | None = None) -> tuple[Algorithm, TrainConfig]:
+    """The algorithm called `name` and its training: by a preset of `softq train`, or in a world of `softq visits`.
+
+    Raises `SoftqError` for a name that is unknown.
+    """
+    cls = get(name)
+    if world is not None and world not in WORLDS:
+        raise SoftqError(f"unknown world '{world}'.{suggest(world, WORLDS)}")
+    given = given_in(WORLDS[world], name) if world else preset_of(cls, preset)
+    return cls(**fields_from(given, cls)), TrainConfig(
+        **fields_from(given, TrainConfig) | {"algorithm": name}
+    )
+
+
+def title(label: str, preset: str = "small", world: str | None = None) -> str:
+    """How the book writes what a results file calls `label`: "DDSQ, relu critic" for "ddsq, relu critic".
+
+    DQS with the estimator QNE, which is MaxEntDP's and not its own, is "DQS (QNE)".
+    """
+    name, comma, rest = label.partition(",")
+    algo, _ = learner(name, preset, world)
+    borrowed = name == "dqs" and algo.estimator == "qne"
+    return TITLES[name] + (" (QNE)" if borrowed else "") + comma + rest
+
+
+def reported(algo: Algorithm) -> str:
+    """The action of `exploit`, whose return is reported: "one sample", "best of N samples" or "greedy"."""
+    if getattr(algo, "num_actions", 1) > 1:
+        return f"best of {algo.num_actions} samples"
+    return "one sample" if type(algo).exploit is Algorithm.exploit else "greedy"
+
+
+def work(algo: Algorithm) -> str:
+    """What the sampler computes for one action, as "16 candidates, 3 schedules, 5 steps"; a dash for nothing."""
+    meaning = notes(type(algo))
+    counts = {what: getattr(algo, f"num_{what}", 1) for what in WORK}
+    of_an_action = {
+        what: count
+        for what, count in counts.items()
+        if count > 1 and not meaning[f"num_{what}"].startswith("of the likelihood")
+    }
+    return ", ".join(f"{count} {what}" for what, count in of_an_action.items()) or "–"
+
+
+def settings_table(
+    names: Iterable[str] = tuple(ALGORITHMS), preset: str = "small", world: str | None = None
+) -> pd.DataFrame:
+    """A row for each method: networks, rates, scales, temperature, walls, work an action, reported action; all text.
+
+    A dash stands where a method has no such setting. Raises `SoftqError` for a name that is unknown.
+    """
+    learners = [learner(name, preset, world) for name in names]
+    titles = [title(name, preset, world) for name in names]
+    table = settings_of({label: algo for label, (algo, _) in zip(titles, learners, strict=True)})
+    table.insert(4, "batch", [text(config.batch_size) for _, config in learners])
+    return table
+
+
+def settings_of(learners: Mapping[str, Algorithm]) -> pd.DataFrame:
+    """`settings_table` of algorithms as they are, by what a page calls them; a batch is none of theirs."""
+    rows = {}
+    for label, algo in learners.items():
+        has = {field.name: getattr(algo, field.name) for field in dataclasses.fields(algo)}
+        tuned = has.get("tune", has.get("temperature_learning_rate", 0.0) > 0)
+        activations = dict.fromkeys([has.get("critic_activation", has["activation"]), has["activation"]])
+        actor = f", actor {text(has['actor_learning_rate'])}" if "actor_learning_rate" in has else ""
+        divisor = "slope" if "slope" in notes(type(algo)).get("normalise", "") else "std of Q"
+        rows[label] = {
+            "layers": text(has["hidden_sizes"]),
+            "activation": text(tuple(activations)),
+            "learning rate": text(has["learning_rate"]) + actor,
+            "Polyak rate": text(has["polyak"]),
+            "reward scale": text(has["reward_scale"]),
+            "temperature": text(has.get("temperature", "–")) + (", then tuned" if tuned else ""),
+            "normalised by": divisor if has.get("normalise") else "–",
+            "walls": text(has.get("space", has.get("boundary", "–"))),
+            "work an action": work(algo),
+            "reported action": reported(algo),
+        }
+    return pd.DataFrame(rows).T.rename_axis("method")
+
+
+def changes(
+    names: Iterable[str] = tuple(ALGORITHMS), preset: str = "small", world: str | None = None
+) -> pd.DataFrame:
+    """Every setting in which a method's run differs from its paper: columns `method, setting, paper, here, meaning`.
+
+    Hyper-parameters, batch, replay, warm-up and environments; not the length of the run. For a method without a paper,
+    such as MalaQ, `paper` is the default of its class. Raises `SoftqError` for a name that is unknown.
+    """
+    rows = []
+    for name in names:
+        pairs = zip(learner(name, "paper"), learner(name, preset, world), strict=True)
+        for paper, here in pairs:
+            meaning = notes(type(here))
+            for field in (x.name for x in dataclasses.fields(here) if x.name not in LENGTH):
+                old, new = getattr(paper, field), getattr(here, field)
+                if old != new:
+                    row = (title(name, preset, world), field, text(old), text(new), meaning.get(field, ""))
+                    rows.append(row)
+    return pd.DataFrame(rows, columns=["method", "setting", "paper", "here", "meaning"])
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """`changes` with one row for each method: "num_steps 10 (20), ..." with the paper's value in brackets."""
+    words = table["setting"] + " " + table["here"] + " (" + table["paper"] + ")"
+    joined = words.groupby(table["method"], sort=False).agg(", ".join)
+    return joined.to_frame("differs from the paper (whose value is in brackets)")
+
+
+def wrapped(table: pd.DataFrame) -> Styler:
+    """`table` for a page: small, and its cells break into lines, so that no column is pushed off the page."""
+    style = table.style.set_table_attributes('class="dataframe"')
+    look = {"white-space": "normal", "font-size": "0.8rem", "text-align": "left", "vertical-align": "top"}
+    look |= {"padding": "0.15rem 0.35rem"}
+    return style.set_properties(**look).set_table_styles([{"selector": "th", "props": list(look.items())}])
+
+
+def text(value: Any) -> str:
+    """A setting as a table shows it."""
+    if isinstance(value, tuple):
+        return ", ".join(map(text, value))
+    return f"{value:g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)

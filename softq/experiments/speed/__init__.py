@@ -1,0 +1,1 @@
+"""How fast samplers, updates and loops are, in units of bare matrix products: `softq bench`."""

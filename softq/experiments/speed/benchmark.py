@@ -1,0 +1,207 @@
+"""Speed against a bound: measured time beside the bare matrix products of the same shapes, in the same run."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from softq.box import uniform_action, uniform_actions
+from softq.experiments.speed.matmuls import (
+    annealed_products,
+    isir_products,
+    langevin_products,
+    mala_products,
+    products_of,
+    qglg_products,
+    svgd_products,
+    tempering_products,
+)
+from softq.experiments.speed.timing import against, against_products, show
+from softq.utils.cli_options import Parser, add_fields, fields_from
+from softq.utils.errors import SoftqError, suggest
+
+
+def sampler(
+    dim: int = 6,
+    obs_dim: int = 17,
+    batch: int = 256,
+    hidden: tuple[int, ...] = (256, 256, 256),
+    steps: int = 20,
+    schedules: int = 10,
+    candidates: int = 100,
+    sweeps: int = 4,
+    levels: int = 10,
+    rungs: int = 4,
+    particles: int = 16,
+    only: str = "",
+    seconds: float = 20.0,
+    rounds: int = 7,
+) -> list[dict]:
+    """Each sampler on a fresh critic, one action for each of `batch` states (SVGD: all particles); or `only` one.
+
+    "noise score" is a chain on a critic with noise levels beside the same chain on a plain one.
+    """
+    from softq import samplers
+    from softq.networks import Critic, NoiseCritic
+
+    key = jax.random.key(0)
+    made = key, jnp.zeros(obs_dim), jnp.zeros(dim)
+    codes = jnp.arange(levels)
+    create = lambda: (Critic.create(*made, hidden), NoiseCritic.create(*made, codes, hidden))
+    plain, noisy = jax.jit(create)()
+    obs, keys = jax.random.normal(key, (batch, obs_dim)), jax.random.split(key, batch)
+    step_sizes = jnp.full(steps, 0.01)
+    plan = samplers.linear_schedules(jnp.logspace(0, -4, schedules), jnp.full(schedules, 1e-4), steps)
+    sigmas, per_level = jnp.linspace(0.1, 0.01, levels), max(1, steps // levels)
+
+    def chain(key: Array, slope_at: Callable) -> Array:
+        start, drive = jax.random.split(key)
+        a0, steps = uniform_action(start, dim), samplers.level_steps(sigmas, 1e-4)
+        return samplers.annealed_langevin(drive, slope_at, a0, sigmas, steps, 0.1, per_level)
+
+    def annealed(critic: NoiseCritic, obs: Array, key: Array) -> Array:
+        q = critic.at(obs)
+        return chain(key, lambda action, sigma: q.slope(action, jnp.sum(sigmas > sigma), "min"))
+
+    def annealed_plain(critic: Critic, obs: Array, key: Array) -> Array:
+        slope = jax.grad(critic.at(obs))
+        return chain(key, lambda action, sigma: slope(action))
+
+    def langevin(critic: Critic, obs: Array, key: Array) -> Array:
+        start, drive = jax.random.split(key)
+        score = samplers.softmax_score(critic.at(obs), 0.1)
+        return samplers.langevin(drive, score, uniform_action(start, dim), step_sizes)
+
+    def mala(critic: Critic, obs: Array, key: Array) -> Array:
+        start, drive = jax.random.split(key)
+        return samplers.mala(drive, critic.at(obs), 0.1, uniform_action(start, dim), step_sizes)[0]
+
+    def tempering(critic: Critic, obs: Array, key: Array) -> Array:
+        start, drive = jax.random.split(key)
+        ladder, a0 = samplers.ladder(0.1, 1.0, rungs), uniform_actions(start, dim, rungs)
+        return samplers.tempering(drive, critic.at(obs), ladder, a0, 0.1 * ladder, steps)[0][0]
+
+    def svgd(critic: Critic, obs: Array, key: Array) -> Array:
+        score = samplers.softmax_score(critic.at(obs), 0.1)
+        return samplers.svgd(score, uniform_actions(key, dim, particles), step_sizes)
+
+    def isir(critic: Critic, obs: Array, key: Array) -> Array:
+        return samplers.isir(key, critic.at(obs), dim, 0.1, candidates, sweeps)
+
+    def qglg(critic: Critic, obs: Array, key: Array) -> Array:
+        return samplers.qglg(key, critic.at(obs), dim, 0.1, plan, candidates)
+
+    shape = (batch, obs_dim, dim, hidden, steps)
+    cases = {
+        "langevin": (langevin, plain, langevin_products(*shape)),
+        "mala": (mala, plain, mala_products(*shape)),
+        "tempering": (tempering, plain, tempering_products(*shape, rungs)),
+        "annealed": (annealed, noisy, annealed_products(*shape[:-1], per_level, levels)),
+        "noise score": (annealed, noisy, None),
+        "svgd": (svgd, plain, svgd_products(*shape, particles)),
+        "isir": (isir, plain, isir_products(*shape[:-1], candidates, sweeps)),
+        "qglg": (qglg, plain, qglg_products(*shape, schedules, candidates)),
+    }
+    if only not in ("", *cases):
+        raise SoftqError(f"unknown sampler '{only}'.{suggest(only, list(cases))}")
+
+    def measure(name: str) -> dict:
+        function, critic, program = cases[name]
+        batched = jax.vmap(function, (None, 0, 0))
+        if program is not None:
+            return against_products(name, batched, (critic, obs, keys), program, seconds, rounds)
+        ours, other = jax.jit(batched), jax.jit(jax.vmap(annealed_plain, (None, 0, 0)))
+        pair = lambda: ours(critic, obs, keys), lambda: other(plain, obs, keys)
+        return against(name, pair[0], "plain", pair[1], seconds, rounds)
+
+    return [measure(name) for name in cases if only in ("", name)]
+
+
+def update(
+    algo: Any, obs_dim: int = 17, act_dim: int = 6, batch: int = 256, seconds: float = 30.0, rounds: int = 5
+) -> list[dict]:
+    """One update of `algo`, beside the products in its own program."""
+    from softq.algorithms import Transition
+
+    key = jax.random.key(0)
+    state = jax.jit(algo.init)(key, jnp.zeros(obs_dim), jnp.zeros(act_dim))
+    obs = jax.random.normal(key, (batch, obs_dim))
+    action = jax.random.uniform(key, (batch, act_dim), minval=-1.0)
+    rows = Transition(obs, action, obs[:, 0], jnp.ones(batch), obs[::-1])
+    function, args = (lambda algo, *x: algo.update(*x)), (algo, state, rows, key)
+    return [
+        against_products(
+            f"update {type(algo).__name__}", function, args, products_of(function, *args), seconds, rounds
+        )
+    ]
+
+
+def loop(
+    algo: Any, env: str = "HalfCheetah-v5", num_envs: int = 20, seconds: float = 60.0, rounds: int = 5
+) -> list[dict]:
+    """One iteration of the host loop, everything in it, beside the bare update on the same replay."""
+    from softq.envs import make
+    from softq.training import TrainConfig
+    from softq.training.host_loop import HostLoop
+
+    config = TrainConfig(env=env, num_envs=num_envs, warmup=2000, iterations=10_000)
+    inner = HostLoop(make(env, num_envs), config)
+    keys = jax.vmap(jax.random.key)(jnp.arange(1))
+    held = inner.run(algo, inner.init(algo, keys, keys), keys, config.warmup_steps, True)
+    replay, bare_state = held.replay, jax.tree.map(jnp.copy, (held.state, held.tally.metrics))
+    frozen = jax.tree.map(jnp.copy, replay)
+
+    def iteration() -> Any:
+        nonlocal held
+        held = inner.run(algo, held, keys, 1, False)
+        return held.state
+
+    def bare_update() -> Any:
+        nonlocal bare_state
+        bare_state = inner._learn(algo, bare_state[0], frozen, bare_state[1], keys, np.zeros(1, np.int32))
+        return bare_state
+
+    return [against(f"loop {env}", iteration, "update", bare_update, seconds, rounds)]
+
+
+def command(argv: list[str]) -> int:
+    """`softq bench sampler | update ALGORITHM | loop`."""
+    from softq.algorithms import get
+
+    what = argv[0] if argv else ""
+    if what in ("-h", "--help"):
+        print("usage: softq bench sampler | update ALGORITHM | loop   (each with --help)")
+        return 0
+    kinds = ("sampler", "update", "loop")
+    if what not in kinds:
+        raise SoftqError(f"name what to measure, not {what!r}.{suggest(what, kinds)}")
+    named = what == "update" and len(argv) > 1 and not argv[1].startswith("-")
+    if what == "update" and not named and "--help" not in argv:
+        raise SoftqError("name the algorithm: softq bench update ALGORITHM (see `softq list`).")
+    algorithm = get(argv[1] if named else "ddsq")
+    parser = Parser(prog=f"softq bench {what}", description=globals()[what].__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    for name, default in defaults(globals()[what]):
+        kind = {"nargs": "+", "type": int} if isinstance(default, tuple) else {"type": type(default)}
+        parser.add_argument(f"--{name.replace('_', '-')}", default=default, help=f"[{default}]", **kind)
+    if what != "sampler":
+        add_fields(parser, algorithm, "hyper-parameters")
+    given = vars(parser.parse(argv[2 if named else 1 :]))
+    settings = {name: given[name] for name, _ in defaults(globals()[what])}
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    algo = () if what == "sampler" else (algorithm(**fields_from(given, algorithm)),)
+    rows = globals()[what](*algo, **settings)
+    print(json.dumps(rows, indent=1) if given["json"] else show(rows))
+    return 0
+
+
+def defaults(function: Callable) -> list[tuple[str, Any]]:
+    """Names and defaults of the parameters that have one."""
+    import inspect
+
+    parameters = inspect.signature(function).parameters.values()
+    return [(p.name, p.default) for p in parameters if p.default is not p.empty]

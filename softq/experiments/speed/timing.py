@@ -1,0 +1,73 @@
+"""Two programs timed against each other: alternating rounds, so that a busy machine disturbs both.
+
+Medians and the range of the ratio over rounds are reported; the smallest ratio is the least disturbed one.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from softq.experiments.speed.matmuls import Program, bare, flops
+
+
+def compare(functions: dict[str, Callable[[], Any]], seconds: float, rounds: int) -> dict[str, list[float]]:
+    """Seconds per call of each function in `rounds` interleaved rounds, about `seconds` in all."""
+    repeats = {}
+    for name, function in functions.items():
+        jax.block_until_ready(function())  # compiles
+        began = time.perf_counter()
+        jax.block_until_ready(function())
+        share = seconds / rounds / len(functions)
+        repeats[name] = max(1, int(share / (time.perf_counter() - began)))
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            began = time.perf_counter()
+            for _ in range(repeats[name]):
+                out = function()
+            jax.block_until_ready(out)
+            times[name].append((time.perf_counter() - began) / repeats[name])
+    return times
+
+
+def against(
+    name: str, function: Callable[[], Any], base: str, other: Callable[[], Any], seconds: float, rounds: int
+) -> dict:
+    """A row: one function beside another, called `base`."""
+    return row(name, compare({"measured": function, base: other}, seconds, rounds), base)
+
+
+def against_products(
+    name: str, function: Callable, args: tuple, program: Program, seconds: float, rounds: int
+) -> dict:
+    """A row: `function(*args)` beside the bare products of `program`."""
+    compiled, (products, given) = jax.jit(function), bare(program)
+    made = against(name, lambda: compiled(*args), "products", lambda: products(*given), seconds, rounds)
+    return made | {"gflop": flops(program) / 1e9}
+
+
+def row(name: str, times: dict[str, list[float]], base: str) -> dict:
+    """Medians in milliseconds and their ratio; the range of the ratio is over rounds."""
+    ratios = sorted(a / b for a, b in zip(times["measured"], times[base], strict=True))
+    medians = {key: statistics.median(value) for key, value in times.items()}
+    result: dict[str, Any] = {"name": name} | {f"{key}_ms": 1e3 * value for key, value in medians.items()}
+    return result | {
+        "ratio": medians["measured"] / medians[base],
+        "ratio_min": ratios[0],
+        "ratio_max": ratios[-1],
+    }
+
+
+def show(rows: list[dict]) -> str:
+    """The rows as text."""
+    lines = []
+    for r in rows:
+        (base,) = (name[:-3] for name in r if name.endswith("_ms") and name != "measured_ms")
+        lines.append(
+            f"{r['name']}: {r['measured_ms']:.2f} ms, bare {base} {r[base + '_ms']:.2f} ms, ratio {r['ratio']:.2f}"
+            f" ({r['ratio_min']:.2f} to {r['ratio_max']:.2f} over rounds)"
+        )
+    return "\n".join(lines)

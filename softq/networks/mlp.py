@@ -1,0 +1,66 @@
+"""Activations and initial weights that every network shares."""
+
+from collections.abc import Callable
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from softq.utils.errors import SoftqError, suggest
+
+
+def _mish_and_slope(x: Array) -> tuple[Array, Array]:
+    """mish(x) = x tanh(softplus x) = x n / (n + 2) with n = e^x (e^x + 2), and its derivative, from one exp.
+
+    n + 2 is written in another way than n, so that XLA does not make an array of their common part: a fifth less time
+    beyond the products of a chain.
+    """
+    e = jnp.exp(jnp.minimum(x, 20.0))  # beyond 20 the ratio is 1 in single precision
+    m = e + 1
+    inverse = 1 / (m * m + 1)  # 1 / (n + 2)
+    ratio = e * (e + 2) * inverse
+    return x * ratio, ratio + 4 * x * e * m * inverse * inverse
+
+
+@jax.custom_jvp
+def mish(x: Array) -> Array:
+    """Mish, x * tanh(log(1 + e^x)); the activation of DDSQ (Table 3) and NC-LQL."""
+    return _mish_and_slope(x)[0]
+
+
+@mish.defjvp
+def _mish_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    value, slope = _mish_and_slope(*primals)
+    return value, slope * tangents[0]
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "mish": mish,
+    "relu": jax.nn.relu,
+    # "gelu" is x Phi(x), Phi the normal distribution function, which the code of SAC in DPRL has; "gelu_tanh" is the
+    # approximation by tanh, up to 5e-4 away, which the code of DQS has, since Flax's `nn.gelu` is that one.
+    "gelu": partial(jax.nn.gelu, approximate=False),
+    "gelu_tanh": partial(jax.nn.gelu, approximate=True),
+    "silu": jax.nn.silu,
+    "tanh": jnp.tanh,
+}
+
+
+def dense(width: int, fan_in: int, bias: bool = True) -> nn.Dense:
+    """A layer whose weights start as truncated normals (cut at two) times 1 / sqrt(fan_in), biases at zero.
+
+    `fan_in` is given, since a first layer that is kept in two parts counts both.
+    """
+    return nn.Dense(width, use_bias=bias, kernel_init=nn.initializers.truncated_normal(fan_in**-0.5))
+
+
+def check_architecture(hidden_sizes: tuple[int, ...], activation: str) -> None:
+    """`SoftqError` for an activation that is unknown or widths that are not positive."""
+    if activation not in ACTIVATIONS:
+        raise SoftqError(f"unknown activation '{activation}'.{suggest(activation, list(ACTIVATIONS))}")
+    if not hidden_sizes or min(hidden_sizes) < 1:
+        raise SoftqError(
+            f"hidden_sizes must be positive widths, got {hidden_sizes}; for example 256 256 256."
+        )

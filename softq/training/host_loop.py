@@ -1,0 +1,162 @@
+"""The loop around Gymnasium environments: they step on the host while the update runs on the device."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+
+from softq.algorithms.base import Algorithm, Transition
+from softq.envs.adapter import Fault
+from softq.envs.gym_vector import GymVector
+from softq.training.config import TrainConfig
+from softq.training.loop import Loop, act, fault, initial, learn
+from softq.training.replay import Replay
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import replace
+
+KINDS = {"action": 1, "next_obs": 2, "reward": 3, "reset": 4}  # in `loop.FAULTS`
+
+
+class EnvironmentFailed(SoftqError):
+    """An environment could not be stepped or reset; `loop` is the training up to there."""
+
+    def __init__(self, error: SoftqError, loop: Loop):
+        super().__init__(str(error))
+        self.loop = loop
+
+
+class HostLoop:
+    """Training around Gymnasium environments: seeds times num_envs of them in one vector."""
+
+    def __init__(self, envs: GymVector, config: TrainConfig):
+        self.envs, self.config = envs, config
+        self.obs_dim, self.action_dim = envs.obs_dim, envs.action_dim
+        self._act = partial(_actions, dim=self.action_dim)
+        self._learn = partial(_update, batch_size=config.batch_size)
+        self._init = partial(
+            _start,
+            action_dim=self.action_dim,
+            batch_size=config.batch_size,
+            capacity=config.capacity,
+            obs_dtype=envs.obs_dtype,
+        )
+
+    def init(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
+        """The loops of all seeds; `init_keys` `(seeds,)`. The environments start from their own seeds."""
+        return self._init(algo, init_keys, self.start(0))
+
+    def start(self, step: int) -> np.ndarray:
+        """First observations `(seeds, num_envs, obs_dim)` of episodes that all start at this step of the training."""
+        try:
+            obs = self.split(self.envs.reset(step=step))
+        except Fault as error:
+            raise self.located(error, step) from error.__cause__
+        self.check(step, reset=obs)
+        return obs
+
+    def afresh(self, loop: Loop, step: int) -> Loop:
+        """`loop` with new episodes in every environment."""
+        return replace(loop, obs=self.start(step), returns=np.zeros_like(loop.returns))
+
+    def shapes(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
+        """What `init` would return, as shapes and types; no environment is touched."""
+        obs = jax.ShapeDtypeStruct((self.config.seeds, self.config.num_envs, self.obs_dim), np.float32)
+        return jax.eval_shape(self._init, algo, init_keys, obs)
+
+    def split(self, x: np.ndarray) -> np.ndarray:
+        """`(seeds * num_envs, ...)` -> `(seeds, num_envs, ...)`."""
+        return x.reshape(self.config.seeds, self.config.num_envs, *x.shape[1:])
+
+    def run(self, algo: Algorithm, loop: Loop, keys: Array, num: int, uniform: bool) -> Loop:
+        """`num` steps of all seeds; `loop` is donated.
+
+        Raises `SoftqError` at a value that is not finite, `EnvironmentFailed` at whatever else an environment does
+        wrong: then an update that was under way counts, and the transitions of this step are lost.
+        """
+        state, replay, tally, obs = loop.state, loop.replay, loop.tally, np.asarray(loop.obs)
+        step, returns = np.array(loop.step), np.array(loop.returns)
+        sums, episodes, finished = tally.metrics, np.array(tally.episodes), np.array(tally.returns)
+
+        def packed(done: int) -> Loop:
+            updates = np.asarray(tally.updates) + (0 if uniform else done)
+            sofar = replace(tally, metrics=sums, updates=updates, episodes=episodes, returns=finished)
+            return Loop(state, replay, (), obs, returns, step, sofar)
+
+        for i in range(num):
+            action = self._act(algo, state, obs, keys, step.copy(), uniform=uniform)
+            action = np.asarray(jax.block_until_ready(action))  # without it a lack of memory is a hang
+            if not uniform:  # dispatched, not awaited: the environments step meanwhile
+                state, sums = self._learn(algo, state, replay, sums, keys, step.copy())
+            try:
+                stepped = self.envs.step(action.reshape(-1, self.action_dim))
+            except Fault as error:
+                self.check(int(step[0]), action=action)  # the likelier cause
+                failure = self.located(error, int(step[0]))
+                step += not uniform
+                raise EnvironmentFailed(failure, packed(i + 1)) from error.__cause__
+            next_obs, reward, terminated, truncated = map(self.split, stepped)
+            self.check(int(step[0]), action=action, next_obs=next_obs, reward=reward)
+            discount = 1 - terminated.astype(np.float32)
+            replay = _store(replay, Transition(obs, action, reward, discount, next_obs))
+            done = terminated | truncated
+            returns += reward
+            episodes += done.sum(1)
+            finished += (returns * done).sum(1)
+            returns *= ~done
+            step += 1
+            obs = next_obs
+            if done.any():
+                try:
+                    obs = self.split(self.envs.reset(done.ravel()))
+                except Fault as error:
+                    failure = self.located(error, int(step[0]))
+                    raise EnvironmentFailed(failure, packed(i + 1)) from error.__cause__
+                self.check(int(step[0]), reset=obs)
+        return packed(num)
+
+    def check(self, step: int, **values: np.ndarray) -> None:
+        """`SoftqError` at the first value that is not finite; names are those of `KINDS`."""
+        for name, value in values.items():
+            if not np.isfinite(value).all():
+                seed, env = np.argwhere(~np.isfinite(value))[0][:2]
+                raise fault(self.config, KINDS[name], step, int(seed), int(env))
+
+    def located(self, error: Fault, step: int) -> SoftqError:
+        """The error of one environment with the step of the training."""
+        seed, env = divmod(error.index, self.config.num_envs)
+        return error.at(f"at step {step} (seed {self.config.seed_list[seed]}, environment {env})")
+
+    def get_state(self) -> dict:
+        """Exact state of the environments: `text` and `physics`."""
+        return self.envs.get_state()
+
+    def set_state(self, state: dict) -> None:
+        """Put the environments back."""
+        self.envs.set_state(state)
+
+
+# The compiled programs, of all seeds. A second loop with equal shapes uses them again.
+
+
+@partial(jax.jit, static_argnames=("action_dim", "batch_size", "capacity", "obs_dtype"))
+def _start(algo: Algorithm, init_keys: Array, obs: Array, **shapes: Any) -> Loop:
+    return jax.vmap(lambda key, obs: initial(algo, key, obs, (), **shapes))(init_keys, obs)
+
+
+@partial(jax.jit, static_argnames=("dim", "uniform"))
+def _actions(
+    algo: Algorithm, state: Any, obs: Array, keys: Array, steps: Array, dim: int, uniform: bool
+) -> Array:
+    return jax.vmap(partial(act, algo, uniform=uniform, dim=dim))(state, obs, keys, steps)
+
+
+@partial(jax.jit, static_argnames="batch_size", donate_argnames=("state", "sums"))
+def _update(
+    algo: Algorithm, state: Any, replay: Replay, sums: dict, keys: Array, steps: Array, batch_size: int
+) -> tuple[Any, dict]:
+    return jax.vmap(partial(learn, algo, batch_size=batch_size))(state, replay, sums, keys, steps)
+
+
+_store = jax.jit(jax.vmap(Replay.add), donate_argnums=0)

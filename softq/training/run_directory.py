@@ -1,0 +1,274 @@
+"""Run directories: config.json, versions.json, log.jsonl, status.json, checkpoints/. One run is one
+directory.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import math
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from softq import __version__
+from softq.algorithms import Algorithm, get
+from softq.training.config import TrainConfig, plain, plain_algorithm
+from softq.utils.atomic_files import write_whole
+from softq.utils.errors import SoftqError
+
+try:
+    import fcntl
+except ImportError:  # on Windows nothing keeps two processes from training one run
+    fcntl = None
+
+FILES = ("log.jsonl", "versions.json", "config.json", "status.json", "checkpoints")
+COLUMNS = ["algorithm", "env", "seed", "kind", "updates", "env_steps", "return", "std", "episodes"]
+
+
+def versions() -> dict[str, str]:
+    """What this run's numbers depend on: packages, Python, device, commit."""
+    import jax
+
+    packages = ("jax", "flax", "optax", "numpy", "gymnasium", "mujoco", "orbax-checkpoint")
+    found = {"softq": __version__} | {name: version(name) for name in packages}
+    found |= {"python": platform.python_version(), "device": jax.devices()[0].device_kind}
+    found |= {"backend": jax.default_backend(), "machine": platform.machine()}
+    return found | commit()
+
+
+def commit() -> dict[str, str]:
+    """The commit of softq's own checkout; nothing when softq is installed elsewhere, or without git.
+
+    The repository is named, not searched for: softq may be installed inside somebody else's.
+    """
+    own = Path(__file__).parents[2] / ".git"
+    if not own.exists():
+        return {}
+    try:
+        command = ["git", f"--git-dir={own}", "rev-parse", "HEAD"]
+        git = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return {}
+    return {"commit": git.stdout.strip()} if git.returncode == 0 else {}
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """`path`, `path-2`, `path-3` and so on without end."""
+    yield path
+    yield from (path.with_name(f"{path.name}-{i}") for i in itertools.count(2))
+
+
+def tupled(value: Any) -> Any:
+    return tuple(map(tupled, value)) if isinstance(value, list) else value
+
+
+def described(algo: Algorithm, config: TrainConfig, dims: dict) -> dict:
+    """The content of config.json. Raises `SoftqError` for a hyper-parameter that JSON has no word for."""
+    hyper = {"class": type(algo).__name__} | dataclasses.asdict(algo)
+    try:
+        return json.loads(json.dumps({"train": dataclasses.asdict(config), "algorithm": hyper, "dims": dims}))
+    except TypeError as error:
+        raise SoftqError(f"config.json cannot hold this algorithm ({error}); train without `out`.") from None
+
+
+class RunDirectory:
+    """A run on disk, open for writing by one process at a time.
+
+    With `numbered` a new run takes the first free of `folder`, `folder-2`, `folder-3` and so on.
+    """
+
+    def __init__(self, folder: Path | str, numbered: bool = False):
+        self.folder, self.numbered = Path(folder), numbered
+        self.log = None
+        self.made: list[Path] | None = None  # folders that `create` has made, the innermost first
+        self.kept = True  # False from `create` to the first row of the log or checkpoint
+
+    def create(self, algo: Algorithm, config: TrainConfig, dims: dict) -> None:
+        """Make the folder and describe the run in it; raises `SoftqError` when the folder holds anything.
+
+        Whatever fails leaves nothing behind.
+        """
+        files = {"versions.json": versions(), "config.json": described(algo, config, dims)}
+        try:
+            self.make()
+        except OSError as error:
+            raise SoftqError(
+                f"{self.folder} cannot be written ({error.strerror}); choose another --out."
+            ) from None
+        self.lock()
+        try:
+            for name, content in files.items():
+                write_whole(self.folder / name, content)
+        except BaseException:
+            self.discard()
+            raise
+        self.kept = False
+
+    def make(self) -> None:
+        """Make the folder. Of two processes that want the same one, only one gets it."""
+        for folder in numbered(self.folder):
+            made = [path for path in (folder, *folder.parents) if not path.exists()]
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                if self.numbered:
+                    continue
+                self.check_free()  # an empty folder will do
+            self.folder, self.made = folder, made
+            return
+
+    def discard(self) -> None:
+        """Remove what `create` has made: the next try finds the place as this one did."""
+        self.close()
+        for name in FILES:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                (self.folder / name).unlink(missing_ok=True)
+        for path in self.made or []:
+            with contextlib.suppress(OSError):  # another run has moved into it
+                path.rmdir()
+
+    def check_free(self) -> None:
+        """`SoftqError` when the folder exists and is not empty."""
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            holds = "another run" if (self.folder / "config.json").exists() else "other files"
+            remedy = f"continue it with --resume {self.folder}, or choose" if "run" in holds else "choose"
+            raise SoftqError(f"{self.folder} already holds {holds}; {remedy} another --out.")
+
+    def read(self, name: str) -> dict:
+        """A JSON file of the run. Raises `SoftqError` when it is missing or broken."""
+        try:
+            return json.loads((self.folder / name).read_text())
+        except FileNotFoundError:
+            what = "is not a run directory" if self.folder.is_dir() else "does not exist"
+            raise SoftqError(
+                f"{self.folder} {what} (no {name}); name a folder made by `softq train`."
+            ) from None
+        except (OSError, ValueError) as error:
+            raise SoftqError(f"{self.folder / name} cannot be read ({error}); the run is damaged.") from None
+
+    def config(self) -> tuple[Algorithm, TrainConfig, dict]:
+        """The algorithm, the training configuration and `{obs_dim, action_dim}`."""
+        content = self.read("config.json")
+        try:
+            config = TrainConfig(**content["train"])
+            hyper = {name: tupled(value) for name, value in content["algorithm"].items() if name != "class"}
+            dims = {name: plain(name, content["dims"][name], int) for name in ("obs_dim", "action_dim")}
+            return plain_algorithm(get(config.algorithm)(**hyper)), config, dims
+        except (KeyError, TypeError, AttributeError, SoftqError) as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise SoftqError(
+                f"{self.folder / 'config.json'} does not fit this softq ({reason}); put it back as it was "
+                "written, or use the softq named in versions.json."
+            ) from None
+
+    def check_unchanged(self, before: dict | None, now: dict) -> None:
+        """`SoftqError` when config.json `now` differs from the one `before`, at the checkpoint, but in iterations."""
+        for part in ("train", "algorithm") if before else ():
+            for name in before[part].keys() | now[part].keys():
+                old, new = before[part].get(name), now[part].get(name)
+                if old != new and name != "iterations":
+                    raise SoftqError(
+                        f"{self.folder / 'config.json'} says {name} {new}, but the run was trained with {old}; "
+                        f"put that back. Only iterations may change: --resume {self.folder} --iterations N."
+                    )
+
+    def describe(self, content: dict) -> None:
+        """Replace config.json where its content has changed."""
+        if self.read("config.json") != content:
+            write_whole(self.folder / "config.json", content)
+
+    def finished(self) -> bool:
+        return (self.folder / "status.json").exists() and bool(self.read("status.json").get("finished"))
+
+    def status(self, **content: Any) -> None:
+        """Replace status.json."""
+        write_whole(self.folder / "status.json", content)
+
+    def lock(self) -> None:
+        """Take the run for this process. Raises `SoftqError` when another has it, or it cannot be written."""
+        try:
+            log = open(self.folder / "log.jsonl", "ab")  # noqa: SIM115 - held while the run lives
+            try:
+                if fcntl:
+                    fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.close()
+                raise SoftqError(
+                    f"{self.folder} is being trained by another process; wait or stop that one."
+                ) from None
+        except OSError as error:
+            raise SoftqError(
+                f"{self.folder} cannot be written ({error.strerror}); a run goes on in a folder that can be: "
+                "copy it."
+            ) from None
+        self.log = log
+
+    def cut(self, position: int) -> None:
+        """Cut the log back to `position` bytes, so that no row comes twice."""
+        if self.log.seek(0, os.SEEK_END) < position:
+            raise SoftqError(
+                f"{self.folder / 'log.jsonl'} is shorter than its checkpoint says; put the whole log back, or "
+                f"start again: the learner can still be evaluated with softq evaluate {self.folder}."
+            )
+        self.log.truncate(position)
+        self.log.seek(0, os.SEEK_END)
+
+    def append(self, row: dict) -> None:
+        """One row of the log; what is not finite becomes null."""
+        clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        self.kept = True
+        try:
+            self.log.write(json.dumps(clean).encode() + b"\n")
+            self.log.flush()
+        except OSError as error:
+            raise SoftqError(
+                f"{self.folder / 'log.jsonl'} cannot be written ({error.strerror}); free room there, then "
+                f"continue with softq train --resume {self.folder}."
+            ) from None
+
+    @property
+    def position(self) -> int:
+        """Length of the log in bytes."""
+        return self.log.tell()
+
+    def close(self) -> None:
+        """Let the run go, for another process to take."""
+        if self.log:
+            with contextlib.suppress(OSError):  # what could not be written has been said
+                self.log.close()
+
+
+def default_run(config: TrainConfig) -> RunDirectory:
+    """A new run in runs/ALGORITHM-ENV-DATE, with a number behind it where that exists."""
+    env = config.env.replace("/", "_").replace(":", "_")
+    name = f"{config.algorithm}-{env}-{time.strftime('%Y%m%d-%H%M%S')}"
+    return RunDirectory(Path("runs") / name, numbered=True)
+
+
+def tidy(rows: list[dict], config: TrainConfig) -> pd.DataFrame:
+    """Rows of a log as a table with the columns `COLUMNS` first, then the metrics."""
+    table = pd.DataFrame(rows).assign(algorithm=config.algorithm, env=config.env)
+    # a run stopped before its first evaluation has no column of theirs yet
+    return table.reindex(columns=[*COLUMNS, *(name for name in table if name not in COLUMNS)])
+
+
+def read_log(folder: Path | str) -> list[dict]:
+    """All complete rows of a run's log; half a row at its end, left by a crash, does not count."""
+    path = Path(folder) / "log.jsonl"
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    try:
+        return [json.loads(line) for line in lines]
+    except ValueError:
+        raise SoftqError(
+            f"{path} holds a broken row; resuming the run cuts the log back to a good one."
+        ) from None

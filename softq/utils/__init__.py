@@ -1,0 +1,1 @@
+"""What every part of softq leans on: the one error, checks, pytrees, files written whole, command-line options."""

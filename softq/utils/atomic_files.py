@@ -1,0 +1,54 @@
+"""Files that are written whole or not at all: readers see the old file or the new one."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from softq.utils.errors import SoftqError
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary name to write to, which becomes `path` at the end, and is removed if that is not reached.
+
+    Raises `SoftqError` when it cannot be written, on a full disk for example; `path` is then as it was.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise SoftqError(
+            f"{path} cannot be written ({reason}); free room there or choose another folder."
+        ) from None
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: Any) -> None:
+    """Write JSON."""
+    with whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def csv_file(out: Path | str) -> Path:
+    """The path of `--out`, in a folder that is made if need be. Call it before long work.
+
+    Raises `SoftqError` for a name that does not end in .csv, or where nothing can be written.
+    """
+    path = Path(out)
+    if path.suffix != ".csv" or path.is_dir():
+        raise SoftqError(f"--out is {out}; name a file that ends in .csv.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe = path.with_name(f".{path.name}.{os.getpid()}")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise SoftqError(f"{path} cannot be written ({error.strerror}); choose another --out.") from None
+    return path
