@@ -1,8 +1,9 @@
-"""What an algorithm is: how to start, how to act, how to learn. Three papers' worth of ideas fit in these names.
+"""What an algorithm is: how to start, how to act, what a state is worth, how its networks learn.
 
-Written for one observation and one action; `vmap` outside. `update` alone sees a batch.
+A method says `init`, `policy` and, where they differ from what stands here, `next_value`, `actor_loss` and `entropies`.
+They see one observation and one action; `targets` and `update` see a batch and are written once, below.
 
-"Temperature" means one thing in all of them. The policy aims at pi ∝ exp(Q / temperature), and `temperature_unit` says
+"Temperature" means one thing in all methods. The policy aims at pi ∝ exp(Q / temperature), and `temperature_unit` says
 in what the number is measured:
 
 - "Q": the unit of the critic. The temperature is what divides Q.
@@ -13,18 +14,27 @@ in what the number is measured:
 - None: there is no temperature (DDPG).
 
 The field `temperature`, the argument of `policy`, the metric in the log and `softq evaluate --temperature` all have
-this unit. The field is where training starts; `in_force` is what tuning or a schedule has made of it; the argument
-takes the place of the latter, whatever was learned. `temperature_of` is what divides Q.
+this unit. The field says where training starts and how the temperature learns; `current_temperature` is what tuning or
+a schedule has made of it; the argument takes the place of the latter. `temperature_of` is what divides Q.
 """
 
+import dataclasses
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
+import optax
 from jax import Array
 
+from softq.algorithms.common.learner import Learner
+from softq.algorithms.common.targets import Backup, mellowmax, soft_value
+from softq.algorithms.common.temperature import Rule, Temperature, TemperatureState
+from softq.box import uniform_actions
 from softq.utils.errors import SoftqError
-from softq.utils.pytree import pytree
+from softq.utils.pytree import pytree, replace
+
+Info = dict[str, Array]  # scalars of one state, or of a batch of them, for the log
 
 
 @pytree
@@ -42,39 +52,111 @@ class Transition:
     next_obs: Array
 
 
+@pytree
+class State:
+    """All that learning changes."""
+
+    critic: Learner
+    actor: Learner | None
+    temperature: TemperatureState | None
+    step: Array  # updates so far
+    extra: Any = None  # whatever else a method learns
+
+
 class Algorithm(ABC):
     """The interface. Subclasses are frozen pytrees of hyper-parameters, and final.
 
     Observations are `(obs_dim,)`; actions lie in [-1, 1], `softq.envs.rescale` gives them the environment's units.
-    Keys are arguments, never part of the state; `state` holds networks, optimiser moments and learned temperatures.
+    Keys are arguments, never part of the state. Every subclass has the fields `discount`, `learning_rate`, `polyak` and
+    `reward_scale`.
     """
 
-    small: ClassVar[dict[str, Any]] = {}
-    """What `softq train --preset small` changes beyond the general preset: hyper-parameters, `TrainConfig` fields."""
-    paper: ClassVar[dict[str, Any]] = {}
-    """How the method's own paper trained: the `TrainConfig` fields in which it differs from DDSQ's, the default."""
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "small": {}}
+    """Named settings, hyper-parameters and `TrainConfig` fields together: "paper", as the method's own paper trained,
+    where that is not the default; "small", what a laptop needs beyond the general preset; "code", the released code."""
     temperature_unit: ClassVar[str | None] = None
     """What the temperature is measured in, see above; None without one."""
     adjustable: ClassVar[bool] = False
     """Whether `policy` can act at another temperature than the one in force."""
+    tuned_by: ClassVar[Rule] = "sac"
+    """The rule by which the temperature learns where it is asked to."""
+    temperature: ClassVar[Temperature | None] = None
+    backup: ClassVar[Backup] = "boltzmann"
+    num_value_samples: ClassVar[int] = 100
+
+    def __post_init__(self) -> None:
+        """A number for `temperature` is where the method's own rule starts."""
+        if self.temperature is not None and not isinstance(self.temperature, Temperature):
+            default = next(x.default for x in dataclasses.fields(self) if x.name == "temperature")
+            object.__setattr__(self, "temperature", replace(default, value=self.temperature))
+
+    # A method says these
 
     @abstractmethod
-    def init(self, key: Array, obs: Array, action: Array) -> Any:
+    def init(self, key: Array, obs: Array, action: Array) -> State:
         """A fresh state for observations `(obs_dim,)` and actions `(action_dim,)` of these shapes."""
 
     @abstractmethod
-    def policy(self, state: Any, obs: Array, key: Array, temperature: float | Array | None = None) -> Array:
+    def policy(self, state: State, obs: Array, key: Array, temperature: float | Array | None = None) -> Array:
         """An action of the policy that the Bellman target uses, or of the same critic at another temperature.
 
         None is the temperature in force. Raises `SoftqError` for another one unless `adjustable`.
         """
 
-    def in_force(self, state: Any) -> Array | None:
-        """The temperature of the policy now, after tuning; None for a method that has none."""
-        return None if self.temperature_unit is None else jnp.asarray(self.temperature)
+    # A method may say these
+
+    def explore(self, state: State, obs: Array, key: Array) -> Array:
+        """The action that gathers data."""
+        return self.policy(state, obs, key)
+
+    def exploit(self, state: State, obs: Array, key: Array) -> Array:
+        """The action whose return is reported, in [-1, 1] (see `softq.envs.rescale`)."""
+        return self.policy(state, obs, key)
+
+    def next_value(self, state: State, next_obs: Array, key: Array) -> tuple[Array, Info]:
+        """What the Bellman target adds for one next state, from the target critic; and scalars for the log."""
+        q = state.critic.target.at(next_obs)
+        if self.backup == "boltzmann":
+            return q(self.policy(state, next_obs, key)), {}
+        dim = state.critic.network.action_dim
+        values = jax.vmap(q)(uniform_actions(key, dim, self.num_value_samples))
+        temperature = self.divisor(state, values)
+        if self.backup == "mellowmax":
+            return mellowmax(values, temperature), {}
+        return soft_value(values, temperature, dim), {}
+
+    def actor_loss(
+        self, actor: Any, state: State, obs: Array, action: Array, key: Array
+    ) -> tuple[Array, Info]:
+        """What the actor lowers, in one state and with its replayed action; and scalars for the log."""
+        raise NotImplementedError(f"{type(self).__name__} has an actor, so it needs an actor_loss.")
+
+    def entropies(self, state: State, batch: Transition, key: Array, info: Info) -> Array:
+        """The entropies `(B,)`, nats, that a temperature is tuned by; `info` is what this update has put together."""
+        return info["entropy"]
+
+    def critic_optimiser(self) -> optax.GradientTransformation:
+        return optax.adam(self.learning_rate)
+
+    def actor_optimiser(self) -> optax.GradientTransformation:
+        return optax.adam(self.learning_rate)
+
+    def target_rate(self, step: Array) -> float | Array:
+        """How far the targets move in the update number `step`, in [0, 1]."""
+        return self.polyak
+
+    # The temperature
+
+    def current_temperature(self, state: State) -> Array | None:
+        """The temperature of the policy now, in its own unit; None for a method that has none."""
+        return None if self.temperature is None else self.temperature(state.temperature)
+
+    def divisor(self, state: State, values: Array) -> Array:
+        """What divides Q in a state in which Q is `values` `(n,)` at uniform actions."""
+        return self.current_temperature(state)
 
     def temperature_of(
-        self, state: Any, obs: Array, temperature: float | Array | None = None
+        self, state: State, obs: Array, temperature: float | Array | None = None
     ) -> Array | None:
         """What divides Q at `obs`, in the unit of Q, at this temperature or at the one in force.
 
@@ -82,7 +164,7 @@ class Algorithm(ABC):
         """
         if self.temperature_unit in (None, "action"):
             return None
-        divisor = jnp.asarray(self.in_force(state) if temperature is None else temperature)
+        divisor = jnp.asarray(self.current_temperature(state) if temperature is None else temperature)
         return divisor / 2 if self.temperature_unit == "Q / 2" else divisor
 
     def check_adjustable(self, temperature: float | Array | None) -> None:
@@ -94,17 +176,84 @@ class Algorithm(ABC):
             why = "acts by an actor that was trained at one temperature and knows no other"
         raise SoftqError(
             f"{type(self).__name__} {why}; leave the temperature out, or sample its critic instead: softq evaluate "
-            "DIR --sampler mala --temperature X, or softq.algorithms.common.critic_policy.Through('mala', X)."
+            "DIR --sampler mala --temperature X, or "
+            "softq.algorithms.common.critic_policy.Through('mala', X)."
         )
 
-    def explore(self, state: Any, obs: Array, key: Array) -> Array:
-        """The action that gathers data."""
-        return self.policy(state, obs, key)
+    # And gets these
 
-    def exploit(self, state: Any, obs: Array, key: Array) -> Array:
-        """The action whose return is reported, in [-1, 1] (see `softq.envs.rescale`)."""
-        return self.policy(state, obs, key)
+    def fresh_state(self, critic: Any, actor: Any = None, actor_target: bool = False, extra: Any = None) -> State:
+        """The state of fresh networks: a target beside the critic, and beside the actor if it is asked for."""
+        return State(
+            Learner.create(critic, self.critic_optimiser(), target=True),
+            None if actor is None else Learner.create(actor, self.actor_optimiser(), actor_target),
+            None if self.temperature is None else self.temperature.init(critic.action_dim),
+            jnp.zeros((), jnp.int32),
+            extra,
+        )
 
-    @abstractmethod
-    def update(self, state: Any, batch: Transition, key: Array) -> tuple[Any, dict[str, Array]]:
-        """One learning step on a batch; returns the new state and scalars for the log."""
+    def targets(self, state: State, batch: Transition, key: Array) -> tuple[Array, Info]:
+        """reward_scale * r + discount * (0 where the episode ended, else 1) * next_value, `(B,)`, held fixed."""
+        keys = jax.random.split(key, len(batch.reward))
+        values, info = jax.vmap(self.next_value, (None, 0, 0))(state, batch.next_obs, keys)
+        return self.reward_scale * batch.reward + self.discount * batch.discount * values, info
+
+    def update(self, state: State, batch: Transition, key: Array) -> tuple[State, Info]:
+        """One learning step on a batch: critic, its target, actor, temperature. Returns the state and the log."""
+        for_target, for_actor, for_entropy, for_critic = jax.random.split(key, 4)
+        step, before = state.step + 1, self.current_temperature(state)
+        targets, info = self.targets(state, batch, for_target)
+        critic, metrics = self.critic_step(state.critic, batch, targets, for_critic)
+        state = replace(state, critic=critic.follow(self.target_rate(step)))
+        metrics |= {"target_mean": jnp.mean(targets)}
+        if state.actor is not None:
+            actor, error, more = self.actor_step(state, batch, for_actor)
+            state = replace(state, actor=actor.follow(self.target_rate(step)))
+            metrics, info = metrics | {"actor_loss": error}, info | more
+        metrics |= {name: jnp.mean(values, axis=0) for name, values in info.items()}
+        if self.temperature is not None:
+            metrics["temperature"] = before
+            if self.temperature.rule != "fixed":
+                tuned = self.temperature_step(state, batch, for_entropy, info, step)
+                state, metrics["entropy"] = replace(state, temperature=tuned), tuned.entropy
+        return replace(state, step=step), metrics
+
+    def critic_step(
+        self, critic: Learner, batch: Transition, targets: Array, key: Array
+    ) -> tuple[Learner, Info]:
+        """One step of every critic towards `targets` `(B,)`: squared error, summed over the critics."""
+        critic, error, values = critic.step(
+            self.critic_optimiser(), lambda network: squared_error(network, batch, targets)
+        )
+        return critic, {"critic_loss": error, "q_mean": jnp.mean(values)}
+
+    def actor_step(self, state: State, batch: Transition, key: Array) -> tuple[Learner, Array, Info]:
+        """One step of the actor down the mean of `actor_loss`: the learner, that mean, and the states' scalars."""
+        keys = jax.random.split(key, len(batch.obs))
+
+        def loss(actor: Any) -> tuple[Array, Info]:
+            one = lambda obs, action, key: self.actor_loss(actor, state, obs, action, key)
+            losses, info = jax.vmap(one)(batch.obs, batch.action, keys)
+            return jnp.mean(losses), info
+
+        return state.actor.step(self.actor_optimiser(), loss)
+
+    def temperature_step(
+        self, state: State, batch: Transition, key: Array, info: Info, step: Array
+    ) -> TemperatureState:
+        """The temperature after this update; entropies are estimated only where a step is due."""
+
+        def learn() -> TemperatureState:
+            entropies = self.entropies(state, batch, key, info)
+            dim, now = state.critic.network.action_dim, self.current_temperature(state)
+            return self.temperature.update(state.temperature, entropies, dim, now)
+
+        if self.temperature.every == 1:
+            return learn()
+        return jax.lax.cond(step % self.temperature.every == 0, learn, lambda: state.temperature)
+
+
+def squared_error(critic: Any, batch: Transition, targets: Array) -> tuple[Array, Array]:
+    """The mean squared error towards `targets` `(B,)`, summed over the critics, and their values `(B, critics)`."""
+    values = jax.vmap(critic)(batch.obs, batch.action)
+    return jnp.sum(jnp.mean((values - targets[:, None]) ** 2, axis=0)), values

@@ -1,59 +1,51 @@
-"""The steps that several algorithms share: a Bellman target, a regression of critics, a moving average."""
+"""A network that learns: one optimiser step down a loss, and a slow copy that follows it."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
-from softq.algorithms.base import Transition
-from softq.networks import Critic
-from softq.utils.pytree import replace
+from softq.utils.pytree import pytree, replace
+
+N = TypeVar("N")  # a network: a pytree with a field `params`
+Loss = Callable[[N], tuple[Array, Any]]  # network -> a scalar, and whatever else was computed on the way
+
+
+@pytree
+class Learner(Generic[N]):
+    """A network, the state of its optimiser and, where a method has one, its target: the copy that follows slowly."""
+
+    network: N
+    optimiser: optax.OptState
+    target: N | None = None
+
+    @classmethod
+    def create(cls, network: N, optimiser: optax.GradientTransformation, target: bool = False) -> Self:
+        """The learner before its first step; a target begins as a copy, in buffers of its own."""
+        copy = jax.tree.map(jnp.copy, network) if target else None
+        return cls(network, optimiser.init(network.params), copy)
+
+    def step(self, optimiser: optax.GradientTransformation, loss: Loss) -> tuple[Self, Array, Any]:
+        """One step down `loss(network) -> (scalar, aux)`: returns the learner, the loss before the step, and aux."""
+
+        def of_params(params: dict) -> tuple[Array, Any]:
+            return loss(replace(self.network, params=params))
+
+        (value, aux), gradient = jax.value_and_grad(of_params, has_aux=True)(self.network.params)
+        change, moments = optimiser.update(gradient, self.optimiser, self.network.params)
+        params = optax.apply_updates(self.network.params, change)
+        return replace(self, network=replace(self.network, params=params), optimiser=moments), value, aux
+
+    def follow(self, rate: float | Array) -> Self:
+        """The target moves towards the network by `rate`, in [0, 1] (Polyak averaging); without a target: unchanged."""
+        if self.target is None:
+            return self
+        return replace(self, target=polyak(rate, self.network, self.target))
 
 
 def polyak(rate: float | Array, online: Any, target: Any) -> Any:
-    """Move `target` towards `online` by `rate` (DDSQ Algorithm 2, line 9)."""
+    """`target` moved towards `online` by `rate`."""
     return jax.tree.map(lambda new, old: old + rate * (new - old), online, target)
-
-
-def copy(tree: Any) -> Any:
-    """Fresh buffers: a target that shares them with the online network could not be donated."""
-    return jax.tree.map(jnp.copy, tree)
-
-
-def td_target(
-    batch: Transition, next_values: Array, discount: float | Array, reward_scale: float | Array = 1.0
-) -> Array:
-    """reward_scale * r + discount * (0 where the episode ended, else 1) * next_values, `(B,)`."""
-    return reward_scale * batch.reward + discount * batch.discount * next_values
-
-
-def descend(
-    adam: optax.GradientTransformation, optimiser: optax.OptState, params: Any, gradient: Any
-) -> tuple[Any, optax.OptState]:
-    """One step of an optimiser: the new parameters and its new state."""
-    step, optimiser = adam.update(gradient, optimiser, params)
-    return optax.apply_updates(params, step), optimiser
-
-
-def regress(
-    critic: Critic,
-    adam: optax.GradientTransformation,
-    optimiser: optax.OptState,
-    batch: Transition,
-    targets: Array,
-) -> tuple[Critic, optax.OptState, dict[str, Array]]:
-    """One step of every critic towards `targets` `(B,)`, held fixed: squared error, summed over the critics.
-
-    Returns the critic, its optimiser and `critic_loss`, `q_mean`, `target_mean`.
-    """
-
-    def loss(params: dict) -> tuple[Array, Array]:
-        values = jax.vmap(replace(critic, params=params))(batch.obs, batch.action)
-        return jnp.sum(jnp.mean((values - targets[:, None]) ** 2, axis=0)), values
-
-    (error, values), gradient = jax.value_and_grad(loss, has_aux=True)(critic.params)
-    params, optimiser = descend(adam, optimiser, critic.params, gradient)
-    metrics = {"critic_loss": error, "q_mean": jnp.mean(values), "target_mean": jnp.mean(targets)}
-    return replace(critic, params=params), optimiser, metrics

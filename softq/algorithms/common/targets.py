@@ -1,4 +1,4 @@
-"""What a critic-only method bootstraps with: Q at an action of its policy, or a log-sum-exp of Q over all actions.
+"""What a Bellman target adds for the next state: Q at an action of the policy, or a log-sum-exp of Q over all actions.
 
 - boltzmann: Q(s', a'), a' ~ pi, as DDSQ, LQL and NC-LQL print it. The average of plain Q under the softmax of Q; it
   does not contract and can have several fixed points.
@@ -17,11 +17,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import logsumexp
 
-from softq.box import uniform_actions
-from softq.utils.errors import SoftqError, suggest
-
 Backup = Literal["boltzmann", "soft", "mellowmax"]
-BACKUPS = ("boltzmann", "soft", "mellowmax")
 
 
 def mellowmax(values: Array, temperature: float | Array) -> Array:
@@ -29,25 +25,11 @@ def mellowmax(values: Array, temperature: float | Array) -> Array:
     return temperature * (logsumexp(values / temperature) - jnp.log(len(values)))
 
 
-def bootstrap(
-    backup: Backup,
-    key: Array,
-    q: Callable[[Array], Array],
-    dim: int,
-    temperature: float | Array | Callable[[Array], Array],
-    num_value_samples: int,
-    draw: Callable[[Array], Array],
-) -> Array:
-    """The value of a state that a Bellman target adds, from its target landscape `q`.
+def soft_value(values: Array, temperature: float | Array, dim: int) -> Array:
+    """temperature * log of the integral of exp(Q / temperature) over the box, from m uniform actions `(m,)`."""
+    return mellowmax(values, temperature) + temperature * dim * jnp.log(2.0)
 
-    `draw(key)` is an action of the policy, used by "boltzmann" only. The others use `num_value_samples` uniform actions
-    and a `temperature` that may be a function of Q at them. Raises `SoftqError` for an unknown backup.
-    """
-    if backup not in BACKUPS:
-        raise SoftqError(f"unknown backup '{backup}'.{suggest(backup, BACKUPS)}")
-    if backup == "boltzmann":
-        return q(draw(key))
-    values = jax.vmap(q)(uniform_actions(key, dim, num_value_samples))
-    temperature = temperature(values) if callable(temperature) else temperature
-    volume = dim * jnp.log(2.0) if backup == "soft" else 0.0
-    return mellowmax(values, temperature) + temperature * volume
+
+def best_action(q: Callable[[Array], Array], actions: Array) -> Array:
+    """The one of `actions` `(n, d)` where Q is largest."""
+    return actions[jnp.argmax(jax.vmap(q)(actions))]

@@ -1,115 +1,84 @@
-"""A temperature tuned towards a target entropy: DDSQ's rule (`temperature_step`), SAC's (`sac_step`), and estimates.
+"""The temperature, and the rule by which it learns.
 
-Two estimates of the entropy have an error of a known sign:
+Two rules move its logarithm towards a target entropy. Up when the policy is more certain than was asked, down when it
+is less:
 
-- snis: DDSQ's, from m uniform actions. Never below dim log 2 - log m, so a target under that floor drives the
-  temperature to zero. `check_target` refuses one, in NC-LQL. DDSQ does not ask it: with the paper's target of -dim and
-  m = 1000 every task of 5 dimensions or more is under the floor.
-- ais: the weight of an annealed chain (`softq.samplers.ais`). On average at most the entropy of the law that the chain
-  ends in, at any dimension: a policy that is this chain (MalaQ) is never more certain than was asked. Another policy is
-  as far off as its law is from the chain's; on narrow hills the chain stays broader than the softmax, by a nat.
+- "sac": one step of Adam on temperature * (entropy - target), SAC's Equation 18 (Haarnoja et al. 2018).
+- "ddsq": a step of learning_rate * (entropy - target) / max(1, standard deviation of the entropies over the states), in
+  the other direction (DDSQ, Appendix B.3.4). Deviation: the paper steps the temperature itself, which nothing keeps
+  positive; here its logarithm.
 
-Both look at the critic and not at the policy, whatever a method makes of it when it acts. The diffusion policies
-have a choice (`TunedBy`): "policy" goes by the likelihood of their own actions, which is wrong where their network is;
-"softmax" by "ais" on their critic.
+Which entropy a method goes by is its own: that of its actor, or of the softmax of its critic (`common.entropy`).
 """
 
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal, Self
 
-import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
-from softq.algorithms.common.learner import descend
-from softq.box import uniform_actions
-from softq.exact.importance import entropy_floor
-from softq.networks.noise_critic import Twins
-from softq.samplers import stability_limit, steepest_curvature
-from softq.samplers.ais import ais
-from softq.samplers.entropy import snis_entropy
-from softq.utils.errors import SoftqError, suggest
-from softq.utils.pytree import replace
+from softq.utils.fields import choice, count, nonnegative, number, positive
+from softq.utils.pytree import pytree, replace
 
-Estimator = Literal["ais", "snis"]
-ESTIMATORS = ("ais", "snis")
-TunedBy = Literal["policy", "softmax"]
-HEAT = 64.0  # an annealed chain starts at so many temperatures,
-LEVELS = 32  # comes down in so many, one step at each: for the bound, levels are worth more than steps;
-SHARE = 0.5  # a step is this share of the stability limit,
-PROBES = 4  # by the curvature at so many actions
+Rule = Literal["fixed", "sac", "ddsq"]
 
 
-def check_target(estimator: Estimator, target: float, dim: int, num_candidates: int) -> None:
-    """`SoftqError` for an unknown estimator, or a `target` entropy, nats, that "snis" cannot reach with so many."""
-    if estimator not in ESTIMATORS:
-        raise SoftqError(f"unknown estimator '{estimator}'.{suggest(estimator, ESTIMATORS)}")
-    floor = entropy_floor(dim, num_candidates)
-    if estimator == "snis" and target < floor:
-        raise SoftqError(
-            f"a target entropy of {target:g} nats is below {floor:.3g}, the least that {num_candidates} uniform "
-            "actions can show; raise the target or the number of samples, or estimate by 'ais'."
-        )
+@pytree
+class TemperatureState:
+    """What a temperature has learned."""
+
+    log_scale: Array  # the temperature in force is the value at the start times exp(log_scale)
+    entropy: Array  # the last mean entropy that a step went by, nats; before there is one, the uniform policy's
+    optimiser: optax.OptState = ()  # Adam's moments under the rule "sac"
 
 
-def softmax_entropy(
-    estimator: Estimator,
-    key: Array,
-    q: Callable[[Array], Array],
-    dim: int,
-    temperature: float | Array,
-    num_candidates: int,
-) -> Array:
-    """Estimated entropy, nats, of exp(Q / temperature) on the box, from `num_candidates` uniform actions.
+@pytree
+class Temperature:
+    """What divides Q: its value at the start, and the rule by which it learns."""
 
-    For "snis" they are all that is used, for "ais" the start of one chain of 32 steps.
-    """
-    if estimator == "snis":
-        return snis_entropy(jax.vmap(q)(uniform_actions(key, dim, num_candidates)), dim, temperature)
-    probe, run = jax.random.split(key)
-    temperatures = temperature * jnp.geomspace(HEAT, 1.0, LEVELS)
-    limit = stability_limit(temperatures, steepest_curvature(q, uniform_actions(probe, dim, PROBES)))
-    return ais(run, q, dim, temperatures, jnp.minimum(SHARE * limit, 1.0), num_candidates).lower
-
-
-def softmax_entropies(
-    estimator: Estimator, key: Array, critic: Any, obs: Array, temperature: float | Array, num_candidates: int
-) -> Array:
-    """`softmax_entropy` of the critic in each of the states `(B, obs_dim)`: `(B,)`, nats."""
-    estimate = lambda obs, key: softmax_entropy(
-        estimator, key, critic.at(obs), critic.action_dim, temperature, num_candidates
+    value: float = positive(1.0, "Temperature at the start of training, or for good under the rule fixed.", option="")
+    rule: Rule = choice("fixed", "Rule by which the temperature learns: not at all, SAC's or DDSQ's.")
+    target_entropy: float = number(
+        -1.0, "Target of the policy's mean entropy, in nats per action dimension.", option="target-entropy"
     )
-    return jax.vmap(estimate)(obs, jax.random.split(key, len(obs)))
+    learning_rate: float = nonnegative(3e-4, "Learning rate of the temperature's logarithm.")
+    every: int = count(1, "Number of updates between two steps of the temperature.")
+
+    def init(self, dim: int) -> TemperatureState:
+        """Nothing learned yet; actions have `dim` coordinates."""
+        log_scale = jnp.zeros(())
+        moments = optax.adam(self.learning_rate).init(log_scale) if self.rule == "sac" else ()
+        return TemperatureState(log_scale, dim * jnp.log(2.0), moments)
+
+    def __call__(self, state: TemperatureState) -> Array:
+        """The temperature in force."""
+        return self.value * jnp.exp(state.log_scale)
+
+    def update(
+        self, state: TemperatureState, entropies: Array, dim: int, now: Array | None = None
+    ) -> TemperatureState:
+        """One step by entropies `(B,)` of the policy in B states, nats; actions have `dim` coordinates.
+
+        `now` is the temperature in force where a schedule lowers it too.
+        """
+        entropy = jnp.mean(entropies)
+        excess = entropy - dim * self.target_entropy
+        if self.rule == "ddsq":
+            step = -self.learning_rate * excess / jnp.maximum(1.0, jnp.std(entropies))
+            return replace(state, log_scale=state.log_scale + step, entropy=entropy)
+        if self.rule == "sac":
+            gradient = (self(state) if now is None else now) * excess
+            step, moments = optax.adam(self.learning_rate).update(gradient, state.optimiser)
+            return TemperatureState(state.log_scale + step, entropy, moments)
+        return replace(state, entropy=entropy)
+
+    def at(self, value: float | Array) -> Self:
+        """The same rule, starting from another temperature."""
+        return replace(self, value=value)
 
 
-def slope_unit(normalise: bool, twins: Twins) -> str:
-    """Unit of the temperature, see `softq.algorithms.base`, of a chain that climbs twin critics joined by `twins`."""
-    if normalise:  # slopes of length one
+def slope_unit(unit_slope: bool, twins: str) -> str:
+    """Unit of the temperature, see `softq.algorithms.base`, of a chain that climbs twin critics reduced by `twins`."""
+    if unit_slope:
         return "action"
     return "Q / 2" if twins == "sum" else "Q"
-
-
-def temperature_step(log_scale: Array, entropies: Array, target: float | Array, rate: float | Array) -> Array:
-    """The next log of the temperature, from estimates `(B,)` over states: DDSQ's rule (B.3.4) on a log scale.
-
-    Down when their mean is above the target, by rate * error / max(1, their standard deviation).
-    """
-    error = jnp.mean(entropies) - target
-    return log_scale - rate * error / jnp.maximum(1.0, jnp.std(entropies))
-
-
-def sac_step(
-    state: Any,
-    adam: optax.GradientTransformation,
-    temperature: Array,
-    entropy: Array,
-    target: float | Array,
-) -> Any:
-    """`state` with a new `log_scale`: SAC's rule (Haarnoja et al. 2018, Equation 18) for a mean entropy, nats.
-
-    One step of `adam` on `temperature`, the one in force, times (entropy - target): up when that is negative.
-    """
-    gradient = temperature * (entropy - target)
-    log_scale, optimiser = descend(adam, state.temperature_optimiser, state.log_scale, gradient)
-    return replace(state, log_scale=log_scale, temperature_optimiser=optimiser)
