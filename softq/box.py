@@ -16,6 +16,11 @@ def uniform_actions(key: Array, dim: int, num: int, dtype: DTypeLike = float) ->
     return jax.random.uniform(key, (num, dim), dtype, minval=-1.0, maxval=1.0)
 
 
+def perturb(key: Array, action: Array, std: float | Array) -> Array:
+    """The action with independent normal noise of standard deviation `std`, clipped to the box."""
+    return jnp.clip(action + std * jax.random.normal(key, action.shape), -1.0, 1.0)
+
+
 def reflect(action: Array) -> Array:
     """Specular reflection: fold the line onto [-1, 1], exact for a step of any length (DDSQ Section 4, R).
 

@@ -1,27 +1,25 @@
-"""Learning algorithms, one file each, under one interface."""
+"""Learning algorithms, one file each, under one interface. A new one is its file and a line of `CLASSES`."""
 
-from softq.algorithms.base import Algorithm, Transition
-from softq.algorithms.ddpg import DDPG
-from softq.algorithms.ddsq import DDSQ
-from softq.algorithms.dqs import DQS
-from softq.algorithms.lql import LQL
-from softq.algorithms.malaq import MalaQ
-from softq.algorithms.maxentdp import MaxEntDP
-from softq.algorithms.nclql import NCLQL
-from softq.algorithms.sac import SAC
-from softq.algorithms.sql import SQL
+from importlib import import_module
+from typing import Any
+
+from softq.algorithms.base import Algorithm, State, Transition
 from softq.utils.errors import SoftqError, suggest
 
+# the name of each method's file, by which the command line calls it, and of its class
+CLASSES = {
+    "ddsq": "DDSQ",
+    "lql": "LQL",
+    "nclql": "NCLQL",
+    "malaq": "MalaQ",
+    "dqs": "DQS",
+    "maxentdp": "MaxEntDP",
+    "sql": "SQL",
+    "sac": "SAC",
+    "ddpg": "DDPG",
+}
 ALGORITHMS: dict[str, type[Algorithm]] = {
-    "ddsq": DDSQ,
-    "lql": LQL,
-    "nclql": NCLQL,
-    "malaq": MalaQ,
-    "dqs": DQS,
-    "maxentdp": MaxEntDP,
-    "sql": SQL,
-    "sac": SAC,
-    "ddpg": DDPG,
+    name: getattr(import_module(f"softq.algorithms.{name}"), cls) for name, cls in CLASSES.items()
 }
 
 
@@ -32,18 +30,12 @@ def get(name: str) -> type[Algorithm]:
     return ALGORITHMS[name]
 
 
-__all__ = [
-    "ALGORITHMS",
-    "DDPG",
-    "DDSQ",
-    "DQS",
-    "LQL",
-    "NCLQL",
-    "SAC",
-    "SQL",
-    "Algorithm",
-    "MalaQ",
-    "MaxEntDP",
-    "Transition",
-    "get",
-]
+def __getattr__(name: str) -> Any:
+    """`softq.algorithms.DDSQ` and the other classes."""
+    for cls in ALGORITHMS.values():
+        if cls.__name__ == name:
+            return cls
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["ALGORITHMS", "Algorithm", "State", "Transition", "get"]

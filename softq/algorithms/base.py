@@ -18,7 +18,6 @@ this unit. The field says where training starts and how the temperature learns; 
 a schedule has made of it; the argument takes the place of the latter. `temperature_of` is what divides Q.
 """
 
-import dataclasses
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -83,12 +82,6 @@ class Algorithm(ABC):
     temperature: ClassVar[Temperature | None] = None
     backup: ClassVar[Backup] = "boltzmann"
     num_value_samples: ClassVar[int] = 100
-
-    def __post_init__(self) -> None:
-        """A number for `temperature` is where the method's own rule starts."""
-        if self.temperature is not None and not isinstance(self.temperature, Temperature):
-            default = next(x.default for x in dataclasses.fields(self) if x.name == "temperature")
-            object.__setattr__(self, "temperature", replace(default, value=self.temperature))
 
     # A method says these
 
@@ -182,7 +175,9 @@ class Algorithm(ABC):
 
     # And gets these
 
-    def fresh_state(self, critic: Any, actor: Any = None, actor_target: bool = False, extra: Any = None) -> State:
+    def fresh_state(
+        self, critic: Any, actor: Any = None, actor_target: bool = False, extra: Any = None
+    ) -> State:
         """The state of fresh networks: a target beside the critic, and beside the actor if it is asked for."""
         return State(
             Learner.create(critic, self.critic_optimiser(), target=True),

@@ -31,12 +31,16 @@ class DDPG(Algorithm):
     discount: float = hyper.discount()
     learning_rate: float = hyper.learning_rate(3e-4, "the critic", "the paper has 1e-3")
     actor_learning_rate: float = hyper.learning_rate(3e-4, "the actor", "the paper has 1e-4")
-    weight_decay: float = nonnegative(0.0, "Share of the critic's weights in its gradient; the paper has 1e-2.")
+    weight_decay: float = nonnegative(
+        0.0, "Share of the critic's weights in its gradient; the paper has 1e-2."
+    )
     polyak: float = hyper.polyak(0.005, "the paper has 1e-3")
     reward_scale: float = hyper.reward_scale()
     # Deviation: the paper adds Ornstein-Uhlenbeck noise, theta 0.15 and sigma 0.2, which needs a memory. Independent
     # noise of its stationary spread, sigma / sqrt(2 theta - theta^2) = 0.38, explores less far: it does not persist.
-    exploration_noise: float = nonnegative(0.1, "Standard deviation of the normal noise that exploration adds.")
+    exploration_noise: float = nonnegative(
+        0.1, "Standard deviation of the normal noise that exploration adds."
+    )
     # Deviation: the action enters the critic's first layer; the paper lets it enter the second.
     hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256), note="the paper has 400 300")
     activation: str = hyper.activation("relu")

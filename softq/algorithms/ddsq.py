@@ -9,188 +9,143 @@ from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
-from softq.algorithms.base import Algorithm, Transition
-from softq.algorithms.common.learner import copy, polyak, regress, td_target
-from softq.algorithms.common.targets import Backup, bootstrap
-from softq.box import project, reflect, uniform_actions
+from softq.algorithms.base import Algorithm, Info, State, Transition
+from softq.algorithms.common import hyperparameters as hyper
+from softq.algorithms.common.targets import Backup
+from softq.algorithms.common.temperature import Temperature, tempered
+from softq.box import BOUNDARIES, uniform_actions
 from softq.networks import Critic
 from softq.samplers import linear_schedules, qglg, spread
 from softq.samplers.entropy import snis_entropy
-from softq.utils.pytree import pytree, static
-
-
-@pytree
-class DDSQState:
-    """All that learning changes."""
-
-    critic: Critic  # theta_1, theta_2
-    target: Critic  # their Polyak averages
-    optimiser: optax.OptState
-    log_scale: Array  # lambda_0 = temperature * exp(log_scale); 0 unless the temperature is tuned
-    entropy: Array  # last estimate of the policy's entropy over a batch, nats; log 2^d until there is one
+from softq.utils.fields import choice, count, flag, positive, share
+from softq.utils.pytree import pytree
 
 
 @pytree
 class DDSQ(Algorithm):
     """Hyper-parameters of Tables 2 and 3, with their values. The temperature divides: pi ∝ exp(Q / lambda(s))."""
 
-    small: ClassVar[dict] = {"num_candidates": 16, "num_schedules": 3, "num_steps": 5}
+    presets: ClassVar[dict] = {
+        "paper": {},
+        "small": {"num_candidates": 16, "num_schedules": 3, "num_steps": 5},
+    }
     adjustable: ClassVar[bool] = True
+    tuned_by: ClassVar[str] = "ddsq"
 
-    temperature: float = 0.05  # lambda_0, lambda(s) = lambda_0 * std_a Q(s, a); Figure 4 0.15, Figure 5 0.01
-    explore_prob: float = 0.15  # p_e, share of actions that QGLG draws; the rest is greedy (footnote 3)
-    discount: float = 0.99  # gamma
-    learning_rate: float = 2e-4  # eta, Adam
-    polyak: float = 0.005  # tau, after every update
-    reward_scale: float = 1.0  # multiplies the rewards (Table 2)
-    start_step: float = 1.0  # schedules start at logspace(log start_step, log end_step, num_schedules) ...
-    end_step: float = 1e-4  # ... and all end here, in absolute units as printed
-    target_entropy: float = -1.0  # nats per action dimension; matters only when the temperature is tuned
-    # An estimate is at least log 2 - log(num_entropy_samples) / dim a dimension: from 5 dimensions on above -1, and the
-    # temperature then falls without end.
-    num_schedules: int = static(default=10)  # Table 3; Appendix A says that the main experiments used 4
-    num_steps: int = static(default=20)  # T
-    num_candidates: int = static(default=100)  # m of the SNIS start, also for std_a Q, whose m is not stated
-    hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))  # units of each critic layer (Table 2)
-    activation: str = static(default="mish")  # of these layers (Table 2)
-    normalise: bool = static(default=True)  # False: lambda(s) = lambda_0
-    boundary: Literal["reflect", "project"] = static(default="reflect")  # of a step that leaves the box
-    select: Literal["argmax", "weight", "random"] = static(default="argmax")  # Algorithm 1, line 7
-    backup: Backup = static(default="boltzmann")  # what the target adds; others by num_candidates actions
-    temperature_learning_rate: float = static(default=0.0)  # 0 as in the paper: lambda_0 stays where it is
-    temperature_space: Literal["log", "linear"] = static(default="log")  # of a tuning step; printed "linear"
-    temperature_cycle: int = static(default=100)  # updates between two entropy estimates and tuning steps
-    num_entropy_samples: int = static(default=1000)  # uniform actions of an entropy estimate (Table 3)
-    track_entropy: bool = static(default=False)  # estimate the entropy even if the temperature stays
+    # The paper's entropy estimate is at least log 2 - log(num_entropy_samples) / dim a dimension: from 5 dimensions on
+    # above the target of -1, and a tuned temperature then falls without end.
+    temperature: Temperature = tempered(
+        Temperature(0.05, every=100, learning_rate=1e-3),
+        "Temperature lambda_0; lambda(s) is lambda_0 times the std of Q(s, .). Figure 4 has 0.15, Figure 5 has 0.01.",
+    )
+    explore_prob: float = share(
+        0.15, "Share p_e of actions that QGLG draws; the rest is greedy (footnote 3)."
+    )
+    discount: float = hyper.discount()
+    learning_rate: float = hyper.learning_rate(2e-4, note="eta of Table 2")
+    polyak: float = hyper.polyak()
+    reward_scale: float = hyper.reward_scale()
+    start_step: float = positive(
+        1.0, "Largest first step of a schedule; first steps are even on a log scale (Table 3)."
+    )
+    end_step: float = positive(1e-4, "Smallest first step, and last step of every schedule (Table 3).")
+    num_schedules: int = count(
+        10, "Number of step schedules (Table 3); Appendix A says 4 in the main experiments."
+    )
+    num_steps: int = count(20, "Number T of Langevin steps of each schedule.")
+    num_candidates: int = count(100, "Number m of uniform actions, for the SNIS start and for the std of Q.")
+    hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256, 256), "the critics", "Table 2")
+    activation: str = hyper.activation("mish", "the critics", "Table 2")
+    relative: bool = flag(True, "Whether the temperature is measured in standard deviations of Q(s, .).")
+    boundary: Literal["reflect", "project"] = choice("reflect", "What a step that leaves the box becomes.")
+    select: Literal["argmax", "weight", "random"] = choice(
+        "argmax", "How one of the schedules' end points is chosen (Algorithm 1, line 7)."
+    )
+    backup: Backup = choice(
+        "boltzmann", "What a target adds for the next state; the others use num_candidates actions."
+    )
+    num_entropy_samples: int = count(1000, "Number of uniform actions of an entropy estimate (Table 3).")
 
-    def init(self, key: Array, obs: Array, action: Array) -> DDSQState:
+    def init(self, key: Array, obs: Array, action: Array) -> State:
         """Fresh twins, and targets equal to them."""
-        critic = Critic.create(key, obs, action, self.hidden_sizes, self.activation)
-        uniform_entropy = critic.action_dim * jnp.log(2.0)
-        return DDSQState(
-            critic, copy(critic), self.adam().init(critic.params), jnp.zeros(()), uniform_entropy
-        )
-
-    def adam(self) -> optax.GradientTransformation:
-        return optax.adam(self.learning_rate)
+        return self.fresh_state(Critic.create(key, obs, action, self.hidden_sizes, self.activation))
 
     def schedules(self) -> Array:
         """Candidate step sizes, `(num_schedules, num_steps)` (Table 3)."""
         starts = jnp.logspace(jnp.log10(self.start_step), jnp.log10(self.end_step), self.num_schedules)
         return linear_schedules(starts, jnp.full(self.num_schedules, self.end_step), self.num_steps)
 
+    # The temperature
+
     @property
     def temperature_unit(self) -> str:
-        return "std of Q" if self.normalise else "Q"
+        return "std of Q" if self.relative else "Q"
 
-    def in_force(self, state: DDSQState) -> Array:
-        """lambda_0, as far as it has been tuned."""
-        return self.temperature * jnp.exp(state.log_scale)
+    @property
+    def num_value_samples(self) -> int:
+        return self.num_candidates
+
+    def divisor(self, state: State, values: Array, temperature: float | Array | None = None) -> Array:
+        """lambda(s), from Q at uniform actions of the state."""
+        temperature = self.current_temperature(state) if temperature is None else jnp.asarray(temperature)
+        return temperature * spread(values) if self.relative else temperature
 
     def temperature_of(
-        self,
-        state: DDSQState,
-        obs: Array,
-        temperature: float | Array | None = None,
-        num: int = 1000,
+        self, state: State, obs: Array, temperature: float | Array | None = None, num: int = 1000
     ) -> Array:
         """lambda(s) by the spread of Q over `num` fixed actions; the sampler's own is of its `num_candidates`."""
-        temperature = jnp.asarray(self.in_force(state) if temperature is None else temperature)
-        if not self.normalise:
-            return temperature
-        actions = uniform_actions(jax.random.key(0), state.critic.action_dim, num)
-        return temperature * spread(jax.vmap(state.critic.at(obs))(actions))
+        q = state.critic.network.at(obs)
+        actions = uniform_actions(jax.random.key(0), q.critic.action_dim, num)
+        return self.divisor(state, jax.vmap(q)(actions), temperature)
 
     # Acting (Algorithm 1)
 
     def sample(
-        self, state: DDSQState, obs: Array, key: Array, temperature: float | Array, greedy: bool | Array
+        self, state: State, obs: Array, key: Array, temperature: float | Array, greedy: bool | Array
     ) -> Array:
         """QGLG on the smaller of the online twins, with lambda_0 = `temperature`."""
         return qglg(
             key,
-            state.critic.at(obs),
-            state.critic.action_dim,
+            state.critic.network.at(obs),
+            state.critic.network.action_dim,
             temperature,
             self.schedules(),
             self.num_candidates,
-            boundary=reflect if self.boundary == "reflect" else project,
+            boundary=BOUNDARIES[self.boundary],
             select=self.select,
-            normalise=self.normalise,
+            normalise=self.relative,
             greedy=greedy,
         )
 
-    def policy(
-        self, state: DDSQState, obs: Array, key: Array, temperature: float | Array | None = None
-    ) -> Array:
-        """The softmax policy as DDSQ samples it, also the target's action.
+    def policy(self, state: State, obs: Array, key: Array, temperature: float | Array | None = None) -> Array:
+        """The softmax policy as DDSQ samples it, also the target's action (Algorithm 2, lines 6 and 7).
 
         Its `temperature` is lambda_0: every temperature after one training (Figure 5).
+        Deviation: line 6 prints QGLG(s, ...); line 7 needs the action at s'.
         """
-        temperature = self.in_force(state) if temperature is None else temperature
+        temperature = self.current_temperature(state) if temperature is None else temperature
         return self.sample(state, obs, key, temperature, greedy=False)
 
-    def exploit(self, state: DDSQState, obs: Array, key: Array) -> Array:
+    def exploit(self, state: State, obs: Array, key: Array) -> Array:
         """Deterministic evaluation: best candidate, no noise (Section 5). `key` is ignored: the paper fixes a seed."""
-        return self.sample(state, obs, jax.random.key(0), self.in_force(state), greedy=True)
+        return self.sample(state, obs, jax.random.key(0), self.current_temperature(state), greedy=True)
 
-    def explore(self, state: DDSQState, obs: Array, key: Array) -> Array:
+    def explore(self, state: State, obs: Array, key: Array) -> Array:
         """The behaviour mixture: the sampler with probability p_e, else greedy; one coin per step and environment."""
         draw, coin = jax.random.split(key)
         greedy = ~jax.random.bernoulli(coin, self.explore_prob)
-        return self.sample(state, obs, draw, self.in_force(state), greedy)
+        return self.sample(state, obs, draw, self.current_temperature(state), greedy)
 
-    # Learning (Algorithm 2)
+    # Learning (Algorithm 2): the base's targets, with no entropy term, and its regression.
 
-    def targets(self, state: DDSQState, batch: Transition, key: Array) -> Array:
-        """r + gamma * min_j Q_target_j(s', a'), a' from the online critics, `(B,)`; no entropy term (lines 2, 6, 7).
-
-        Deviation: line 6 prints QGLG(s, ...); line 7 needs the action at s'. The other backups scale their temperature
-        by the spread of the target critics, which they average.
-        """
-        scaled = lambda values: self.in_force(state) * (spread(values) if self.normalise else 1.0)
+    def entropies(self, state: State, batch: Transition, key: Array, info: Info) -> Array:
+        """The entropy of the softmax of Q in each state, by uniform actions (B.3.4)."""
 
         def one(obs: Array, key: Array) -> Array:
-            q, draw = state.target.at(obs), lambda key: self.policy(state, obs, key)
-            return bootstrap(self.backup, key, q, state.critic.action_dim, scaled, self.num_candidates, draw)
+            q, dim = state.critic.network.at(obs), state.critic.network.action_dim
+            values = jax.vmap(q)(uniform_actions(key, dim, self.num_entropy_samples))
+            return snis_entropy(values, dim, self.divisor(state, values))
 
-        values = jax.vmap(one)(batch.next_obs, jax.random.split(key, len(batch.reward)))
-        return td_target(batch, values, self.discount, self.reward_scale)
-
-    def update(self, state: DDSQState, batch: Transition, key: Array) -> tuple[DDSQState, dict[str, Array]]:
-        """Lines 6 to 9, then the optional temperature step."""
-        draw, estimate = jax.random.split(key)
-        targets = self.targets(state, batch, draw)
-        critic, optimiser, metrics = regress(state.critic, self.adam(), state.optimiser, batch, targets)
-        target = polyak(self.polyak, critic, state.target)
-        log_scale, entropy = state.log_scale, state.entropy
-        if self.temperature_learning_rate > 0 or self.track_entropy:
-            count = optax.tree_utils.tree_get(optimiser, "count")
-            log_scale, entropy = jax.lax.cond(
-                count % self.temperature_cycle == 0,
-                lambda: self.tune(state, batch.obs, estimate),
-                lambda: (log_scale, entropy),
-            )
-            metrics |= {"entropy": entropy, "temperature": self.in_force(state)}
-        return DDSQState(critic, target, optimiser, log_scale, entropy), metrics
-
-    def tune(self, state: DDSQState, obs: Array, key: Array) -> tuple[Array, Array]:
-        """One temperature step on a batch of states (B.3.4): returns the new `log_scale` and the mean entropy."""
-
-        def estimate(obs: Array, key: Array) -> Array:
-            q = state.critic.at(obs)
-            values = jax.vmap(q)(uniform_actions(key, state.critic.action_dim, self.num_entropy_samples))
-            scale = spread(values) if self.normalise else 1.0
-            return snis_entropy(values, state.critic.action_dim, self.in_force(state) * scale)
-
-        entropies = jax.vmap(estimate)(obs, jax.random.split(key, len(obs)))
-        error = jnp.mean(entropies) - self.target_entropy * state.critic.action_dim
-        step = -self.temperature_learning_rate * error / jnp.maximum(1.0, jnp.std(entropies))
-        if self.temperature_space == "linear":  # as printed: nothing keeps lambda_0 above 0, so it is floored
-            moved = jnp.maximum(self.in_force(state) + step, 1e-6)
-            return jnp.log(moved / self.temperature), jnp.mean(entropies)
-        # Deviation: the step is taken on log lambda_0, which stays positive.
-        return state.log_scale + step, jnp.mean(entropies)
+        return jax.vmap(one)(batch.obs, jax.random.split(key, len(batch.obs)))

@@ -14,12 +14,12 @@ from jax import Array
 from softq.algorithms.base import Algorithm, State
 from softq.algorithms.common import hyperparameters as hyper
 from softq.algorithms.common.targets import Backup, best_action
-from softq.algorithms.common.temperature import Temperature, slope_unit
+from softq.algorithms.common.temperature import Temperature, slope_unit, tempered
 from softq.box import BOUNDARIES, project
 from softq.networks import Critic, StateLandscape
-from softq.networks.critic import Twins
+from softq.networks.noise_critic import Twins, joined
 from softq.samplers import annealed_langevin, initial_action
-from softq.utils.fields import choice, count, flag, nested, positive
+from softq.utils.fields import choice, count, flag, positive
 from softq.utils.pytree import pytree
 
 
@@ -34,20 +34,36 @@ class LQL(Algorithm):
     }
     adjustable: ClassVar[bool] = True
 
-    temperature: Temperature = nested(Temperature(1 / 500))
+    temperature: Temperature = tempered(
+        Temperature(1 / 500), "Temperature 1 / w, in the unit of an action, or of Q with --no-unit-slope."
+    )
     step_size: float = positive(1e-4, "Step epsilon of the chain, in the square of the action's unit.")
     discount: float = hyper.discount()
     learning_rate: float = hyper.learning_rate(1e-4)
     polyak: float = hyper.polyak()
     reward_scale: float = hyper.reward_scale(0.2, "Table 5")
     num_steps: int = count(20, "Number T of steps of the chain.")
-    unit_slope: bool = flag(True, "Whether each slope is divided by its length (E.2), which gives the temperature the unit of an action.")
-    boundary: Literal["project", "reflect", "none"] = choice("project", "What a step that leaves the box becomes; none in the paper, the code projects.")
-    start: Literal["uniform", "normal"] = choice("uniform", "Law of the chain's first action; normal in the bandit of C.2.")
-    twins: Twins = choice("mean", "Which of the twins' values the chain climbs; not in the paper, NC-LQL's code: sum.")
+    unit_slope: bool = flag(
+        True,
+        "Whether each slope is divided by its length (E.2), which gives the temperature the unit of an action.",
+    )
+    boundary: Literal["project", "reflect", "none"] = choice(
+        "project", "What a step that leaves the box becomes; none in the paper, the code projects."
+    )
+    start: Literal["uniform", "normal"] = choice(
+        "uniform", "Law of the chain's first action; normal in the bandit of C.2."
+    )
+    twins: Twins = choice(
+        "mean", "Which of the twins' values the chain climbs; not in the paper, NC-LQL's code: sum."
+    )
     num_actions: int = count(1, "Number N of chains, of which the best end acts; the paper has one.")
-    backup: Backup = choice("boltzmann", "What a target adds for the next state, see softq.algorithms.common.targets; others than boltzmann need --no-unit-slope.")
-    num_value_samples: int = count(100, "Number of uniform actions from which the backups soft and mellowmax are estimated.")
+    backup: Backup = choice(
+        "boltzmann",
+        "What a target adds for the next state; the others need --no-unit-slope.",
+    )
+    num_value_samples: int = count(
+        100, "Number of uniform actions from which the backups soft and mellowmax are estimated."
+    )
     hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256, 256), "the critics")
     activation: str = hyper.activation("mish", "the critics")
 
@@ -79,12 +95,12 @@ class LQL(Algorithm):
         first, drive = jax.random.split(key)
         action = annealed_langevin(
             drive,
-            lambda action, sigma: q.slope(action, self.twins),
+            lambda action, sigma: jax.grad(lambda a: joined(q.twins(a), self.twins))(action),
             initial_action(first, q.critic.action_dim, self.start),
-            sigmas=jnp.ones(1),
-            steps=jnp.full(1, self.step_size),
+            levels=jnp.ones(1),
+            step_sizes=jnp.full(1, self.step_size),
             temperature=temperature,
-            num_steps=self.num_steps,
+            steps_per_level=self.num_steps,
             normalise=self.unit_slope,
             boundary=BOUNDARIES[self.boundary],
         )

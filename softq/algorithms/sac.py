@@ -13,10 +13,10 @@ from jax import Array
 
 from softq.algorithms.base import Algorithm, Info, State
 from softq.algorithms.common import hyperparameters as hyper
-from softq.algorithms.common.temperature import Temperature
+from softq.algorithms.common.temperature import Temperature, tempered
 from softq.networks import Critic, GaussianActor
 from softq.networks.actors import LOG_STD_MAX
-from softq.utils.fields import choice, flag, nested, number
+from softq.utils.fields import choice, flag, number
 from softq.utils.pytree import pytree
 
 
@@ -44,25 +44,33 @@ class SAC(Algorithm):
     }
     temperature_unit: ClassVar[str] = "Q"
 
-    temperature: Temperature = nested(Temperature(1.0, "sac", target_entropy=-1.0, learning_rate=3e-4))
+    temperature: Temperature = tempered(Temperature(1.0, "sac"), "Temperature alpha and how it is tuned.")
     discount: float = hyper.discount()
     learning_rate: float = hyper.learning_rate(3e-4, "critics and actor")
     polyak: float = hyper.polyak()
     reward_scale: float = hyper.reward_scale(1.0, "the DPRL port has 0.2")
     hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256), "critics and actor")
     activation: str = hyper.activation("relu", "critics and actor", 'the DPRL port has "gelu", by erf')
-    actor_value: Literal["min", "mean"] = choice("min", "Value of the twins that the actor climbs; jaxrl5: the mean.")
+    actor_value: Literal["min", "mean"] = choice(
+        "min", "Value of the twins that the actor climbs; jaxrl5: the mean."
+    )
     # Deviation: the DPRL code leaves log(1 - tanh^2) out of log pi. Its actor is rewarded for the entropy of the
     # Gaussian before tanh, which the target entropy holds at a std of exp(-1) / sqrt(2 pi e) = 0.089 a coordinate. That
     # entropy has no maximum, where the entropy of the action has one: only the ceiling below bounds the spread.
-    jacobian: bool = flag(True, "Whether log pi is the density of the action, or, a defect, of what tanh is taken of.")
-    log_std_max: float = number(LOG_STD_MAX, "Largest logarithm of the Gaussian's std, before tanh; the DPRL port 0.5.")
+    jacobian: bool = flag(
+        True, "Whether log pi is the density of the action, or, a defect, of what tanh is taken of."
+    )
+    log_std_max: float = number(
+        LOG_STD_MAX, "Largest logarithm of the Gaussian's std, before tanh; the DPRL port 0.5."
+    )
 
     def init(self, key: Array, obs: Array, action: Array) -> State:
         """Fresh networks, and targets equal to the critics."""
         for_critic, for_actor = jax.random.split(key)
         critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.activation)
-        return self.fresh_state(critic, GaussianActor.create(for_actor, obs, action, self.hidden_sizes, self.activation))
+        return self.fresh_state(
+            critic, GaussianActor.create(for_actor, obs, action, self.hidden_sizes, self.activation)
+        )
 
     # Acting
 

@@ -1,10 +1,11 @@
-"""Diffusion as a sampler of the softmax: schedules, score estimates, reverse processes, likelihood.
+"""Diffusion as a sampler of the softmax: schedules, score estimates, reverse processes, likelihood, and a policy.
 
 Noise an action, learn or estimate the score of the noised softmax, run the noise backwards. No part of it needs a
 network: `softq.samplers.diffusion_sampler` estimates each score from Q on the fly.
 """
 
 from softq.diffusion.likelihood import log_likelihood
+from softq.diffusion.policy import DiffusionPolicy, Likelihood
 from softq.diffusion.processes import (
     ancestral,
     noise_from_score,
@@ -19,6 +20,8 @@ from softq.diffusion.truncated_normal import truncated_normal
 
 __all__ = [
     "CosineVP",
+    "DiffusionPolicy",
+    "Likelihood",
     "Schedule",
     "VarianceExploding",
     "ancestral",

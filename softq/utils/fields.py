@@ -110,15 +110,20 @@ def sizes(default: tuple[int, ...], help: str, option: str | None = None) -> Any
     return described(default, help, check, True, option)
 
 
-def nested(default: Any, help: str, option: str | None = None) -> Any:
-    """An object of the class of `default`, a pytree whose own fields become options on the command line."""
+def nested(default: Any, help: str, option: str | None = None, shorthand: str | None = None) -> Any:
+    """An object of the class of `default`, a pytree whose own fields become options on the command line.
+
+    A number in its place is `default` with that number as its field `shorthand`.
+    """
 
     def check(name: str, value: Any, kind: Any) -> None:
         title = type(default).__name__
         if not isinstance(value, type(default)):
             raise wrong(name, value, f"a {title}, for example {title}()")
 
-    return described(default, help, check, False, option)
+    field = described(default, help, check, False, option)
+    field.metadata = types.MappingProxyType(dict(field.metadata) | {"shorthand": shorthand})
+    return field
 
 
 def inherited(base: type, field: str, default: Any, help: str | None = None) -> Any:
@@ -195,6 +200,11 @@ def checks_of(cls: type) -> tuple[tuple[str, Check, Any], ...]:
 
 def check_fields(tree: Any) -> None:
     """Raise `SoftqError` for the first field of a dataclass whose value its specifier does not allow."""
+    for field in dataclasses.fields(tree):
+        short, value = field.metadata.get("shorthand"), getattr(tree, field.name)
+        if short and not isinstance(value, type(field.default)):
+            whole = dataclasses.replace(field.default, **{short: value})
+            object.__setattr__(tree, field.name, whole)  # the way into a frozen dataclass
     for field, check, kind in checks_of(type(tree)):
         value = getattr(tree, field)
         if not isinstance(value, UNSEEN):

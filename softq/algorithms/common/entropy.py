@@ -2,9 +2,10 @@
 
 - "snis": DDSQ's, from m uniform actions. Never below dim * log 2 - log m, so a target under that floor drives the
   temperature to zero. With the paper's target of -dim and m = 1000 every task of 5 dimensions or more is under it.
-- "ais": the weight of an annealed chain (`softq.samplers.ais`). On average at most the entropy of the law that the chain
-  ends in, at any dimension: a policy that is this chain (MalaQ) is never more certain than was asked. Another policy is
-  as far off as its law is from the chain's; on narrow hills the chain stays broader than the softmax, by a nat.
+- "ais": the weight of an annealed chain (`softq.samplers.ais`). On average at most the entropy of the law that the
+  chain ends in, at any dimension: a policy that is this chain (MalaQ) is never more certain than was asked. Another
+  policy is as far off as its law is from the chain's; on narrow hills the chain stays broader than the softmax, by a
+  nat.
 
 Both look at the critic and not at the policy, whatever a method makes of the critic when it acts.
 """

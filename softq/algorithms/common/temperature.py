@@ -11,13 +11,13 @@ is less:
 Which entropy a method goes by is its own: that of its actor, or of the softmax of its critic (`common.entropy`).
 """
 
-from typing import Literal, Self
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import optax
 from jax import Array
 
-from softq.utils.fields import choice, count, nonnegative, number, positive
+from softq.utils.fields import choice, count, nested, nonnegative, number, positive
 from softq.utils.pytree import pytree, replace
 
 Rule = Literal["fixed", "sac", "ddsq"]
@@ -28,7 +28,9 @@ class TemperatureState:
     """What a temperature has learned."""
 
     log_scale: Array  # the temperature in force is the value at the start times exp(log_scale)
-    entropy: Array  # the last mean entropy that a step went by, nats; before there is one, the uniform policy's
+    entropy: (
+        Array  # the last mean entropy that a step went by, nats; before there is one, the uniform policy's
+    )
     optimiser: optax.OptState = ()  # Adam's moments under the rule "sac"
 
 
@@ -36,7 +38,9 @@ class TemperatureState:
 class Temperature:
     """What divides Q: its value at the start, and the rule by which it learns."""
 
-    value: float = positive(1.0, "Temperature at the start of training, or for good under the rule fixed.", option="")
+    value: float = positive(
+        1.0, "Temperature at the start of training, or for good under the rule fixed.", option=""
+    )
     rule: Rule = choice("fixed", "Rule by which the temperature learns: not at all, SAC's or DDSQ's.")
     target_entropy: float = number(
         -1.0, "Target of the policy's mean entropy, in nats per action dimension.", option="target-entropy"
@@ -72,9 +76,10 @@ class Temperature:
             return TemperatureState(state.log_scale + step, entropy, moments)
         return replace(state, entropy=entropy)
 
-    def at(self, value: float | Array) -> Self:
-        """The same rule, starting from another temperature."""
-        return replace(self, value=value)
+
+def tempered(default: Temperature, help: str) -> Any:
+    """The field `temperature` of a method; a number in its place is where the method's own rule starts."""
+    return nested(default, help, shorthand="value")
 
 
 def slope_unit(unit_slope: bool, twins: str) -> str:
