@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from softq import diffusion
 from softq import samplers as s
 from softq.box import project, reflect, uniform_action, uniform_actions
 from softq.experiments.sampler_benchmark.cost import Calls, count
@@ -171,7 +172,7 @@ def _qne(key, q, g, T, K):
 
 
 def _idem(key, q, g, T, K):
-    schedule = s.VarianceExploding()
+    schedule = diffusion.VarianceExploding()
     return s.diffusion_sampler(key, q, q.dim, g.temperature, T, K, "idem", "sde", schedule)
 
 
