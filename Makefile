@@ -39,12 +39,13 @@ COMMON := softq.training,softq.lab,seaborn,matplotlib.font_manager,ipykernel.ker
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help complete env book notebooks html test built robust lint unit browser screenshots overview lab lock clean
+.PHONY: help complete env book notebooks html test built robust count lint unit browser screenshots overview lab lock clean
 
 help:
 	@echo "make book         environment, notebooks, the book; prints where to open it"
 	@echo "make test         lint, notebooks, strict book, unit and browser tests (BROWSER=0 leaves the last out)"
 	@echo "make robust       notebooks and unit tests with other seeds, instruction sets and threads: a table of what fails"
+	@echo "make count        counts the layout of softq/, the fields and switches of the methods, and what they repeat"
 	@echo "make lab          JupyterLab on the notebooks, where every lab is a live widget"
 	@echo "make env          only the environment in $(VENV) (PYTHON=... chooses the interpreter)"
 	@echo "make screenshots  pictures of the built pages, light, dark and phone, in _build/screenshots"
@@ -116,6 +117,11 @@ built: notebooks html
 ROBUST ?=
 robust: env
 	$(BIN)/python tests/robust/run.py $(ROBUST)
+
+# Another checkout at its side: COUNT='--beside ../old'; see --help.
+COUNT ?=
+count: env
+	$(BIN)/python tests/count.py $(COUNT)
 
 screenshots: env
 	$(BIN)/python tests/screenshots.py
