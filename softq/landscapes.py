@@ -14,7 +14,8 @@ import math
 import jax.numpy as jnp
 from jax import Array
 
-from softq.utils.errors import SoftqError, suggest
+from softq.utils.checks import one_of
+from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, static
 
 
@@ -128,6 +129,5 @@ def names() -> list[str]:
 
 def get(name: str) -> Landscape:
     """The landscape called `name`; raises `SoftqError` with the nearest name otherwise."""
-    if name not in _ALL:
-        raise SoftqError(f"unknown landscape '{name}'.{suggest(name, names())}")
+    one_of("landscape", name, _ALL)
     return _ALL[name]

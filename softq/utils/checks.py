@@ -22,7 +22,7 @@ def one_of(what: str, value: object, options: Collection | Any) -> None:
     `options` is a mapping, a tuple or a `Literal` type; `what` is the word for it, as in "unknown sampler 'malla'."
     """
     options = get_args(options) or tuple(options)
-    if value not in options:
+    if not any(isinstance(value, type(option)) and value == option for option in options):
         raise SoftqError(f"unknown {what} {value!r}.{suggest(value, options)}")
 
 
