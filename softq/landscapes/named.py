@@ -1,61 +1,9 @@
-"""Landscapes: functions Q(a) on the box [-1, 1]^d whose softmax is known exactly.
-
-A landscape is the whole problem as a sampler sees it: one state, a value for each action. Each is a sum of terms
-of four kinds, kept as data, so that Python, the quadrature and the browser all compute the same formula:
-
-- bump      (height, centre, width):  height * exp(-|a - centre|^2 / (2 width^2))
-- power     (scale, p):               -scale * sum_i |a_i|^p
-- slope     (one per coordinate):      slope . a
-- cassini   (scale, c):               -scale * ((x^2 + y^2)^2 - c^2 (x^2 - y^2))^2, zero on a lemniscate
-"""
+"""The landscapes that have a name, each with its maximum."""
 
 import math
 
-import jax.numpy as jnp
-from jax import Array
-
+from softq.landscapes.landscape import Landscape
 from softq.utils.checks import one_of
-from softq.utils.errors import SoftqError
-from softq.utils.pytree import pytree, static
-
-
-@pytree
-class Landscape:
-    """Call it on one action of shape `(dim,)` to get a scalar. Every field is static: a landscape is a constant.
-
-    `maximum` is the largest value on the box, the f* of DDSQ Definition 1 (where it has no closed form, found by
-    scalar optimisation in double precision).
-    """
-
-    name: str = static()
-    dim: int = static()
-    maximum: float = static()
-    about: str = static(default="")
-    bumps: tuple[tuple[float, tuple[float, ...], float], ...] = static(default=())
-    power: tuple[float, float] | None = static(default=None)
-    slope: tuple[float, ...] | None = static(default=None)
-    cassini: tuple[float, float] | None = static(default=None)
-
-    def __call__(self, action: Array) -> Array:
-        if action.shape != (self.dim,):
-            raise SoftqError(
-                f"landscape '{self.name}' takes one action of shape ({self.dim},), got {action.shape}; "
-                "use jax.vmap for a batch."
-            )
-        value = jnp.zeros((), action.dtype)
-        for height, centre, width in self.bumps:
-            offset = action - jnp.asarray(centre, action.dtype)
-            value += height * jnp.exp(-jnp.sum(offset * offset) / (2 * width**2))
-        if self.power is not None:
-            scale, p = self.power
-            value -= scale * jnp.sum(jnp.abs(action) ** p)
-        if self.slope is not None:
-            value += jnp.dot(jnp.asarray(self.slope, action.dtype), action)
-        if self.cassini is not None:
-            scale, c = self.cassini
-            x2, y2 = action[0] ** 2, action[1] ** 2
-            value -= scale * ((x2 + y2) ** 2 - c**2 * (x2 - y2)) ** 2
-        return value
 
 
 def _bandit() -> Landscape:
