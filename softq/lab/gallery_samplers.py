@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.box import uniform_action, uniform_actions
-from softq.lab.chains import BOUNDARIES
+from softq.box import BOUNDARIES, uniform_action, uniform_actions
 from softq.landscapes import Landscape
 from softq.samplers import (
     annealed_langevin,
