@@ -10,7 +10,7 @@ from softq.algorithms.maxentdp import MaxEntDP
 from softq.algorithms.nclql import NCLQL
 from softq.algorithms.sac import SAC
 from softq.algorithms.sql import SQL
-from softq.utils.errors import SoftqError, suggest
+from softq.utils.checks import one_of
 
 ALGORITHMS: dict[str, type[Algorithm]] = {
     "ddsq": DDSQ,
@@ -27,8 +27,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
 
 def get(name: str) -> type[Algorithm]:
     """The algorithm class called `name`; raises `SoftqError` with the nearest name otherwise."""
-    if name not in ALGORITHMS:
-        raise SoftqError(f"unknown algorithm '{name}'.{suggest(name, ALGORITHMS)}")
+    one_of("algorithm", name, ALGORITHMS)
     return ALGORITHMS[name]
 
 

@@ -77,7 +77,7 @@ class DQS(Algorithm):
     discount: float = 0.99  # gamma
     learning_rate: float = 3e-4  # of the critics, Adam
     actor_learning_rate: float = 3e-4  # of the score network, Adam
-    action_gain: float = 1.0  # not in the paper: of the action's first weights, see `ScoreNetwork.louder`
+    action_gain: float = 1.0  # not in the paper: factor of the action's first weights, `scale_action_weights`
     polyak: float = 0.005  # 1 - eta, after every update
     reward_scale: float = 1.0  # multiplies the rewards
     num_steps: int = static(default=1000)  # of the reverse process, even in tau and so in log sigma
@@ -110,7 +110,7 @@ class DQS(Algorithm):
         critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.activation)
         layers, told = (self.hidden_sizes, self.activation), 2 if self.condition else 1
         actor = ScoreNetwork.create(for_actor, obs, action, *layers, "sinusoidal", told)
-        actor = actor.louder(self.action_gain)
+        actor = actor.scale_action_weights(self.action_gain)
         adam, log_scale = self.adam(), jnp.zeros(())
         optimisers = adam.init(critic.params), self.actor_adam().init(actor.params)
         return DQSState(critic, copy(critic), actor, *optimisers, log_scale, adam.init(log_scale))

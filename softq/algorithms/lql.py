@@ -18,7 +18,7 @@ from softq.algorithms.common.targets import Backup, bootstrap
 from softq.algorithms.common.temperature import slope_unit
 from softq.box import BOUNDARIES, project
 from softq.networks import Critic
-from softq.networks.noise_critic import Twins, joined
+from softq.networks.critic import Twins, reduce_twins
 from softq.samplers import annealed_langevin, initial_action
 from softq.utils.pytree import pytree, static
 
@@ -92,7 +92,7 @@ class LQL(Algorithm):
         return project(
             annealed_langevin(
                 drive,
-                lambda action, sigma: jax.grad(lambda a: joined(q.twins(a), self.twins))(action),
+                lambda action, sigma: jax.grad(lambda a: reduce_twins(q.twins(a), self.twins))(action),
                 initial_action(first, q.critic.action_dim, self.start),
                 jnp.ones(1),
                 jnp.full(1, self.step_size),

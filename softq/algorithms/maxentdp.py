@@ -68,7 +68,7 @@ class MaxEntDP(Algorithm):
     discount: float = 0.99  # gamma
     learning_rate: float = 3e-4  # of the critics, Adam
     actor_learning_rate: float = 3e-4  # of the noise network, Adam
-    action_gain: float = 1.0  # not in the paper: of the action's first weights, see `ScoreNetwork.louder`
+    action_gain: float = 1.0  # not in the paper: factor of the action's first weights, `scale_action_weights`
     decay_updates: float = 2e6  # of the cosine, see `decay`
     polyak: float = 0.005  # tau, after every update
     reward_scale: float = 1.0  # multiplies the rewards
@@ -98,7 +98,7 @@ class MaxEntDP(Algorithm):
         # Deviation: the code's critics start from Xavier-uniform weights, like the actor here; ours as all of softq's.
         critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.critic_activation)
         actor = ScoreNetwork.create(for_actor, obs, action, self.hidden_sizes, self.activation, "fourier")
-        actor = actor.louder(self.action_gain)
+        actor = actor.scale_action_weights(self.action_gain)
         adam, log_scale = self.critic_adam(), jnp.zeros(())
         optimisers = adam.init(critic.params), self.actor_adam().init(actor.params)
         return MaxEntDPState(critic, copy(critic), actor, *optimisers, log_scale, adam.init(log_scale))

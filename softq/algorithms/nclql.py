@@ -23,7 +23,8 @@ from softq.algorithms.common.temperature import (
     temperature_step,
 )
 from softq.box import BOUNDARIES, project
-from softq.networks.noise_critic import NoiseCritic, NoiseLandscape, Twins
+from softq.networks.critic import Twins
+from softq.networks.noise_critic import NoiseCritic, NoiseLandscape
 from softq.samplers import annealed_langevin, initial_action, level_steps
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, replace, static

@@ -80,11 +80,12 @@ class BanditGym(JaxGym):
     env, bound = Bandit(), 1.0
 
     def paint(self) -> np.ndarray:
-        from softq import landscapes, plots
+        from softq import landscapes
+        from softq.exact.values import evaluate
 
         picture = Picture(1.0)
         points = np.stack([picture.x, picture.y], -1).reshape(-1, 2)
-        value = plots.evaluate(landscapes.get(self.env.landscape), points).reshape(SIZE, SIZE)
+        value = evaluate(landscapes.get(self.env.landscape), points).reshape(SIZE, SIZE)
         shade = (255 - 160 * (value - value.min()) / np.ptp(value)).astype(np.uint8)
         picture.pixels[:] = shade[..., None]
         picture.disc(np.asarray(self.state), 0.04, BALL)

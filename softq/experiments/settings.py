@@ -15,8 +15,8 @@ from softq.algorithms import ALGORITHMS, Algorithm, get
 from softq.experiments.mode_coverage.tasks import WORLDS
 from softq.experiments.mode_coverage.tasks import settings as given_in
 from softq.training import TrainConfig, preset_of
+from softq.utils.checks import one_of
 from softq.utils.cli_options import fields_from, notes
-from softq.utils.errors import SoftqError, suggest
 
 TITLES = {name: cls.__name__ for name, cls in ALGORITHMS.items()} | {"nclql": "NC-LQL"}
 # fields num_... that say how much one action costs, unless their comment begins with "of the likelihood"
@@ -32,8 +32,8 @@ def learner(name: str, preset: str = "small", world: str | None = None) -> tuple
     Raises `SoftqError` for a name that is unknown.
     """
     cls = get(name)
-    if world is not None and world not in WORLDS:
-        raise SoftqError(f"unknown world '{world}'.{suggest(world, WORLDS)}")
+    if world is not None:
+        one_of("world", world, WORLDS)
     given = given_in(WORLDS[world], name) if world else preset_of(cls, preset)
     return cls(**fields_from(given, cls)), TrainConfig(
         **fields_from(given, TrainConfig) | {"algorithm": name}

@@ -25,7 +25,7 @@ from jax import Array
 from softq.algorithms.common.learner import descend
 from softq.box import uniform_actions
 from softq.exact.importance import entropy_floor
-from softq.networks.noise_critic import Twins
+from softq.networks.critic import Twins
 from softq.samplers import stability_limit, steepest_curvature
 from softq.samplers.ais import ais
 from softq.samplers.entropy import snis_entropy

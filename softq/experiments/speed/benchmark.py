@@ -21,6 +21,7 @@ from softq.experiments.speed.matmuls import (
     tempering_products,
 )
 from softq.experiments.speed.timing import against, against_products, show
+from softq.utils.checks import one_of
 from softq.utils.cli_options import Parser, add_fields, fields_from
 from softq.utils.errors import SoftqError, suggest
 
@@ -106,8 +107,8 @@ def sampler(
         "isir": (isir, plain, isir_products(*shape[:-1], candidates, sweeps)),
         "qglg": (qglg, plain, qglg_products(*shape, schedules, candidates)),
     }
-    if only not in ("", *cases):
-        raise SoftqError(f"unknown sampler '{only}'.{suggest(only, list(cases))}")
+    if only:
+        one_of("sampler", only, cases)
 
     def measure(name: str) -> dict:
         function, critic, program = cases[name]
