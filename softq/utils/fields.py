@@ -97,6 +97,16 @@ def name(
     return described(default, help, check, True, option)
 
 
+def text(default: str, help: str, option: str | None = None) -> Any:
+    """Any text; static."""
+
+    def check(name: str, value: Any, kind: Any) -> None:
+        if not isinstance(value, str):
+            raise wrong(name, value, "text")
+
+    return described(default, help, check, True, option)
+
+
 def sizes(default: tuple[int, ...], help: str, option: str | None = None) -> Any:
     """One or more whole numbers above 0, the widths of layers for example; static."""
 
@@ -128,8 +138,13 @@ def inherited(base: type, field: str, default: Any, help: str | None = None) -> 
 
 
 def described(default: Any, help: str, check: Check, static: bool, option: str | None) -> Any:
-    """A dataclass field with this metadata."""
-    metadata = {"help": help, "check": check, "static": static}
+    """A dataclass field with this metadata; its `check` lets values pass that do not exist yet."""
+
+    def seen(name: str, value: Any, kind: Any) -> None:
+        if not isinstance(value, UNSEEN):
+            check(name, value, kind)
+
+    metadata = {"help": help, "check": seen, "static": static}
     return dataclasses.field(
         default=default, metadata=metadata | ({} if option is None else {"option": option})
     )
@@ -196,6 +211,4 @@ def checks_of(cls: type) -> tuple[tuple[str, Check, Any], ...]:
 def check_fields(tree: Any) -> None:
     """Raise `SoftqError` for the first field of a dataclass whose value its specifier does not allow."""
     for field, check, kind in checks_of(type(tree)):
-        value = getattr(tree, field)
-        if not isinstance(value, UNSEEN):
-            check(field, value, kind)
+        check(field, getattr(tree, field), kind)
