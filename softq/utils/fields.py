@@ -120,15 +120,20 @@ def sizes(default: tuple[int, ...], help: str, option: str | None = None) -> Any
     return described(default, help, check, True, option)
 
 
-def nested(default: Any, help: str, option: str | None = None) -> Any:
-    """An object of the class of `default`, a pytree whose own fields become options on the command line."""
+def nested(default: Any, help: str, option: str | None = None, shorthand: str | None = None) -> Any:
+    """An object of the class of `default`, a pytree whose own fields become options on the command line.
+
+    Anything else is taken for the field `shorthand` of a copy of `default`, if there is one.
+    """
 
     def check(name: str, value: Any, kind: Any) -> None:
         title = type(default).__name__
         if not isinstance(value, type(default)):
             raise wrong(name, value, f"a {title}, for example {title}()")
 
-    return described(default, help, check, False, option)
+    return described(
+        default, help, check, False, option, **({} if shorthand is None else {"shorthand": shorthand})
+    )
 
 
 def inherited(base: type, field: str, default: Any, help: str | None = None) -> Any:
@@ -137,14 +142,14 @@ def inherited(base: type, field: str, default: Any, help: str | None = None) -> 
     return dataclasses.field(default=default, metadata=metadata | ({} if help is None else {"help": help}))
 
 
-def described(default: Any, help: str, check: Check, static: bool, option: str | None) -> Any:
+def described(default: Any, help: str, check: Check, static: bool, option: str | None, **more: str) -> Any:
     """A dataclass field with this metadata; its `check` lets values pass that do not exist yet."""
 
     def seen(name: str, value: Any, kind: Any) -> None:
         if not isinstance(value, UNSEEN):
             check(name, value, kind)
 
-    metadata = {"help": help, "check": seen, "static": static}
+    metadata = {"help": help, "check": seen, "static": static, **more}
     return dataclasses.field(
         default=default, metadata=metadata | ({} if option is None else {"option": option})
     )
@@ -209,6 +214,16 @@ def checks_of(cls: type) -> tuple[tuple[str, Check, Any], ...]:
 
 
 def check_fields(tree: Any) -> None:
-    """Raise `SoftqError` for the first field of a dataclass whose value its specifier does not allow."""
-    for field, check, kind in checks_of(type(tree)):
-        check(field, getattr(tree, field), kind)
+    """Raise `SoftqError` for the first field of a dataclass whose value its specifier does not allow.
+
+    What stands for an object by its `shorthand` is replaced by the object.
+    """
+    for field in dataclasses.fields(tree):
+        short, value = field.metadata.get("shorthand"), getattr(tree, field.name)
+        if short and not isinstance(value, type(field.default)):
+            check, kind = next(rest for name, *rest in checks_of(type(field.default)) if name == short)
+            check(field.name, value, kind)  # under the name that was written
+            made = dataclasses.replace(field.default, **{short: value})
+            object.__setattr__(tree, field.name, made)  # the way into a frozen dataclass
+    for name, check, kind in checks_of(type(tree)):
+        check(name, getattr(tree, name), kind)

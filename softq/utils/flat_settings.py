@@ -50,9 +50,8 @@ def listed(
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         own, default, here = field.metadata.get("option"), default_of(field), (*path, field.name)
-        name = (
-            "_".join(filter(None, (prefix, field.name))) if own is None else own.replace("-", "_") or prefix
-        )
+        longer = f"{prefix}_{field.name}" if prefix else field.name
+        name = longer if own is None else own.replace("-", "_") or prefix or field.name
         if holds_settings(default):
             yield from listed(
                 type(default), lambda field, tree=default: getattr(tree, field.name), name, here
