@@ -10,6 +10,9 @@ from typing import Any, TypeVar, dataclass_transform
 
 import jax
 
+from softq.utils import fields as specifiers
+from softq.utils.fields import check_fields
+
 T = TypeVar("T")
 
 
@@ -18,14 +21,36 @@ def static(**kwargs: Any) -> Any:
     return dataclasses.field(metadata={"static": True}, **kwargs)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, static))
+@dataclass_transform(
+    frozen_default=True,
+    field_specifiers=(
+        dataclasses.field,
+        static,
+        specifiers.number,
+        specifiers.positive,
+        specifiers.nonnegative,
+        specifiers.share,
+        specifiers.count,
+        specifiers.flag,
+        specifiers.choice,
+        specifiers.name,
+        specifiers.text,
+        specifiers.sizes,
+        specifiers.nested,
+        specifiers.inherited,
+    ),
+)
 def pytree(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass and a JAX pytree; fields are leaves unless they are `static`.
+
+    Its constructor raises `SoftqError` for a value that a field of `softq.utils.fields` does not allow, before the
+    class's own `__post_init__`.
 
     Not by `jax.tree_util.register_dataclass`: to JAX 0.10 and 0.11 the structures of two such classes are equal if they
     have as many leaves and the same static values, and only their hashes differ. About one time in 128 `jax.jit` then
     takes the program that it has compiled for one class for that of the other.
     """
+    checking(cls)
     cls = dataclasses.dataclass(frozen=True)(cls)
     fields = dataclasses.fields(cls)
     leaves = tuple(field.name for field in fields if not field.metadata.get("static"))
@@ -47,6 +72,21 @@ def pytree(cls: type[T]) -> type[T]:
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
     return cls
+
+
+def checking(cls: type) -> None:
+    """Let the `__post_init__` of a class, its own or an inherited one, begin with a check of the fields."""
+    own = getattr(cls, "__post_init__", None)
+    if "__post_init__" not in vars(cls) and getattr(own, "checks", False):
+        return  # the inherited one checks the fields of whatever class an object has
+
+    def __post_init__(self: Any, *args: Any) -> None:
+        check_fields(self)
+        if own is not None:
+            own(self, *args)
+
+    __post_init__.checks = True
+    cls.__post_init__ = __post_init__
 
 
 @jax.jit

@@ -14,7 +14,7 @@ from softq.envs import make
 from softq.experiments.mode_coverage.ablations import Exactly, Variant, exact_states
 from softq.experiments.mode_coverage.tasks import STARTS, World, settings
 from softq.training import TrainConfig, train
-from softq.utils.cli_options import fields_from
+from softq.utils.flat_settings import fields_from
 from softq.utils.pytree import unstacked
 
 

@@ -21,9 +21,11 @@ from softq.experiments.speed.matmuls import (
     tempering_products,
 )
 from softq.experiments.speed.timing import against, against_products, show
+from softq.training.old_names import add_old_names, renamed
 from softq.utils.checks import one_of
-from softq.utils.cli_options import Parser, add_fields, fields_from
+from softq.utils.cli_options import Parser, add_fields
 from softq.utils.errors import SoftqError, suggest
+from softq.utils.flat_settings import fields_from
 
 
 def sampler(
@@ -191,10 +193,11 @@ def command(argv: list[str]) -> int:
         parser.add_argument(f"--{name.replace('_', '-')}", default=default, help=f"[{default}]", **kind)
     if what != "sampler":
         add_fields(parser, algorithm, "hyper-parameters")
+        add_old_names(parser, algorithm)
     given = vars(parser.parse(argv[2 if named else 1 :]))
     settings = {name: given[name] for name, _ in defaults(globals()[what])}
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    algo = () if what == "sampler" else (algorithm(**fields_from(given, algorithm)),)
+    algo = () if what == "sampler" else (algorithm(**fields_from(renamed(given, algorithm), algorithm)),)
     rows = globals()[what](*algo, **settings)
     print(json.dumps(rows, indent=1) if given["json"] else show(rows))
     return 0
