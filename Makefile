@@ -85,6 +85,7 @@ html: env
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/oxlint book/_static
 
 complete:
 	@if [ "$(BROWSER)" = 0 ] && [ -n "$${SOFTQ_REQUIRE_BROWSER:-}" ]; then \
