@@ -12,7 +12,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 from softq import __version__
 from softq.errors import SoftqError, SoftqWarning, suggest
@@ -40,7 +40,7 @@ Softmax policies on continuous actions: train, evaluate, measure.
 """
 INTERRUPTED, BROKEN_PIPE = 130, 141  # what shells report after Ctrl-C, and when nobody reads
 PLAIN = {"±": "+/-", "×": "x", "∝": "~"} | dict(zip("γδελ", ("gamma", "delta", "eps", "lambda"), strict=True))
-FORMAT_WARNING = warnings.formatwarning
+FORMAT_WARNING: Any = warnings.formatwarning
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -91,7 +91,7 @@ def tell(text: str) -> None:
         print(f"softq: {text}", file=sys.stderr)
 
 
-def closed(stream: io.TextIOBase) -> bool:
+def closed(stream: TextIO) -> bool:
     """Whether nobody reads `stream` any more, as after `| head`; if so, what is left for it goes nowhere."""
     try:
         number = stream.fileno()
@@ -162,7 +162,7 @@ def train_command(argv: list[str]) -> int:
     parser.add_argument("--out", metavar="DIR", help="a new run directory [runs/ALGORITHM-ENV-DATE]")
     parser.add_argument("--preset", choices=PRESETS, help="where defaults come from [paper]")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
-    algorithm = get(argv[0]) if named else Algorithm
+    algorithm: Any = get(argv[0]) if named else Algorithm
     add_fields(parser, TrainConfig, "training", leave_out=("algorithm",), defaults=algorithm.paper)
     if named:
         add_fields(parser, algorithm, f"hyper-parameters of {argv[0]}")

@@ -88,7 +88,7 @@ class RunDirectory:
 
     def __init__(self, folder: Path | str, numbered: bool = False):
         self.folder, self.numbered = Path(folder), numbered
-        self.log = None
+        self.log: Any = None  # the open file, once the run is locked
         self.made: list[Path] | None = None  # folders that `create` has made, the innermost first
         self.kept = True  # False from `create` to the first row of the log or checkpoint
 
@@ -173,7 +173,9 @@ class RunDirectory:
 
     def check_unchanged(self, before: dict | None, now: dict) -> None:
         """`SoftqError` when config.json `now` differs from the one `before`, at the checkpoint, but in iterations."""
-        for part in ("train", "algorithm") if before else ():
+        if not before:
+            return
+        for part in ("train", "algorithm"):
             for name in before[part].keys() | now[part].keys():
                 old, new = before[part].get(name), now[part].get(name)
                 if old != new and name != "iterations":
