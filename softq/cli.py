@@ -12,7 +12,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 from softq import __version__
 from softq.utils.cli_options import Parser, add_fields
@@ -41,7 +41,7 @@ Softmax policies on continuous actions: train, evaluate, measure.
 """
 INTERRUPTED, BROKEN_PIPE = 130, 141  # what shells report after Ctrl-C, and when nobody reads
 PLAIN = {"±": "+/-", "×": "x", "∝": "~"} | dict(zip("γδελ", ("gamma", "delta", "eps", "lambda"), strict=True))
-FORMAT_WARNING = warnings.formatwarning
+FORMAT_WARNING: Any = warnings.formatwarning
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -92,7 +92,7 @@ def tell(text: str) -> None:
         print(f"softq: {text}", file=sys.stderr)
 
 
-def closed(stream: io.TextIOBase) -> bool:
+def closed(stream: TextIO) -> bool:
     """Whether nobody reads `stream` any more, as after `| head`; if so, what is left for it goes nowhere."""
     try:
         number = stream.fileno()
@@ -163,7 +163,7 @@ def train_command(argv: list[str]) -> int:
         "--resume", metavar="DIR", help="continue the run in DIR; --iterations N makes it N updates in all"
     )
     parser.add_argument("--out", metavar="DIR", help="a new run directory [runs/ALGORITHM-ENV-DATE]")
-    algorithm = get(argv[0]) if named else Algorithm
+    algorithm: Any = get(argv[0]) if named else Algorithm
     parser.add_argument("--preset", metavar="NAME", help=preset_help(algorithm))
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     paper = presets_of(algorithm).get("paper", {})

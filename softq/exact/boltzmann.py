@@ -122,7 +122,7 @@ class Boltzmann:
         """E[f(a)] for an `f` from nodes `(n, dim)` to `(n,)`; the probability of a region if `f` is its indicator."""
         return float(self.probabilities @ np.asarray(f(self.nodes), np.float64))
 
-    def ball(self, centre: Sequence[float], radius: float) -> float:
+    def ball(self, centre: Sequence[float] | np.ndarray, radius: float) -> float:
         """Probability of the interval (dim 1) or disc (dim 2) around `centre`, by a rule that fits it.
 
         What NC-LQL's Table 4 counts. Raises `SoftqError` if the ball sticks out of the box.

@@ -46,14 +46,14 @@ def title(label: str, preset: str = "small", world: str | None = None) -> str:
     """
     name, comma, rest = label.partition(",")
     algo, _ = learner(name, preset, world)
-    borrowed = name == "dqs" and algo.estimator == "qne"
+    borrowed = name == "dqs" and getattr(algo, "estimator", None) == "qne"
     return TITLES[name] + (" (QNE)" if borrowed else "") + comma + rest
 
 
 def reported(algo: Algorithm) -> str:
     """The action of `exploit`, whose return is reported: "one sample", "best of N samples" or "greedy"."""
-    if getattr(algo, "num_actions", 1) > 1:
-        return f"best of {algo.num_actions} samples"
+    if (num_actions := getattr(algo, "num_actions", 1)) > 1:
+        return f"best of {num_actions} samples"
     return "one sample" if type(algo).exploit is Algorithm.exploit else "greedy"
 
 
@@ -152,7 +152,12 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
 def wrapped(table: pd.DataFrame) -> Styler:
     """`table` for a page: small, and its cells break into lines, so that no column is pushed off the page."""
     style = table.style.set_table_attributes('class="dataframe"')
-    look = {"white-space": "normal", "font-size": "0.8rem", "text-align": "left", "vertical-align": "top"}
+    look: dict[str, Any] = {
+        "white-space": "normal",
+        "font-size": "0.8rem",
+        "text-align": "left",
+        "vertical-align": "top",
+    }
     look |= {"padding": "0.15rem 0.35rem"}
     return style.set_properties(**look).set_table_styles([{"selector": "th", "props": list(look.items())}])
 

@@ -109,7 +109,7 @@ class RunDirectory:
 
     def __init__(self, folder: Path | str, numbered: bool = False):
         self.folder, self.numbered = Path(folder), numbered
-        self.log = None
+        self.log: Any = None  # the open file, once the run is locked
         self.made: list[Path] | None = None  # folders that `create` has made, the innermost first
         self.kept = True  # False from `create` to the first row of the log or checkpoint
 
@@ -192,9 +192,11 @@ class RunDirectory:
 
     def check_unchanged(self, before: dict | None, now: dict) -> None:
         """`SoftqError` when config.json `now` differs from the one `before`, at the checkpoint, but in iterations."""
-        if before and writer(before):
+        if not before:
+            return
+        if writer(before):
             before = described(*parsed(before))  # under the names of today
-        for part in ("train", "algorithm") if before else ():
+        for part in ("train", "algorithm"):
             for name in before[part].keys() | now[part].keys():
                 old, new = before[part].get(name), now[part].get(name)
                 if old != new and name != "iterations":

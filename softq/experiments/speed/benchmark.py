@@ -152,7 +152,8 @@ def loop(
     from softq.training.host_loop import HostLoop
 
     config = TrainConfig(env=env, num_envs=num_envs, warmup=2000, iterations=10_000)
-    inner = HostLoop(make(env, num_envs), config)
+    envs: Any = make(env, num_envs)
+    inner = HostLoop(envs, config)
     keys = jax.vmap(jax.random.key)(jnp.arange(1))
     held = inner.run(algo, inner.init(algo, keys, keys), keys, config.warmup_steps, True)
     replay, bare_state = held.replay, jax.tree.map(jnp.copy, (held.state, held.tally.metrics))
@@ -189,7 +190,9 @@ def command(argv: list[str]) -> int:
     parser = Parser(prog=f"softq bench {what}", description=globals()[what].__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     for name, default in defaults(globals()[what]):
-        kind = {"nargs": "+", "type": int} if isinstance(default, tuple) else {"type": type(default)}
+        kind: dict[str, Any] = (
+            {"nargs": "+", "type": int} if isinstance(default, tuple) else {"type": type(default)}
+        )
         parser.add_argument(f"--{name.replace('_', '-')}", default=default, help=f"[{default}]", **kind)
     if what != "sampler":
         add_fields(parser, algorithm, "hyper-parameters")
