@@ -86,6 +86,8 @@ html: env
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/oxlint book/_static
+	$(BIN)/pyrefly check --python-interpreter-path $(BIN)/python
 
 complete:
 	@if [ "$(BROWSER)" = 0 ] && [ -n "$${SOFTQ_REQUIRE_BROWSER:-}" ]; then \

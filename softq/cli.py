@@ -12,11 +12,12 @@ import shlex
 import sys
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 from softq import __version__
-from softq.utils.cli_options import Parser, add_fields, fields_from
+from softq.utils.cli_options import Parser, add_fields
 from softq.utils.errors import SoftqError, SoftqWarning, suggest
+from softq.utils.flat_settings import fields_from
 from softq.utils.machine_errors import explain
 from softq.utils.signals import watch
 
@@ -40,7 +41,7 @@ Softmax policies on continuous actions: train, evaluate, measure.
 """
 INTERRUPTED, BROKEN_PIPE = 130, 141  # what shells report after Ctrl-C, and when nobody reads
 PLAIN = {"±": "+/-", "×": "x", "∝": "~"} | dict(zip("γδελ", ("gamma", "delta", "eps", "lambda"), strict=True))
-FORMAT_WARNING = warnings.formatwarning
+FORMAT_WARNING: Any = warnings.formatwarning
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -91,7 +92,7 @@ def tell(text: str) -> None:
         print(f"softq: {text}", file=sys.stderr)
 
 
-def closed(stream: io.TextIOBase) -> bool:
+def closed(stream: TextIO) -> bool:
     """Whether nobody reads `stream` any more, as after `| head`; if so, what is left for it goes nowhere."""
     try:
         number = stream.fileno()
@@ -148,7 +149,9 @@ def list_command(argv: list[str]) -> int:
 def train_command(argv: list[str]) -> int:
     """`softq train`."""
     from softq.algorithms import Algorithm, get
-    from softq.training import PRESETS, TrainConfig, preset_of, resume, train
+    from softq.training import TrainConfig, preset_of, presets_of, resume, train
+    from softq.training.config import preset_help
+    from softq.training.old_names import add_old_names, renamed
     from softq.training.run_directory import default_run
 
     named = bool(argv) and not argv[0].startswith("-")
@@ -160,12 +163,14 @@ def train_command(argv: list[str]) -> int:
         "--resume", metavar="DIR", help="continue the run in DIR; --iterations N makes it N updates in all"
     )
     parser.add_argument("--out", metavar="DIR", help="a new run directory [runs/ALGORITHM-ENV-DATE]")
-    parser.add_argument("--preset", choices=PRESETS, help="where defaults come from [paper]")
+    algorithm: Any = get(argv[0]) if named else Algorithm
+    parser.add_argument("--preset", metavar="NAME", help=preset_help(algorithm))
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
-    algorithm = get(argv[0]) if named else Algorithm
-    add_fields(parser, TrainConfig, "training", leave_out=("algorithm",), defaults=algorithm.paper)
+    paper = presets_of(algorithm).get("paper", {})
+    add_fields(parser, TrainConfig, "training", leave_out=("algorithm",), defaults=paper)
     if named:
-        add_fields(parser, algorithm, f"hyper-parameters of {argv[0]}")
+        add_fields(parser, algorithm, f"hyper-parameters of {argv[0]}", defaults=paper)
+        add_old_names(parser, algorithm)
     options = vars(parser.parse(argv[1:] if named else argv))
     if options["resume"]:
         given = {name for name, value in options.items() if value is not None}
@@ -179,7 +184,7 @@ def train_command(argv: list[str]) -> int:
         return report(resume(options["resume"], not options["no_progress"], options.get("iterations")))
     if not named:
         raise SoftqError("name the algorithm first: softq train ALGORITHM --env ID (see `softq list`).")
-    given = preset_of(algorithm, options["preset"] or "paper") | options
+    given = preset_of(algorithm, options["preset"] or "paper") | renamed(options, algorithm)
     if "env" not in given:
         raise SoftqError(
             f"name an environment: softq train {argv[0]} --env InvertedPendulum-v5 (see `softq list`)."

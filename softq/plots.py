@@ -6,6 +6,7 @@ blue and a sampler always orange.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -39,7 +40,7 @@ STYLE = {
     "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": mpl.cycler(color=CYCLE),
+    "axes.prop_cycle": mpl.cycler(color=CYCLE),  # pyrefly: ignore[missing-attribute]
     "legend.frameon": False,
     "lines.linewidth": 1.8,
     "image.cmap": "viridis",
@@ -61,7 +62,8 @@ def density_1d(ax: Axes, q: Callable, temperature: float, resolution: int = 1000
     """The exact softmax density of a 1-D `q` as a line."""
     actions = grid(1, resolution)
     law = Boltzmann(q, temperature, dim=1)
-    ax.plot(actions[:, 0], law.density(actions), **{"color": EXACT, "label": "exact softmax"} | kwargs)
+    look: dict[str, Any] = {"color": EXACT, "label": "exact softmax"}
+    ax.plot(actions[:, 0], law.density(actions), **look | kwargs)
     ax.set(xlim=(-1, 1), xlabel="action")
     ax.autoscale(axis="y")  # a later, taller curve raises the limit
     ax.set_ylim(bottom=0)
@@ -69,7 +71,7 @@ def density_1d(ax: Axes, q: Callable, temperature: float, resolution: int = 1000
 
 def histogram_1d(ax: Axes, actions: np.ndarray, bins: int = 40, **kwargs) -> None:
     """Samples `(n,)` or `(n, 1)` as a normalised histogram on [-1, 1]."""
-    look = {"color": SAMPLE, "alpha": 0.5, "label": "samples"}
+    look: dict[str, Any] = {"color": SAMPLE, "alpha": 0.5, "label": "samples"}
     ax.hist(np.ravel(actions), bins=bins, range=(-1, 1), density=True, **look | kwargs)
     ax.set(xlim=(-1, 1), xlabel="action")
 
@@ -97,7 +99,7 @@ def samples_2d(ax: Axes, actions: np.ndarray, **kwargs) -> PathCollection:
         raise SoftqError(
             f"samples_2d draws actions of shape (n, 2), got {actions.shape}; reshape them first."
         )
-    look = {"s": 6, "color": SAMPLE, "edgecolors": "white", "linewidths": 0.3}
+    look: dict[str, Any] = {"s": 6, "color": SAMPLE, "edgecolors": "white", "linewidths": 0.3}
     dots = ax.scatter(actions[:, 0], actions[:, 1], **look | kwargs)
     ax.set(xlim=(-1, 1), ylim=(-1, 1), xticks=[-1, 0, 1], yticks=[-1, 0, 1], aspect="equal")
     return dots

@@ -12,7 +12,6 @@ from scipy import stats
 from softq import landscapes
 from softq.box import project, reflect, uniform_action
 from softq.exact.laws import Law, chain_law, stationary_law, uniform_law
-from softq.exact.smoothing import Blurred
 from softq.exact.values import evaluate
 from softq.samplers import (
     annealed_langevin,
@@ -32,7 +31,7 @@ LEVELS, LAST_STEP, TEMPERATURE, REPEATS = np.array([0.6, 0.25, 0.1]), 0.004, 0.1
 
 
 def slope_of(q):
-    return lambda action, sigma: jax.grad(Blurred(q, sigma))(action)
+    return lambda action, sigma: jax.grad(q.blurred(sigma))(action)
 
 
 def blurred_slope(q, sigma):
@@ -234,7 +233,7 @@ def test_one_level_without_normalisation_is_langevin(key):
     def paths(key):
         one = np.float32([0.2]), np.float32([0.05]), 0.3, 7, False, reflect, True
         many = annealed_langevin(key, slope_of(q), a0, *one)
-        plain = langevin(key, softmax_score(Blurred(q, 0.2), 0.3), a0, jnp.full(7, 0.05), reflect, True)
+        plain = langevin(key, softmax_score(q.blurred(0.2), 0.3), a0, jnp.full(7, 0.05), reflect, True)
         steps = level_steps(LEVELS, 0.01)
         unequal = annealed_langevin(key, slope_of(q), a0, LEVELS, steps, 0.3, (1, 2, 4), trajectory=True)
         return many, plain, unequal
@@ -252,7 +251,7 @@ def test_increasing_transforms_of_a_normalised_critic_change_nothing(key):
     checks thm-annealing-transform
     """
     q = landscapes.get("twomode2")
-    other = lambda action, sigma: jax.grad(lambda a: jnp.exp(3 * Blurred(q, sigma)(a)))(action)
+    other = lambda action, sigma: jax.grad(lambda a: jnp.exp(3 * q.blurred(sigma)(a)))(action)
     both = []
     for normalise in (True, False):
         run = lambda k, slope: annealed_langevin(

@@ -1,5 +1,7 @@
 """Every sampler against bad input: one line that names the value, or says where the landscape is not finite."""
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,7 +27,7 @@ from softq.samplers import (
     svgd,
     tempering,
 )
-from softq.utils.checks import finite_on
+from softq.utils.checks import finite_on, one_of
 from softq.utils.errors import SoftqError
 
 KEY = jax.random.key(0)
@@ -203,3 +205,13 @@ def rest(name, temperature):
     starts = {"svgd": ("particles", FOUR)} | ladders
     argument, value = starts.get(name, ("a0", MIDDLE))
     return {argument: value + 0 * temperature}
+
+
+@pytest.mark.parametrize("options", [("left", "right"), {"left": 1, "right": 2}, Literal["left", "right"]])
+def test_one_of_names_the_nearest_option(options):
+    one_of("side", "right", options)
+    with pytest.raises(SoftqError, match=r"^unknown side 'lefft'\. Did you mean 'left'\?$"):
+        one_of("side", "lefft", options)
+    for other in ("up", None, 1, ["left"], np.array(["left", "right"])):
+        with pytest.raises(SoftqError, match=r"^unknown side "):
+            one_of("side", other, options)

@@ -23,7 +23,7 @@ from softq.exact.boltzmann import Boltzmann, nodes_and_weights
 from softq.exact.laws import snis_law, softmax_law
 from softq.lab import GalleryLab, export
 from softq.lab.gallery import law_of
-from softq.lab.gallery_samplers import ENTRIES, LEVELS, RUNGS, SCHEDULE_STEPS, SCHEDULES, SHRINK, blurred
+from softq.lab.gallery_samplers import ENTRIES, LEVELS, RUNGS, SCHEDULE_STEPS, SCHEDULES, SHRINK
 from softq.samplers.mala import log_folded_normal
 from softq.testing import THRESHOLD, chi_square
 
@@ -124,7 +124,7 @@ def test_values_slopes_and_blurred_slopes(still: Page, name: str) -> None:
         [export.landscape(q), actions.tolist(), sigmas],
     )
     with jax.enable_x64(True):
-        both = lambda a: (*jax.value_and_grad(q)(a), [jax.grad(blurred(q, sigma))(a) for sigma in sigmas])
+        both = lambda a: (*jax.value_and_grad(q)(a), [jax.grad(q.blurred(sigma))(a) for sigma in sigmas])
         values, gradients, expected = jax.jit(jax.vmap(both))(jnp.asarray(actions))
     np.testing.assert_allclose(seen["q"], values, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(seen["grad"], gradients, rtol=1e-8, atol=1e-8)
@@ -271,7 +271,7 @@ def tempering_twin(q, key, a0):
 
 def annealed_twin(q, key, a0):
     levels = jnp.asarray(LEVELS)
-    slope = lambda action, sigma: jax.grad(blurred(q, sigma))(action)
+    slope = lambda action, sigma: jax.grad(q.blurred(sigma))(action)
     steps = samplers.level_steps(levels, 1e-4)
     path = samplers.annealed_langevin(key, slope, a0, levels, steps, TEMPERATURE, trajectory=True)
     return unit(a0), jax.random.normal(key, (2 * len(LEVELS), q.dim)), path

@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import softq.training
 from softq import __version__
+from softq.algorithms import get
 from softq.cli import digits, main, report
 from softq.training.config import SMALL, TrainConfig
+from softq.utils.errors import SoftqError
 
 TINY = ["--hidden-sizes=8", "--num-candidates=4", "--num-schedules=2", "--num-steps=2", "--num-envs=2"]
 TINY += ["--warmup=8", "--iterations=60", "--batch-size=8", "--log-every=10", "--checkpoint-every=10"]
@@ -55,7 +58,7 @@ gym.register("BrokenObs-v0", Broken, max_episode_steps=100, kwargs={"obs": float
         ("train ddsq --env MultiGoal --temperature -1", "temperature is -1.0; it must be positive"),
         ("train ddsq --env MultiGoal --iterations 1.5", "invalid integer value: '1.5'"),
         ("train ddsq --env MultiGoal --batch-size 0", "batch_size is 0; it must be at least 1"),
-        ("train ddsq --env MultiGoal --preset smal", "choose from"),
+        ("train ddsq --env MultiGoal --preset smal", "unknown preset 'smal'; DDSQ has paper, small"),
         ("train ddsq --env MultiGoal --boundary bounce", "choose from"),
         ("train ddsq --env MultiGoal --activation mosh", "Did you mean 'mish'?"),
         ("train ddsq --env MultiGoal --buffer-size 1", "raise buffer_size"),
@@ -140,6 +143,34 @@ def test_help_of_train_shows_every_knob_with_its_default(capsys):
     out = " ".join(capsys.readouterr().out.split())
     for text in ("--temperature X", "[0.05]", "--hidden-sizes N", "[256 256 256]", "[1500000]", "gamma"):
         assert text in out
+
+
+def test_help_names_the_presets_that_a_method_has(capsys, monkeypatch):
+    presets = {"paper": {"temperature": 0.75}, "code": {"temperature": 0.5}, "small": {}}
+    monkeypatch.setattr(get("ddsq"), "presets", presets, raising=False)
+    main(["train", "ddsq", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "paper, as the method's paper trained; code, as its authors' code trains; small, for" in out
+    assert "[0.75]" in out  # the default is the paper's
+    main(["train", "sac", "--help"])
+    assert "code, as" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("preset", "expected"), [("paper", 0.75), ("code", 0.5), ("small", 0.05)])
+def test_settings_start_from_the_preset(preset, expected, tmp_path, monkeypatch):
+    presets = {"paper": {"temperature": 0.75}, "code": {"temperature": 0.5}, "small": {}}
+    monkeypatch.setattr(get("ddsq"), "presets", presets, raising=False)
+    started = []
+
+    def train(algo, env, config, **more):
+        started.append((algo, config))
+        raise SoftqError("stop")
+
+    monkeypatch.setattr(softq.training, "train", train)
+    command = ["train", "ddsq", "--env", "MultiGoal", "--preset", preset]
+    assert main(command) == 2 and main([*command, "--temperature", "3"]) == 2
+    assert [algo.temperature for algo, _ in started] == [expected, 3.0]
+    assert (started[0][1].batch_size == SMALL["batch_size"]) == (preset == "small")
 
 
 def test_list_and_version(capsys):

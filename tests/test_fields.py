@@ -133,6 +133,28 @@ def test_a_nested_object_checks_its_own_fields():
         Dial(rule="sacc")
 
 
+@pytree
+class Short:
+    dial: Dial = nested(Dial(0.5, "sac"), "Temperature and its rule", shorthand="value")
+
+    def __post_init__(self):
+        assert isinstance(self.dial, Dial)
+
+
+def test_a_number_in_place_of_an_object():
+    assert Short(0.2) == Short(dial=Dial(0.2, "sac")) == replace(Short(Dial(3.0)), dial=0.2)
+    assert Short().dial == Dial(0.5, "sac") and Short(Dial(0.2)).dial.rule == "fixed"
+    swept = jax.vmap(lambda value: replace(Short(), dial=value))(jnp.array([0.1, 0.3]))
+    np.testing.assert_allclose(swept.dial.value, [0.1, 0.3])
+    for value, message in (
+        (-1, "dial is -1; it must be positive."),
+        ("x", "dial is 'x'; it must be a number."),
+    ):
+        with pytest.raises(SoftqError) as error:
+            Short(value)
+        assert str(error.value) == message
+
+
 def test_leaves_and_structure():
     leaves = {field.name for field in dataclasses.fields(Learner) if not field.metadata["static"]}
     assert leaves == {"bias", "rate", "decay", "discount", "dial"}

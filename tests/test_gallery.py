@@ -14,7 +14,6 @@ from softq import landscapes
 from softq.cli import main
 from softq.exact.boltzmann import Boltzmann
 from softq.exact.separable import Separable
-from softq.exact.smoothing import Blurred
 from softq.exact.values import evaluate
 from softq.experiments.sampler_benchmark import (
     BUDGETS,
@@ -30,7 +29,6 @@ from softq.experiments.sampler_benchmark import (
     corners,
     count,
     draws,
-    formula_of,
     names,
     problem,
     read,
@@ -38,7 +36,7 @@ from softq.experiments.sampler_benchmark import (
     verdicts,
     winners,
 )
-from softq.experiments.sampler_benchmark.formula import CORNER, WEIGHT, corner_width
+from softq.experiments.sampler_benchmark.formula import CORNER, WEIGHT, corner_width, padded
 from softq.experiments.sampler_benchmark.problems import DIMS
 from softq.experiments.sampler_benchmark.reference import of_corners
 from softq.experiments.sampler_benchmark.report import sized
@@ -64,18 +62,19 @@ def margin(num: int) -> float:
 def test_a_formula_is_its_landscape(name):
     q = landscapes.get(name)
     actions = RNG.uniform(-1, 1, (200, q.dim))
-    assert np.allclose(evaluate(formula_of(q), actions), evaluate(q, actions), atol=1e-6, rtol=0)
-    if name not in ("abs1", "abs2", "lemniscate"):
-        for sigma in (0.02, 0.6):
-            expected = evaluate(Blurred(q, sigma), actions)
-            assert np.allclose(evaluate(formula_of(q).blurred(sigma), actions), expected, atol=1e-6, rtol=0)
+    for formula in (q.formula(), padded(q.formula())):
+        np.testing.assert_allclose(evaluate(formula, actions), evaluate(q, actions), atol=1e-14, rtol=1e-14)
+    for sigma in (0.02, 0.6):
+        blurred = evaluate(q.blurred(sigma), actions)
+        again = evaluate(padded(q.formula()).blurred(sigma), actions)
+        np.testing.assert_allclose(again, blurred, atol=1e-14, rtol=1e-14)
 
 
 def test_sums_add_up():
     q1 = landscapes.get("skew1")
     actions = RNG.uniform(-1, 1, (50, 3))
     parts = evaluate(q1, actions.reshape(-1, 1)).reshape(50, 3)
-    assert np.allclose(evaluate(formula_of(q1, 3), actions), parts.sum(1), atol=1e-6)
+    assert np.allclose(evaluate(q1.formula(3), actions), parts.sum(1), atol=1e-6)
 
 
 def test_corners_are_two_bumps():
@@ -88,7 +87,7 @@ def test_corners_are_two_bumps():
 @pytest.mark.parametrize(("name", "tol"), [("abs1", 2e-3), ("lemniscate", 1e-6), ("corners", 1e-4)])
 def test_blur_without_a_closed_formula_elsewhere(name, tol):
     """Against a hundred Gauss-Hermite nodes a coordinate, which see the kink of a tent less well than we do."""
-    q = corners(2) if name == "corners" else formula_of(landscapes.get(name))
+    q = corners(2) if name == "corners" else landscapes.get(name).formula()
     x, w = np.polynomial.hermite_e.hermegauss(100)
     mesh = np.stack(np.meshgrid(*[x] * q.dim), -1).reshape(-1, q.dim)
     weights = w / w.sum() if q.dim == 1 else np.outer(w, w).ravel() / w.sum() ** 2

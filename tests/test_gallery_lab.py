@@ -15,7 +15,7 @@ from softq.exact.laws import snis_law, softmax_law
 from softq.exact.smoothing import smooth_density
 from softq.lab import GalleryLab
 from softq.lab.gallery import law_of, marginal
-from softq.lab.gallery_samplers import ENTRIES, blurred, draw
+from softq.lab.gallery_samplers import ENTRIES, draw
 from softq.testing import THRESHOLD, chi_square
 from softq.utils.errors import SoftqError
 
@@ -35,7 +35,7 @@ def test_blurred_landscapes(name: str) -> None:
     actions = np.random.default_rng(0).uniform(-1, 1, (20, q.dim))
     expected = smooth_density(q, 0.3, 0.1, actions).mean
     with jax.enable_x64(True):
-        seen = jax.jit(jax.vmap(blurred(q, 0.1)))(actions)
+        seen = jax.jit(jax.vmap(q.blurred(0.1)))(actions)
     np.testing.assert_allclose(seen, expected, atol=2e-3 if name.startswith("abs") else 1e-7)
 
 

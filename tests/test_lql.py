@@ -26,7 +26,7 @@ from scipy.special import logsumexp
 
 from softq.algorithms import LQL
 from softq.box import reflect, uniform_action
-from softq.networks.noise_critic import TWINS
+from softq.networks.critic import TWINS
 from softq.samplers import langevin, softmax_score
 from softq.testing.probe import random_batch
 from softq.utils.errors import SoftqError

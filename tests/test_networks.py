@@ -9,7 +9,15 @@ import pytest
 from by_hand import moved
 from scipy import stats
 
-from softq.networks import ACTIVATIONS, Critic, mish
+from softq.networks import (
+    ACTIVATIONS,
+    Critic,
+    GaussianActor,
+    NoiseCritic,
+    SamplingNetwork,
+    ScoreNetwork,
+    mish,
+)
 from softq.testing import THRESHOLD, mean_test
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import replace
@@ -215,3 +223,23 @@ def test_bad_input_is_one_clear_line(key):
         with pytest.raises(SoftqError, match=names) as error:
             Critic.create(key, jnp.zeros(OBS), jnp.zeros(ACT), **kwargs)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("cls", "given", "more", "num"),
+    [
+        (Critic, {"num": 3}, [(ACT,)], 3),
+        (NoiseCritic, {"codes": jnp.arange(4.0)}, [(ACT,), ()], 2),
+        (GaussianActor, {}, [], None),
+        (SamplingNetwork, {"noise_dim": 5}, [], None),
+        (ScoreNetwork, {"style": "sinusoidal", "num_conditions": 2}, [(ACT,), (2,)], None),
+    ],
+)
+def test_fresh_parameters_are_those_of_the_module_key_by_key(cls, given, more, num, key):
+    """What is read changes no fresh weight; several networks of one kind have each its own part of the key."""
+    network = cls.create(key, jnp.ones(OBS), jnp.ones(ACT), hidden_sizes=(8, 4), **given)
+    first = (OBS + 5,) if cls is SamplingNetwork else (OBS,)
+    zeros = [jnp.zeros(shape) for shape in (first, *more)]
+    made = [network.module.init(k, *zeros)["params"] for k in (jax.random.split(key, num) if num else [key])]
+    expected = jax.tree.map(lambda *x: jnp.stack(x), *made) if num else made[0]
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), network.params, expected)

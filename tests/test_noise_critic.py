@@ -10,7 +10,8 @@ from by_hand import moved
 from by_hand_noise import layers_of_noise_critic, noise_forward, noise_slope
 
 from softq.networks import Critic, NoiseCritic
-from softq.networks.noise_critic import joined, sinusoid
+from softq.networks.critic import reduce_twins
+from softq.networks.noise_critic import sinusoid
 from softq.testing import THRESHOLD, mean_test
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import replace
@@ -132,7 +133,7 @@ def test_the_state_and_level_parts_are_not_computed_in_a_chain():
 
     noisy = products_in_the_loop(lambda q: chain(q, q.slope), make())
     plain = Critic.create(jax.random.key(0), jnp.zeros(OBS), jnp.zeros(ACT), (8, 6), "relu")
-    of_mean = lambda q: lambda a, i: jax.grad(lambda a: joined(q.twins(a), "mean"))(a)
+    of_mean = lambda q: lambda a, i: jax.grad(lambda a: reduce_twins(q.twins(a), "mean"))(a)
     assert noisy == products_in_the_loop(lambda q: chain(q, of_mean(q)), plain) == 6
     anew = lambda critic, obs: chain(None, lambda a, i: critic.at(obs).slope(a, i))
     jaxpr = jax.make_jaxpr(anew)(make(), jnp.zeros(OBS))
@@ -142,7 +143,7 @@ def test_the_state_and_level_parts_are_not_computed_in_a_chain():
 
 def test_bad_input():
     with pytest.raises(SoftqError, match=r"unknown twins 'mena'.*Did you mean 'mean'"):
-        joined(jnp.zeros(2), "mena")
+        reduce_twins(jnp.zeros(2), "mena")
     with pytest.raises(SoftqError, match="unknown activation"):
         NoiseCritic.create(
             jax.random.key(0), jnp.zeros(OBS), jnp.zeros(ACT), jnp.arange(2), activation="misch"

@@ -14,7 +14,7 @@ from softq.algorithms import DDSQ
 from softq.training import TrainConfig, curves, evaluate_run, export, load, load_all, resume, train
 from softq.training.config import check_hyperparameters
 from softq.training.results import export_evaluation
-from softq.training.run_directory import COLUMNS, RunDirectory, default_run, tidy
+from softq.training.run_directory import COLUMNS, FORMAT, RunDirectory, default_run, tidy
 from softq.utils.errors import SoftqError
 
 TINY = DDSQ(hidden_sizes=(8,), num_candidates=4, num_schedules=2, num_steps=2, temperature=0.3)
@@ -170,6 +170,30 @@ def test_a_damaged_run_is_one_clear_line(copy, damage, message):
     with pytest.raises(SoftqError, match=message) as error:
         load(copy)
     assert "\n" not in str(error.value)
+
+
+def test_an_older_run_is_read_under_todays_names(copy, monkeypatch):
+    """config.json of softq 0.1.0 has no format."""
+    old = json.loads((copy / "config.json").read_text())
+    assert old.pop("format") == FORMAT
+    (copy / "config.json").write_text(json.dumps(old))
+    assert load(copy)[0] == TINY
+
+
+def test_an_older_run_that_does_not_fit_says_which_version_loads_it(tmp_path, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr("softq.training.run_directory.FORMAT", 1)
+        train(TINY, "MultiGoal", out=tmp_path / "run", **SETTINGS)
+    set_config(
+        tmp_path / "run", "algorithm", "hidden_sizes", [9]
+    )  # as if the learner had another structure today
+    with pytest.raises(SoftqError, match=r"^[^\n]*was written by softq 0\.1\.0 \(commit 7346a94\)[^\n]*$"):
+        load(tmp_path / "run")
+    set_config(tmp_path / "run", "algorithm", "forgotten", 1)
+    with pytest.raises(
+        SoftqError, match=r"has no setting 'forgotten'.* or use softq 0\.1\.0 \(commit 7346a94\)"
+    ):
+        load(tmp_path / "run")
 
 
 def change_width(folder):

@@ -99,14 +99,14 @@ def test_bad_input_is_named():
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_louder_multiplies_the_action_and_nothing_else(name):
+def test_scaled_action_weights_multiply_the_action_and_nothing_else(name):
     network = make(name)
     obs, action, condition = (x[0] for x in points(network))
-    louder = np.asarray(value(network.louder(3.0), obs, action, condition))
+    louder = np.asarray(value(network.scale_action_weights(3.0), obs, action, condition))
     np.testing.assert_allclose(louder, value(network, obs, 3 * action, condition), rtol=1e-5, atol=1e-6)
     assert np.abs(louder - value(network, obs, action, condition)).max() > 1e-3
     with pytest.raises(SoftqError, match="gain"):
-        network.louder(0.0)
+        network.scale_action_weights(0.0)
 
 
 def test_the_action_is_hardly_heard_beside_the_noise_level():

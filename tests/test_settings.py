@@ -21,8 +21,9 @@ from softq.experiments.settings import (
     work,
     wrapped,
 )
-from softq.training import PRESETS, TrainConfig, train
+from softq.training import TrainConfig, preset_of, train
 from softq.utils.errors import SoftqError
+from softq.utils.flat_settings import flat, with_settings
 from softq.utils.pytree import replace
 
 
@@ -34,11 +35,11 @@ def test_the_changes_turn_the_papers_settings_into_those_of_the_run(name, world)
     here, paper = learner(name, world=world), learner(name, "paper")
     listed = set(table["setting"])
     for new, old in zip(here, paper, strict=True):
-        mine = [field.name for field in dataclasses.fields(new) if field.name not in LENGTH]
-        differing = {field for field in mine if getattr(new, field) != getattr(old, field)}
-        assert differing == listed & set(mine)
-    patched = {field: getattr(here[0], field) for field in listed if hasattr(here[0], field)}
-    assert replace(paper[0], **patched) == here[0]
+        mine, before = flat(new), flat(old)
+        differing = {name for name in mine if name not in LENGTH and mine[name] != before[name]}
+        assert differing == listed & mine.keys()
+    has = flat(here[0])
+    assert with_settings(paper[0], {name: has[name] for name in listed if name in has}) == here[0]
     assert (table["paper"] != table["here"]).all() and (table["meaning"].str.len() > 0).all()
 
 
@@ -49,9 +50,9 @@ def test_a_run_without_a_preset_has_the_papers_settings():
 def test_the_small_preset_is_the_one_of_softq_train():
     for name, cls in ALGORITHMS.items():
         algo, config = learner(name)
-        for field, value in (PRESETS["small"] | cls.small).items():
-            owner = algo if hasattr(algo, field) else config
-            assert getattr(owner, field) == value
+        has = dataclasses.asdict(config) | flat(algo)
+        for setting, value in preset_of(cls, "small").items():
+            assert has[setting] == value, setting
 
 
 def test_the_small_preset_in_python():

@@ -9,13 +9,14 @@ import pytest
 from exact import REFERENCE
 
 from softq import landscapes
-from softq.exact.smoothing import Blurred, smooth_density, vanishing
+from softq.exact.smoothing import smooth_density, vanishing
 from softq.exact.values import evaluate
 from softq.landscapes import Landscape
 from softq.utils.errors import SoftqError
 
 BANDIT = landscapes.get("bandit")  # lengths are half of the reference's, which lives on [-2, 2]^2
 MIXED = Landscape("mixed", 2, 1.0, bumps=((0.7, (0.3, -0.4), 0.2),), power=(0.5, 4.0), slope=(0.3, -0.2))
+value_and_slope = jax.jit(lambda q, actions: jax.vmap(jax.value_and_grad(q))(actions))
 SOME = np.random.default_rng(0).uniform(-1, 1, (12, 2))
 
 
@@ -32,21 +33,36 @@ def by_quadrature(q, sigma, actions):
 @pytest.mark.parametrize("q", [BANDIT, MIXED, landscapes.get("quad2")], ids=lambda q: q.name)
 @pytest.mark.parametrize("sigma", [0.03, 0.3])
 def test_blurred_is_the_gaussian_average(q, sigma):
-    np.testing.assert_allclose(evaluate(Blurred(q, sigma), SOME), by_quadrature(q, sigma, SOME), atol=1e-9)
-    forgot_the_dimension = Blurred(q, sigma * np.sqrt(1.05))  # a mutant: a variance that is 5 % too large
+    np.testing.assert_allclose(evaluate(q.blurred(sigma), SOME), by_quadrature(q, sigma, SOME), atol=1e-9)
+    forgot_the_dimension = q.blurred(sigma * np.sqrt(1.05))  # a mutant: a variance that is 5 % too large
     assert np.abs(evaluate(forgot_the_dimension, SOME) - by_quadrature(q, sigma, SOME)).max() > 1e-5
 
 
 def test_blurring_twice_adds_variances_and_none_is_the_landscape():
-    again = by_quadrature(Blurred(BANDIT, 0.1), 0.2, SOME)
-    np.testing.assert_allclose(again, evaluate(Blurred(BANDIT, np.sqrt(0.05)), SOME), atol=1e-9)
-    np.testing.assert_allclose(evaluate(Blurred(BANDIT, 0.0), SOME), evaluate(BANDIT, SOME), atol=1e-14)
+    again = by_quadrature(BANDIT.blurred(0.1), 0.2, SOME)
+    np.testing.assert_allclose(again, evaluate(BANDIT.blurred(np.sqrt(0.05)), SOME), atol=1e-9)
+    np.testing.assert_allclose(evaluate(BANDIT.blurred(0.0), SOME), evaluate(BANDIT, SOME), atol=1e-14)
+
+
+@pytest.mark.parametrize("name", landscapes.names())
+def test_no_blur_is_the_landscape_with_its_slope(name):
+    q = landscapes.get(name)
+    actions = np.random.default_rng(1).uniform(-1, 1, (20, q.dim))
+    with jax.enable_x64(True):
+        for other in (q.formula(), q.blurred(0.0)):
+            values, slopes = (np.asarray(x) for x in value_and_slope(other, actions))
+            expected, slope = value_and_slope(q, actions)
+            np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-11)
+            np.testing.assert_allclose(slopes, slope, rtol=1e-12, atol=1e-11)
+        assert np.isfinite(
+            value_and_slope(q.blurred(0.0), np.zeros((1, q.dim)))[1]
+        ).all()  # also at a tent's top
 
 
 def test_reference_bandit():
     """Maximum on the axis, low mode, saddle on the segment between them, origin: NC-LQL's Equation 10."""
     for sigma, expected in REFERENCE["bandit8.q_nc"]["value"].items():
-        q = Blurred(BANDIT, float(sigma) / 2)
+        q = BANDIT.blurred(float(sigma) / 2)
         x = np.linspace(0, 0.8, 80_001)
         axis = evaluate(q, np.stack([x, 0 * x], -1))
         low, origin = evaluate(q, np.array([[0.5, 0.5], [0.0, 0.0]]))
@@ -75,7 +91,7 @@ def test_vanishing_of_a_fold():
     q = landscapes.get("twomode1")
     sigma, where = vanishing(q, (-0.6,))
     x = np.linspace(-1, 1, 20_001)[:, None]
-    tops = lambda s: np.sum(np.diff(np.sign(np.diff(evaluate(Blurred(q, s), x)))) < 0)
+    tops = lambda s: np.sum(np.diff(np.sign(np.diff(evaluate(q.blurred(s), x)))) < 0)
     assert [tops(sigma - 1e-3), tops(sigma + 1e-3)] == [2, 1]
     assert abs(where[0]) < 0.6
     with pytest.raises(SoftqError, match="still there"):
@@ -101,7 +117,7 @@ def test_reference_two_smoothings(setting):
     assert got.variance[0] * w**2 == pytest.approx(expected["var_wQ"], rel=1e-9)
     assert got.mean[0] == pytest.approx(expected["Q_nc"], abs=1e-9)
 
-    blurred = Blurred(BANDIT, sigma)
+    blurred = BANDIT.blurred(sigma)
     with jax.enable_x64(True):
         slope = np.asarray(slope_at(blurred, action))
     np.testing.assert_allclose(slope / 2, expected["value_smoothing"], atol=1e-9)
@@ -129,7 +145,7 @@ def test_a_parabola_in_closed_form():
     a = np.array([[-0.8], [0.1], [0.6]])
     got = smooth_density(q, temperature, sigma, a)
     np.testing.assert_allclose(got.slope, -2 * a / (1 + 2 * sigma**2 / temperature), atol=1e-10)
-    np.testing.assert_allclose(evaluate(Blurred(q, sigma), a), -(a[:, 0] ** 2) - sigma**2, atol=1e-14)
+    np.testing.assert_allclose(evaluate(q.blurred(sigma), a), -(a[:, 0] ** 2) - sigma**2, atol=1e-14)
     np.testing.assert_allclose(got.variance, 2 * sigma**4 + 4 * (a[:, 0] * sigma) ** 2, atol=1e-10)
 
 
@@ -151,18 +167,21 @@ def test_sigma_is_a_leaf():
         return q(a)
 
     a = np.array([0.2, 0.3])
-    first, second = float(value(Blurred(BANDIT, 0.1), a)), float(value(Blurred(BANDIT, 0.2), a))
+    first, second = float(value(BANDIT.blurred(0.1), a)), float(value(BANDIT.blurred(0.2), a))
     assert len(calls) == 1 and first != second
-    many = jax.jit(jax.vmap(lambda sigma, a: Blurred(BANDIT, sigma)(a), (0, None)))(np.array([0.1, 0.2]), a)
+    many = jax.jit(jax.vmap(lambda sigma, a: BANDIT.blurred(sigma)(a), (0, None)))(np.array([0.1, 0.2]), a)
     np.testing.assert_allclose(many, [first, second], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: Blurred(landscapes.get("abs1"), 0.1), "no closed form of landscape 'abs1'"),
-        (lambda: Blurred(landscapes.get("lemniscate"), 0.1), "no closed form"),
-        (lambda: Blurred(BANDIT, 0.1)(jnp.zeros(1)), "takes one action of shape"),
+        (
+            lambda: Landscape("cube", 1, 0.0, power=(1.0, 3.0)).blurred(0.1),
+            "'cube' has the power 3; .* 1, 2 and 4",
+        ),
+        (lambda: BANDIT.formula(4), "'bandit' has dim 2; a sum takes one of dim 1"),
+        (lambda: BANDIT.blurred(0.1)(jnp.zeros(1)), "takes one action of shape"),
         (lambda: smooth_density(BANDIT, 0.0, 0.1, SOME), "temperature must be positive"),
         (lambda: smooth_density(BANDIT, 1.0, 0.0, SOME), "sigma must be positive"),
         (lambda: smooth_density(Landscape("three", 3, 0.0), 1.0, 0.1, np.zeros((1, 3))), "dim 1 or 2, got 3"),

@@ -19,8 +19,9 @@ from softq.diffusion import ancestral
 from softq.testing.probe import random_batch
 from softq.training import TrainConfig, start
 from softq.training.config import SMALL, check_hyperparameters
-from softq.utils.cli_options import notes
 from softq.utils.errors import SoftqError
+from softq.utils.field_comments import notes
+from softq.utils.flat_settings import helps
 from softq.utils.pytree import pytree, replace
 
 # DQS: log pi of what tanh made of a sample
@@ -300,11 +301,10 @@ class Example:
 
 
 def test_help_is_found_on_whichever_line_a_field_ends():
-    assert notes(Example) == {"one": "behind, 5 %%", "two": "within", "three": 'after "it"'}
+    assert notes(Example) == {"one": "behind, 5 %", "two": "within", "three": 'after "it"'}
 
 
 @pytest.mark.parametrize("cls", [TrainConfig, *ALGORITHMS.values()])
 def test_every_option_says_what_it_is(cls):
-    said = notes(cls)
-    for field in dataclasses.fields(cls):
-        assert len(said.get(field.name, "")) > 0, field.name
+    for name, words in helps(cls).items():
+        assert words, name

@@ -31,7 +31,7 @@ from softq.experiments.mode_coverage import (
     verdict,
 )
 from softq.training import TrainConfig
-from softq.utils.cli_options import fields_from
+from softq.utils.flat_settings import fields_from
 from softq.utils.pytree import pytree, replace
 
 PARTS = ("during", "moves", "critics")

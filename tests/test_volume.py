@@ -3,6 +3,7 @@
 from functools import cache
 from itertools import pairwise
 from math import comb, factorial
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -281,6 +282,7 @@ def test_volume_of_says_what_it_picks():
         (lambda: PolarVolume(landscapes.get("quad1")), "dim 2, got dim 1"),
         (lambda: LineVolume(lambda a: a[0]), "pass dim="),
         (lambda: volume_of(lambda a: a[0]), "pass dim="),
+        (lambda: volume_of(SimpleNamespace(power=(1.0, 2.0))), "pass dim="),
         (lambda: MonteCarloVolume(lambda a: a[0], 3, num=0), "num must be positive"),
         (lambda: TwoLevel(2.5, 1.0), "below the volume of the box"),
     ],

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from softq import landscapes
+from softq import diffusion, landscapes
 from softq import samplers as s
 from softq.algorithms.common.critic_policy import SAMPLERS
 from softq.samplers.entropy import snis_entropy
@@ -61,7 +61,7 @@ CALLS = {
     "svgd": lambda k, q, d, a, e, t: s.svgd(s.softmax_score(q, t), swarm(a, 4), e),
     "diffusion qne": lambda k, q, d, a, e, t: s.diffusion_sampler(k, q, d, t, 5, 8),
     "diffusion idem": lambda k, q, d, a, e, t: s.diffusion_sampler(
-        k, q, d, t, 5, 8, "idem", "sde", s.VarianceExploding()
+        k, q, d, t, 5, 8, "idem", "sde", diffusion.VarianceExploding()
     ),
     "diffusion combined": lambda k, q, d, a, e, t: s.diffusion_sampler(
         k, q, d, t, 5, 8, "combined", "flow", method="heun"
@@ -229,14 +229,20 @@ def test_diffusion_weighs_only_what_is_there(key):
     weight = np.exp(log_p - (0.1 - signal * x) ** 2 / (2 * noise**2))
     exact = (signal * (weight @ x) / weight.sum() - 0.1) / noise**2
     given, keys = (TEMPERATURE, a_t, signal, noise), jax.random.split(key, 200)
-    for estimate, tolerance in ((s.qne, 0.01), (partial(s.combined, boundary=False), 0.5)):
+    for estimate, tolerance in ((diffusion.qne, 0.01), (partial(diffusion.combined, boundary=False), 0.5)):
         of = lambda q: jax.vmap(lambda k: estimate(k, q, *given, 1000, truncate=True))(keys)
         with_value, by_root = jax.jit(lambda value: of(torn(value))), jax.jit(lambda: of(torn_by_root))
         for scores in map(np.asarray, (with_value(jnp.nan), with_value(jnp.inf), by_root())):
             assert np.isfinite(scores).all()
             assert abs(scores.mean() - exact) < tolerance
     nowhere = lambda a: jnp.nan * a[0]
-    estimates = (s.idem, partial(s.idem, boundary=True), s.combined, s.qne, s.qsm)
+    estimates = (
+        diffusion.idem,
+        partial(diffusion.idem, boundary=True),
+        diffusion.combined,
+        diffusion.qne,
+        diffusion.qsm,
+    )
     for score in jax.jit(lambda k: [e(k, nowhere, *given, 10, truncate=True) for e in estimates])(key):
         assert np.isfinite(score).all()
 

@@ -465,7 +465,7 @@
     return out;
   }
 
-  function label(v) {
+  function numeral(v) {
     return tidy(v).replace("-", "\u2212");
   }
 
@@ -489,12 +489,12 @@
     c.fillStyle = colours.quiet;
     c.textAlign = "center";
     for (const v of marks(x0, x1, logX)) {
-      const half = c.measureText(label(v)).width / 2; // the last number may not stick out
-      c.fillText(label(v), Math.min(x(v), right + 9 - half), bottom + 14);
+      const half = c.measureText(numeral(v)).width / 2; // the last number may not stick out
+      c.fillText(numeral(v), Math.min(x(v), right + 9 - half), bottom + 14);
     }
     c.fillText(panel.xlabel, (left + right) / 2, bottom + 29);
     c.textAlign = "right";
-    for (const v of marks(y0, y1, logY)) c.fillText(label(v), left - 5, y(v) + 4);
+    for (const v of marks(y0, y1, logY)) c.fillText(numeral(v), left - 5, y(v) + 4);
     c.textAlign = "left";
     c.fillText(panel.ylabel, box.left + 4, box.top + 14);
 

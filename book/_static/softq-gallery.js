@@ -457,7 +457,7 @@
     this.cells = this.dim === 1 ? 4000 : 240;
     this.e = ensemble(state.landscape, {
       n: s.particles, temperature: s.temperature, step: this.stepSize(), boundary: s.boundary,
-      candidates: s.candidates, hottest: Math.max(4 * s.temperature, state.spread), constants: this.data.constants,
+      candidates: s.candidates, hottest: Math.max(4 * s.temperature, state.median_regret), constants: this.data.constants,
     }, generator(s.seed));
     samplers[s.sampler].start(this.e);
     this.particles = this.e.particles;

@@ -419,9 +419,9 @@
     this.addControl(name, label, input, [this.outputs[name]]);
   };
 
-  Lab.prototype.addChoice = function (name, label, options) {
+  Lab.prototype.addChoice = function (name, label, choices) {
     const select = make("select");
-    for (const [value, text] of options) select.append(make("option", { value: value, text: text }));
+    for (const [value, text] of choices) select.append(make("option", { value: value, text: text }));
     select.addEventListener("change", () => {
       const value = select.value;
       this.set(name, typeof this.settings[name] === "number" ? parseFloat(value) : value);

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from softq.algorithms.base import Algorithm, State, Transition
-from softq.utils.errors import SoftqError, suggest
+from softq.utils.checks import one_of
 
 # the name of each method's file, by which the command line calls it, and of its class
 CLASSES = {
@@ -25,8 +25,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
 
 def get(name: str) -> type[Algorithm]:
     """The algorithm class called `name`; raises `SoftqError` with the nearest name otherwise."""
-    if name not in ALGORITHMS:
-        raise SoftqError(f"unknown algorithm '{name}'.{suggest(name, ALGORITHMS)}")
+    one_of("algorithm", name, ALGORITHMS)
     return ALGORITHMS[name]
 
 

@@ -111,7 +111,7 @@ class DQS(Algorithm):
         critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.activation)
         layers, inputs = (self.hidden_sizes, self.activation), 2 if self.condition else 1
         actor = ScoreNetwork.create(for_actor, obs, action, *layers, "sinusoidal", inputs)
-        return self.fresh_state(critic, actor.louder(self.action_gain))
+        return self.fresh_state(critic, actor.scale_action_weights(self.action_gain))
 
     def actor_optimiser(self) -> optax.GradientTransformation:
         return optax.adam(self.actor_learning_rate)

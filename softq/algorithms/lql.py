@@ -17,7 +17,7 @@ from softq.algorithms.common.targets import Backup, best_action
 from softq.algorithms.common.temperature import Temperature, slope_unit, tempered
 from softq.box import BOUNDARIES, project
 from softq.networks import Critic, StateLandscape
-from softq.networks.noise_critic import Twins, joined
+from softq.networks.critic import Twins, reduce_twins
 from softq.samplers import annealed_langevin, initial_action
 from softq.utils.fields import choice, count, flag, positive
 from softq.utils.pytree import pytree
@@ -95,7 +95,7 @@ class LQL(Algorithm):
         first, drive = jax.random.split(key)
         action = annealed_langevin(
             drive,
-            lambda action, sigma: jax.grad(lambda a: joined(q.twins(a), self.twins))(action),
+            lambda action, sigma: jax.grad(lambda a: reduce_twins(q.twins(a), self.twins))(action),
             initial_action(first, q.critic.action_dim, self.start),
             levels=jnp.ones(1),
             step_sizes=jnp.full(1, self.step_size),

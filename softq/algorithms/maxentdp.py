@@ -112,7 +112,7 @@ class MaxEntDP(Algorithm):
         for_critic, for_actor = jax.random.split(key)
         critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.critic_activation)
         actor = ScoreNetwork.create(for_actor, obs, action, self.hidden_sizes, self.activation, "fourier")
-        return self.fresh_state(critic, actor.louder(self.action_gain))
+        return self.fresh_state(critic, actor.scale_action_weights(self.action_gain))
 
     def actor_optimiser(self) -> optax.GradientTransformation:
         """Deviation: the code lowers the rate by a cosine over 2e6 updates, twice as many as it makes."""

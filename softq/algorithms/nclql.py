@@ -19,7 +19,8 @@ from softq.algorithms.common.learner import Learner
 from softq.algorithms.common.targets import Backup, best_action
 from softq.algorithms.common.temperature import Temperature, slope_unit, tempered
 from softq.box import BOUNDARIES, project
-from softq.networks.noise_critic import NoiseCritic, NoiseLandscape, Twins
+from softq.networks.critic import Twins
+from softq.networks.noise_critic import NoiseCritic, NoiseLandscape
 from softq.samplers import annealed_langevin, initial_action, level_steps
 from softq.utils.errors import SoftqError
 from softq.utils.fields import choice, count, flag, positive

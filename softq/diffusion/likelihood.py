@@ -17,12 +17,11 @@ from jax import Array
 
 from softq.diffusion.processes import times
 from softq.diffusion.schedules import Schedule
-from softq.utils.checks import positive
-from softq.utils.errors import SoftqError, suggest
+from softq.utils.checks import one_of, positive
+from softq.utils.errors import SoftqError
 from softq.utils.finite import working
 
 Rule = Literal["left", "trapezoid", "log_snr"]
-RULES = ("left", "trapezoid", "log_snr")
 
 
 def log_likelihood(
@@ -91,8 +90,7 @@ def cells(schedule: Schedule, num_steps: int, rule: Rule) -> tuple[Array, Array,
     log signal-to-noise ratio and the trapezoid in it; for a smooth function that dies out at both ends this rule
     converges faster than any power of the number of cells. Raises `SoftqError` for no steps or an unknown rule.
     """
-    if rule not in RULES:
-        raise SoftqError(f"unknown rule '{rule}'.{suggest(rule, RULES)}")
+    one_of("rule", rule, Rule)
     t = times(schedule, num_steps, "log_sigma" if rule == "log_snr" else "time")[::-1]  # cleanest first
     log_snr = schedule.log_snr(t)
     u, rest = jax.nn.sigmoid(log_snr), jax.nn.sigmoid(-log_snr)

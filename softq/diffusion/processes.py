@@ -13,13 +13,15 @@ from jax import Array
 
 from softq.box import project, reflect
 from softq.diffusion.schedules import Schedule
-from softq.utils.checks import positive
-from softq.utils.errors import SoftqError, suggest
+from softq.utils.checks import one_of, positive
+from softq.utils.errors import SoftqError
 from softq.utils.finite import working
 
 Field = Callable[[Array, Array], Array]
 Spacing = Literal["time", "log_sigma"]
 Final = Literal["none", "project", "reflect", "tanh"]
+Variance = Literal["beta", "posterior"]  # of an ancestral step
+Method = Literal["euler", "heun"]
 
 # Deviation: DQS applies tanh to the sample. It then is not the action whose Q the score was trained on, and without the
 # Jacobian its density is not the softmax either.
@@ -33,14 +35,13 @@ def times(
 
     For the geometric schedule the two are one. Raises `SoftqError` for no steps or an unknown spacing.
     """
+    one_of("spacing", spacing, Spacing)
     positive("num_steps", num_steps)
     last = schedule.t_min if t_end is None else t_end
     if spacing == "time":
         return jnp.linspace(schedule.t_max, last, num_steps + 1)
-    if spacing == "log_sigma":
-        ends = schedule.log_snr(schedule.t_max), schedule.log_snr(last)
-        return schedule.time_of(jnp.linspace(*ends, num_steps + 1))
-    raise SoftqError(f"unknown spacing '{spacing}'.{suggest(spacing, ('time', 'log_sigma'))}")
+    ends = schedule.log_snr(schedule.t_max), schedule.log_snr(last)
+    return schedule.time_of(jnp.linspace(*ends, num_steps + 1))
 
 
 def reverse_sde(
@@ -61,7 +62,7 @@ def reverse_sde(
     `final` is what becomes of the last action. With `trajectory` all `(num_steps + 1, dim)`, the last one mapped.
     Raises `SoftqError` for no steps, no dimension, or an unknown switch.
     """
-    _known("final", final, FINAL)
+    one_of("final", final, Final)
     first, drive = jax.random.split(key)
     nodes = times(schedule, num_steps, spacing, t_end)
     a = _start(first, dim, schedule, start)
@@ -84,7 +85,7 @@ def ancestral(
     dim: int,
     schedule: Schedule,
     num_steps: int = 20,
-    variance: Literal["beta", "posterior"] = "beta",
+    variance: Variance = "beta",
     clip: bool = True,
     spacing: Spacing = "time",
     start: Array | None = None,
@@ -98,7 +99,7 @@ def ancestral(
     integrates its Equation 5, which is `probability_flow`.
     Raises `SoftqError` for no steps, no dimension, or an unknown switch.
     """
-    _known("variance", variance, ("beta", "posterior"))
+    one_of("variance", variance, Variance)
     first, drive = jax.random.split(key)
     nodes = times(schedule, num_steps, spacing)
     a = _start(first, dim, schedule, start)
@@ -121,7 +122,7 @@ def ancestral_step(
     a: Array,
     t: Array,
     to: Array,
-    variance: Literal["beta", "posterior"] = "beta",
+    variance: Variance = "beta",
     clip: bool = True,
 ) -> tuple[Array, Array]:
     """Mean `(d,)` and standard deviation of the noisy action at time `to` < t, given `a` at t."""
@@ -141,7 +142,7 @@ def probability_flow(
     dim: int,
     schedule: Schedule,
     num_steps: int = 20,
-    method: Literal["euler", "heun"] = "euler",
+    method: Method = "euler",
     spacing: Spacing = "time",
     t_end: float | Array | None = None,
     final: Final = "none",
@@ -153,8 +154,8 @@ def probability_flow(
     da/dt = f a - (g^2 / 2) score, by Euler steps or by Heun's second-order rule for twice the scores.
     Raises `SoftqError` for no steps, no dimension, or an unknown switch.
     """
-    _known("final", final, FINAL)
-    _known("method", method, ("euler", "heun"))
+    one_of("final", final, Final)
+    one_of("method", method, Method)
     nodes = times(schedule, num_steps, spacing, t_end)
     a = _start(key, dim, schedule, start)
     velocity = lambda a, t: schedule.drift(t) * a - schedule.g2(t) / 2 * score(a, t)
@@ -194,8 +195,3 @@ def _start(key: Array, dim: int, schedule: Schedule, start: Array | None) -> Arr
 def _finish(first: Array, last: Array, path: Array | None, final: Callable[[Array], Array]) -> Array:
     last = final(last)
     return last if path is None else jnp.concatenate([first[None], path[:-1], last[None]])
-
-
-def _known(name: str, value: str, options: object) -> None:
-    if value not in options:
-        raise SoftqError(f"unknown {name} '{value}'.{suggest(value, options)}")

@@ -91,7 +91,7 @@ def pieces(space: gym.Space, obs: Any, name: str) -> list[np.ndarray]:
     if array.shape != space.shape:
         raise Mismatch(f"{name} has the shape {array.shape}, its observation_space {space.shape}")
     if (
-        space.dtype.kind in "iub" and given.dtype != space.dtype
+        space.dtype is not None and space.dtype.kind in "iub" and given.dtype != space.dtype
     ):  # the replay keeps it in the type of the space
         with np.errstate(invalid="ignore"):
             lost = given[given.astype(space.dtype) != given]

@@ -40,6 +40,7 @@ class Picture:
 class JaxGym(gym.Env, abc.ABC):
     """A JAX environment behind Gymnasium's interface. Subclasses name it, bound its observations and paint it."""
 
+    # pyrefly: ignore[bad-override] - Gymnasium calls it an attribute of the instance, and reads that of the class
     metadata: ClassVar[dict] = {"render_modes": ["rgb_array"], "render_fps": 20}
     env: ClassVar[Any]
     bound: ClassVar[float]
@@ -51,7 +52,7 @@ class JaxGym(gym.Env, abc.ABC):
         self.observation_space = gym.spaces.Box(-self.bound, self.bound, (self.env.obs_dim,), np.float32)
         self.action_space = gym.spaces.Box(-1.0, 1.0, (self.env.action_dim,), np.float32)
         self._reset, self._step = jax.jit(self.env.reset), jax.jit(self.env.step)
-        self.state = None
+        self.state: Any = None
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
         super().reset(seed=seed)
@@ -80,11 +81,12 @@ class BanditGym(JaxGym):
     env, bound = Bandit(), 1.0
 
     def paint(self) -> np.ndarray:
-        from softq import landscapes, plots
+        from softq import landscapes
+        from softq.exact.values import evaluate
 
         picture = Picture(1.0)
         points = np.stack([picture.x, picture.y], -1).reshape(-1, 2)
-        value = plots.evaluate(landscapes.get(self.env.landscape), points).reshape(SIZE, SIZE)
+        value = evaluate(landscapes.get(self.env.landscape), points).reshape(SIZE, SIZE)
         shade = (255 - 160 * (value - value.min()) / np.ptp(value)).astype(np.uint8)
         picture.pixels[:] = shade[..., None]
         picture.disc(np.asarray(self.state), 0.04, BALL)

@@ -38,8 +38,8 @@ class GymVector:
         """
         self.seeds, self.envs_per_seed = [int(one) for one in np.atleast_1d(seed)], num_envs
         self.num_envs = num_envs * len(self.seeds)
-        envs = make_all(env_id, self.num_envs, env_kwargs or {})
-        self.vector = gym.vector.SyncVectorEnv(
+        envs: list[Any] = make_all(env_id, self.num_envs, env_kwargs or {})
+        self.vector: Any = gym.vector.SyncVectorEnv(
             [lambda env=env: env for env in envs], autoreset_mode=gym.vector.AutoresetMode.DISABLED
         )
         # an id without its version means the newest; the version belongs to any result

@@ -21,7 +21,7 @@ class Plain:
 
 def layers(env: gym.Env) -> list[gym.Env]:
     """The environment's wrappers from the outside in, then its core."""
-    found = [env]
+    found: list[Any] = [env]
     while found[-1] is not found[-1].unwrapped:
         found.append(found[-1].env)
     return found

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.special import logsumexp
 
+from softq.exact.histograms import histogram_tv, tv_floor
 from softq.exact.maxima import maxima, slack
 from softq.exact.values import evaluate
 from softq.utils.checks import positive
@@ -121,7 +122,7 @@ class Boltzmann:
         """E[f(a)] for an `f` from nodes `(n, dim)` to `(n,)`; the probability of a region if `f` is its indicator."""
         return float(self.probabilities @ np.asarray(f(self.nodes), np.float64))
 
-    def ball(self, centre: Sequence[float], radius: float) -> float:
+    def ball(self, centre: Sequence[float] | np.ndarray, radius: float) -> float:
         """Probability of the interval (dim 1) or disc (dim 2) around `centre`, by a rule that fits it.
 
         What NC-LQL's Table 4 counts. Raises `SoftqError` if the ball sticks out of the box.
@@ -156,14 +157,11 @@ class Boltzmann:
 
         The histogram of n exact samples is itself at a distance of about sqrt(cells / n); see `tv_floor`.
         """
-        samples = np.asarray(samples).reshape(-1, self.dim)
-        counts, _ = np.histogramdd(samples, bins=bins, range=[(-1, 1)] * self.dim)
-        return float(0.5 * np.abs(counts / len(samples) - self.cell_probabilities(bins)).sum())
+        return histogram_tv(np.asarray(samples).reshape(-1, self.dim), self.cell_probabilities(bins))
 
     def tv_floor(self, num: int, bins: int) -> float:
         """Expected `tv` of `num` exact samples: what sampling error alone amounts to (normal approximation)."""
-        p = self.cell_probabilities(bins)
-        return float(0.5 * np.sqrt(2 * p * (1 - p) / (np.pi * num)).sum())
+        return tv_floor(self.cell_probabilities(bins), num)
 
     def sample(self, rng: np.random.Generator, num: int) -> np.ndarray:
         """`num` draws `(num, dim)`: a quadrature node by its probability, then uniform in the node's own cell."""

@@ -92,7 +92,7 @@ class Importance:
         if dim == 1:
             return cls.of(law)
         x = (law.maximum - law.values) / temperature
-        top = -dim * np.log(law.weights / 2 @ np.exp(-x))
+        top = -dim * float(np.log(law.weights / 2 @ np.exp(-x)))
         return cls._continuous(x, law.weights / 2, top, dim, 0.02)
 
     @classmethod
@@ -292,7 +292,8 @@ def _at_least_two(num_candidates: int) -> int:
 def _on_grid(x: np.ndarray, mass: np.ndarray) -> np.ndarray:
     """Share masses at `x` >= 0 among integers so that moments up to degree 7 stay; entry 0 is OFFSETS[0]."""
     cell = np.floor(x).astype(int)
-    size, total = cell.max() + len(OFFSETS), 0.0
+    size = cell.max() + len(OFFSETS)
+    total = np.zeros(size)
     for offset in OFFSETS:
         share = mass
         for other in np.delete(OFFSETS, offset - OFFSETS[0]):
@@ -307,5 +308,5 @@ def _step(z: np.ndarray, order: int = 4) -> np.ndarray:
     The normal distribution function, sharpened: (sum_j (-D^2 / 2)^j / j!) ndtr, which undoes its blur.
     """
     he = np.polynomial.hermite_e.HermiteE
-    polynomial = sum(he.basis(2 * j - 1) * ((-0.5) ** j / factorial(j)) for j in range(1, order))
+    polynomial = sum((he.basis(2 * j - 1) * ((-0.5) ** j / factorial(j)) for j in range(1, order)), he([0.0]))
     return ndtr(z) - polynomial(z) * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)

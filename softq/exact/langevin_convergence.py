@@ -182,7 +182,7 @@ class ReflectedChain:
         other = self.target if other is None else other
         if np.ndim(density) == 0:
             return float(np.sqrt((self.weights * other) @ (self.nodes - density) ** 2))
-        levels, cdf = self._cdf(density)(self.nodes), self._cdf(other)
+        levels, cdf = self._cdf(np.asarray(density))(self.nodes), self._cdf(other)
         pdf, low, high = cdf.deriv(), -np.ones_like(levels), np.ones_like(levels)
         image = self.nodes.copy()
         for _ in range(60):  # Newton, with bisection where it would leave the bracket

@@ -110,7 +110,9 @@ def door(reward: float, width: float, discount: float) -> MDP:
         raise SoftqError(
             f"width is half the width of the door in [-1, 1], got {width:g}; choose one in (0, 1)."
         )
-    return _one_state(np.array([reward, 0.0]), np.array([1.0, 0.0]), [2 * width, 2 - 2 * width], discount)
+    return _one_state(
+        np.array([reward, 0.0]), np.array([1.0, 0.0]), np.array([2 * width, 2 - 2 * width]), discount
+    )
 
 
 def smooth_door(reward: float, width: float, discount: float, panels: int = 400) -> MDP:
@@ -125,7 +127,7 @@ def _one_state(rewards: np.ndarray, stay: np.ndarray, weights: np.ndarray, disco
     """State 0 is the room, state 1 is outside."""
     transitions = np.zeros((2, len(stay), 2))
     transitions[0], transitions[1, :, 1] = np.stack([stay, 1 - stay], -1), 1
-    return MDP(np.stack([rewards, 0 * rewards]), transitions, weights, discount, [False, True])
+    return MDP(np.stack([rewards, 0 * rewards]), transitions, weights, discount, np.array([False, True]))
 
 
 def random_mdps(

@@ -2,65 +2,20 @@
 
 NC-LQL anneals through Q * N(0, sigma^2), an average of values (its Equation 7 with a flat prior, its Equation 10).
 Annealing in generative modelling goes through exp(Q / temperature) * N(0, sigma^2), an average of densities. The
-first is a closed formula for landscapes made of bumps, even powers and slopes, the second a quadrature. Both look at
-the landscape beyond the walls, where its formula simply goes on.
+first is `Landscape.blurred`, a closed formula, the second a quadrature, `smooth_density`. Both look at the landscape
+beyond the walls, where its formula simply goes on.
 """
 
 from collections.abc import Sequence
-from math import comb, prod
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from softq.exact.values import evaluate
 from softq.landscapes import Landscape
 from softq.utils.checks import positive
 from softq.utils.errors import SoftqError
-from softq.utils.pytree import pytree, replace, static
-
-
-@pytree
-class Blurred:
-    """Q_sigma(a) = E[Q(a + sigma * xi)], xi standard normal on R^d, for one action `(dim,)`: exact, a landscape again.
-
-    A bump stays a bump, wider and lower; an even power is a polynomial of the noise's moments; a slope does not
-    notice. `sigma >= 0` is a leaf: changing it never recompiles. Raises `SoftqError` for a power that is not even,
-    for the lemniscate, for an action of the wrong shape.
-    """
-
-    landscape: Landscape = static()
-    sigma: float | Array
-
-    def __post_init__(self) -> None:
-        power, name = self.landscape.power, self.landscape.name
-        if self.landscape.cassini is not None or (power is not None and power[1] not in (2, 4, 6, 8)):
-            raise SoftqError(
-                f"no closed form of landscape '{name}' blurred; take bumps, slopes and even powers, "
-                "or smooth_density for its mean."
-            )
-
-    @property
-    def dim(self) -> int:
-        return self.landscape.dim
-
-    def __call__(self, action: Array) -> Array:
-        q, variance = self.landscape, self.sigma**2
-        value = replace(q, bumps=(), power=None)(action)  # the slope, and the check of the shape
-        if q.bumps:
-            height, centre, width = (jnp.array(column, action.dtype) for column in zip(*q.bumps, strict=True))
-            wider = width**2 + variance
-            distance = jnp.sum((action[None] - centre) ** 2, axis=1)
-            lower = (width**2 / wider) ** (q.dim / 2)
-            value += jnp.sum(height * lower * jnp.exp(-distance / (2 * wider)))
-        if q.power is not None:
-            scale, p = q.power[0], int(q.power[1])
-            for k in range(0, p + 1, 2):  # E[xi^k] = (k - 1)!!
-                moment = comb(p, k) * prod(range(1, k, 2)) * variance ** (k // 2)
-                value -= scale * moment * jnp.sum(action ** (p - k))
-        return value
 
 
 class Smoothed(NamedTuple):
@@ -84,7 +39,7 @@ def smooth_density(q: Landscape, temperature: float, sigma: float, actions: np.n
     positive("temperature", temperature)
     positive("sigma", sigma)
     if q.dim not in (1, 2):
-        raise SoftqError(f"smooth_density needs dim 1 or 2, got {q.dim}; use Blurred for the mean.")
+        raise SoftqError(f"smooth_density needs dim 1 or 2, got {q.dim}; use q.blurred(sigma) for the mean.")
     actions = np.asarray(actions, np.float64).reshape(-1, q.dim)
     tallest = max([abs(height) for height, _, _ in q.bumps], default=1.0) / temperature
     narrowest = min([width for _, _, width in q.bumps], default=1.0) / np.sqrt(1 + tallest)
@@ -117,7 +72,7 @@ def smooth_density(q: Landscape, temperature: float, sigma: float, actions: np.n
 def vanishing(
     q: Landscape, start: Sequence[float], largest: float = 2.0, tol: float = 1e-9
 ) -> tuple[float, np.ndarray]:
-    """The sigma at which the mode of `Blurred(q, sigma)` that begins near `start` stops being one, and where it is.
+    """The sigma at which the mode of `q.blurred(sigma)` that begins near `start` stops being one, and where it is.
 
     The mode is followed by Newton's method as sigma grows; where the step fails (no convergence, or a Hessian that
     is not negative definite) it is halved, down to `tol`. Raises `SoftqError` if `start` is not near a mode, or if
@@ -125,8 +80,8 @@ def vanishing(
     """
     positive("largest", largest)
     with jax.enable_x64(True):
-        slope = jax.jit(lambda sigma, a: jax.grad(Blurred(q, sigma))(a))
-        hessian = jax.jit(lambda sigma, a: jax.hessian(Blurred(q, sigma))(a))
+        slope = jax.jit(lambda sigma, a: jax.grad(q.blurred(sigma))(a))
+        hessian = jax.jit(lambda sigma, a: jax.hessian(q.blurred(sigma))(a))
 
         def follow(sigma: float, action: np.ndarray) -> np.ndarray | None:
             for _ in range(30):

@@ -22,7 +22,7 @@ def evaluate(q: Callable, actions: np.ndarray) -> np.ndarray:
 
     Raises `SoftqError` if Q is not one number an action, or not finite.
     """
-    if jax.tree.leaves(q) == [q]:  # a bare function: its identity is all there is to cache by
+    if jax.tree_util.all_leaves([q]):  # a bare function: its identity is all there is to cache by
         q = Partial(q)
     with jax.enable_x64(True):
         values = np.asarray(_values(q, jnp.asarray(actions, jnp.float64)), np.float64)

@@ -4,7 +4,6 @@ The settings as printed are the defaults of a class and its `paper`; those of a 
 `small`, or what `softq.experiments.mode_coverage` gives the method in a world.
 """
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,11 +14,11 @@ from softq.algorithms import ALGORITHMS, Algorithm, get
 from softq.experiments.mode_coverage.tasks import WORLDS
 from softq.experiments.mode_coverage.tasks import settings as given_in
 from softq.training import TrainConfig, preset_of
-from softq.utils.cli_options import fields_from, notes
-from softq.utils.errors import SoftqError, suggest
+from softq.utils.checks import one_of
+from softq.utils.flat_settings import fields_from, flat, helps
 
 TITLES = {name: cls.__name__ for name, cls in ALGORITHMS.items()} | {"nclql": "NC-LQL"}
-# fields num_... that say how much one action costs, unless their comment begins with "of the likelihood"
+# settings num_... that say how much one action costs, unless their help says that they are of the likelihood
 WORK = ("candidates", "schedules", "levels", "steps", "fresh", "ascents", "actions")
 # fields of TrainConfig that say how long a run is and what is written of it, not how it learns
 LENGTH = ("env", "algorithm", "seeds", "seed", "iterations", "eval_every", "eval_episodes", "log_every")
@@ -32,8 +31,8 @@ def learner(name: str, preset: str = "small", world: str | None = None) -> tuple
     Raises `SoftqError` for a name that is unknown.
     """
     cls = get(name)
-    if world is not None and world not in WORLDS:
-        raise SoftqError(f"unknown world '{world}'.{suggest(world, WORLDS)}")
+    if world is not None:
+        one_of("world", world, WORLDS)
     given = given_in(WORLDS[world], name) if world else preset_of(cls, preset)
     return cls(**fields_from(given, cls)), TrainConfig(
         **fields_from(given, TrainConfig) | {"algorithm": name}
@@ -47,25 +46,25 @@ def title(label: str, preset: str = "small", world: str | None = None) -> str:
     """
     name, comma, rest = label.partition(",")
     algo, _ = learner(name, preset, world)
-    borrowed = name == "dqs" and algo.estimator == "qne"
+    borrowed = name == "dqs" and getattr(algo, "estimator", None) == "qne"
     return TITLES[name] + (" (QNE)" if borrowed else "") + comma + rest
 
 
 def reported(algo: Algorithm) -> str:
     """The action of `exploit`, whose return is reported: "one sample", "best of N samples" or "greedy"."""
-    if getattr(algo, "num_actions", 1) > 1:
-        return f"best of {algo.num_actions} samples"
+    if (num_actions := getattr(algo, "num_actions", 1)) > 1:
+        return f"best of {num_actions} samples"
     return "one sample" if type(algo).exploit is Algorithm.exploit else "greedy"
 
 
 def work(algo: Algorithm) -> str:
     """What the sampler computes for one action, as "16 candidates, 3 schedules, 5 steps"; a dash for nothing."""
-    meaning = notes(type(algo))
+    meaning = helps(type(algo))
     counts = {what: getattr(algo, f"num_{what}", 1) for what in WORK}
     of_an_action = {
         what: count
         for what, count in counts.items()
-        if count > 1 and not meaning[f"num_{what}"].startswith("of the likelihood")
+        if count > 1 and "likelihood" not in meaning[f"num_{what}"]
     }
     return ", ".join(f"{count} {what}" for what, count in of_an_action.items()) or "–"
 
@@ -88,24 +87,38 @@ def settings_of(learners: Mapping[str, Algorithm]) -> pd.DataFrame:
     """`settings_table` of algorithms as they are, by what a page calls them; a batch is none of theirs."""
     rows = {}
     for label, algo in learners.items():
-        has = {field.name: getattr(algo, field.name) for field in dataclasses.fields(algo)}
-        tuned = has.get("tune", has.get("temperature_learning_rate", 0.0) > 0)
+        has = flat(algo)
         activations = dict.fromkeys([has.get("critic_activation", has["activation"]), has["activation"]])
         actor = f", actor {text(has['actor_learning_rate'])}" if "actor_learning_rate" in has else ""
-        divisor = "slope" if "slope" in notes(type(algo)).get("normalise", "") else "std of Q"
         rows[label] = {
             "layers": text(has["hidden_sizes"]),
             "activation": text(tuple(activations)),
             "learning rate": text(has["learning_rate"]) + actor,
             "Polyak rate": text(has["polyak"]),
             "reward scale": text(has["reward_scale"]),
-            "temperature": text(has.get("temperature", "–")) + (", then tuned" if tuned else ""),
-            "normalised by": divisor if has.get("normalise") else "–",
+            "temperature": text(has.get("temperature", "–")) + (", then tuned" if tuned(algo) else ""),
+            "normalised by": normalised_by(algo),
             "walls": text(has.get("space", has.get("boundary", "–"))),
             "work an action": work(algo),
             "reported action": reported(algo),
         }
     return pd.DataFrame(rows).T.rename_axis("method")
+
+
+def tuned(algo: Algorithm) -> bool:
+    """Whether the temperature learns."""
+    has = flat(algo)
+    # the second line is to be deleted when every temperature has a rule
+    old = has.get("tune", has.get("temperature_learning_rate", 0.0) > 0)
+    return has["temperature_rule"] != "fixed" if "temperature_rule" in has else old
+
+
+def normalised_by(algo: Algorithm) -> str:
+    """What the temperature is relative to, or each slope divided by: "std of Q", "slope", or a dash."""
+    has = flat(algo)
+    if has.get("normalise"):  # to be deleted when no algorithm has this name
+        return "slope" if "slope" in helps(type(algo))["normalise"] else "std of Q"
+    return "std of Q" if has.get("relative") else "slope" if has.get("unit_slope") else "–"
 
 
 def changes(
@@ -120,10 +133,10 @@ def changes(
     for name in names:
         pairs = zip(learner(name, "paper"), learner(name, preset, world), strict=True)
         for paper, here in pairs:
-            meaning = notes(type(here))
-            for field in (x.name for x in dataclasses.fields(here) if x.name not in LENGTH):
-                old, new = getattr(paper, field), getattr(here, field)
-                if old != new:
+            meaning, before = helps(type(here)), flat(paper)
+            for field, new in flat(here).items():
+                old = before[field]
+                if old != new and field not in LENGTH:
                     row = (title(name, preset, world), field, text(old), text(new), meaning.get(field, ""))
                     rows.append(row)
     return pd.DataFrame(rows, columns=["method", "setting", "paper", "here", "meaning"])
@@ -139,7 +152,12 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
 def wrapped(table: pd.DataFrame) -> Styler:
     """`table` for a page: small, and its cells break into lines, so that no column is pushed off the page."""
     style = table.style.set_table_attributes('class="dataframe"')
-    look = {"white-space": "normal", "font-size": "0.8rem", "text-align": "left", "vertical-align": "top"}
+    look: dict[str, Any] = {
+        "white-space": "normal",
+        "font-size": "0.8rem",
+        "text-align": "left",
+        "vertical-align": "top",
+    }
     look |= {"padding": "0.15rem 0.35rem"}
     return style.set_properties(**look).set_table_styles([{"selector": "th", "props": list(look.items())}])
 

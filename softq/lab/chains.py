@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.box import project, reflect, uniform_action
+from softq.box import BOUNDARIES, uniform_action
 from softq.samplers import langevin, softmax_score
 
-BOUNDARIES = {"reflect": reflect, "project": project}
+WALLS = ("reflect", "project")  # those boundaries of `softq.box` that keep particles in the box
 
 
 @partial(jax.jit, static_argnums=(5, 6, 7))

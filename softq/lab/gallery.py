@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 
 from softq import landscapes, plots
 from softq.exact.boltzmann import Boltzmann
+from softq.exact.histograms import histogram_tv, tv_floor
+from softq.exact.values import evaluate
 from softq.lab import export
 from softq.lab.curves import Choice, CurveLab, Panel, Slider
 from softq.lab.gallery_samplers import (
@@ -24,7 +26,7 @@ from softq.lab.gallery_samplers import (
     Given,
     draw,
 )
-from softq.lab.law import BINS, CELLS, curvature, evaluate, spread
+from softq.lab.law import BINS, CELLS, curvature, median_regret
 from softq.lab.picture import draw_1d, draw_2d
 
 CANDIDATES = (2, 10, 100)
@@ -32,10 +34,10 @@ CANDIDATES = (2, 10, 100)
 
 @cache
 def shape(name: str) -> tuple[float, float]:
-    """A typical large curvature of a landscape, and its spread: what step sizes and ladders are scaled by."""
+    """A typical large curvature of a landscape, and its median regret: what step sizes and ladders are scaled by."""
     q = landscapes.get(name)
     values = evaluate(q, plots.grid(q.dim, CELLS[q.dim]))
-    return curvature(values, q.dim), spread(values)
+    return curvature(values, q.dim), median_regret(values)
 
 
 @cache
@@ -131,15 +133,14 @@ class GalleryLab(CurveLab):
 
     def _numbers(self, actions: np.ndarray, **settings: Any) -> dict[str, float]:
         s, g, law = self.complete(settings), self.given(**settings), self.law(**settings)
-        p, n = law.cell_probabilities(BINS[law.dim]), len(actions)
-        counts, _ = np.histogramdd(actions, bins=BINS[law.dim], range=[(-1, 1)] * law.dim)
+        p = law.cell_probabilities(BINS[law.dim])
         values, gradients = ENTRIES[s["sampler"]].cost(g)
         return {
             "step size δ": g.step,
             "E[Q]": float(evaluate(law.q, actions).mean()),
             "exact E[Q]": law.mean_value,
-            "total variation": 0.5 * float(np.abs(counts / n - p).sum()),
-            "of exact draws": 0.5 * float(np.sqrt(2 * p * (1 - p) / (np.pi * n)).sum()),
+            "total variation": histogram_tv(actions, p),
+            "of exact draws": tv_floor(p, len(actions)),
             "on a wall": float(np.mean(np.any(np.abs(actions) >= 1, axis=1))),
             "exact entropy": law.entropy,
             "Q per action": float(values),
@@ -173,7 +174,9 @@ class GalleryLab(CurveLab):
         for name in landscapes.names():
             bend, wide = shape(name)
             q = landscapes.get(name)
-            rows.append({"name": name, "curvature": bend, "spread": wide, "landscape": export.landscape(q)})
+            rows.append(
+                {"name": name, "curvature": bend, "median_regret": wide, "landscape": export.landscape(q)}
+            )
         fields = ("text", "note", "uses", "factor", "cap", "largest", "length")
         samplers = {name: {f: getattr(entry, f) for f in fields} for name, entry in ENTRIES.items()}
         constants = {"levels": LEVELS.tolist(), "steps_per_level": STEPS_PER_LEVEL, "rungs": RUNGS}

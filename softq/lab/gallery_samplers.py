@@ -10,13 +10,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
-from jax.scipy.special import erf
 
-from softq.box import uniform_action, uniform_actions
-from softq.exact.smoothing import Blurred
-from softq.lab.chains import BOUNDARIES
+from softq.box import BOUNDARIES, uniform_action, uniform_actions
 from softq.landscapes import Landscape
 from softq.samplers import (
     annealed_langevin,
@@ -32,7 +28,6 @@ from softq.samplers import (
     svgd,
     tempering,
 )
-from softq.utils.pytree import replace
 
 LEVELS = geometric_levels(0.1, 0.001, 10)  # NC-LQL, Table 6
 STEPS_PER_LEVEL = 2
@@ -53,32 +48,6 @@ class Given(NamedTuple):
     steps: int
     candidates: int
     boundary: str
-
-
-def blurred(q: Landscape, sigma: float | Array) -> Callable[[Array], Array]:
-    """E[Q(a + sigma * xi)], xi standard normal, for every landscape: `Blurred`, and the two parts that it leaves out.
-
-    A tent is blurred by the error function; five Gauss-Hermite nodes a coordinate are exact for the lemniscate, a
-    polynomial of degree eight.
-    """
-    tent = q.power if q.power is not None and q.power[1] == 1 else None
-    rest = Blurred(replace(q, power=None if tent else q.power, cassini=None), sigma)
-
-    def value(action: Array) -> Array:
-        total = rest(action)
-        if tent is not None:
-            z = action / sigma
-            fold = sigma * jnp.sqrt(2 / jnp.pi) * jnp.exp(-(z**2) / 2) + action * erf(z / jnp.sqrt(2))
-            total -= tent[0] * jnp.sum(fold)
-        if q.cassini is not None:
-            x, w = np.polynomial.hermite_e.hermegauss(5)
-            nodes = jnp.asarray(np.stack(np.meshgrid(x, x), -1).reshape(-1, 2), action.dtype)
-            weights = jnp.asarray(np.outer(w, w).ravel() / (2 * np.pi), action.dtype)
-            ridge = Landscape(q.name, q.dim, q.maximum, cassini=q.cassini)
-            total += weights @ jax.vmap(ridge)(action[None] + sigma * nodes)
-        return total
-
-    return value
 
 
 # -- one action each; the twin of `start` and of `steps` times `step` in the page
@@ -115,7 +84,7 @@ def _tempering(key: Array, q: Landscape, g: Given) -> Array:
 
 def _annealed(key: Array, q: Landscape, g: Given) -> Array:
     start, drive = jax.random.split(key)
-    slope = lambda action, sigma: jax.grad(blurred(q, sigma))(action)
+    slope = lambda action, sigma: jax.grad(q.blurred(sigma))(action)
     levels = jnp.asarray(LEVELS, jnp.float32)
     path = annealed_langevin(
         drive,

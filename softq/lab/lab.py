@@ -10,17 +10,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from softq import plots
+from softq.exact.values import evaluate
 from softq.lab import export
 from softq.lab.base import Lab
-from softq.lab.chains import BOUNDARIES, run
-from softq.lab.law import CELLS, Law, curvature, evaluate, temperatures
+from softq.lab.chains import WALLS, run
+from softq.lab.law import CELLS, GridSoftmax, curvature, temperatures
 from softq.lab.live import widget
 from softq.lab.picture import draw_1d, draw_2d
 from softq.lab.states import states
 from softq.landscapes import Landscape
 from softq.networks import Critic, StateLandscape
-from softq.utils.checks import positive
-from softq.utils.errors import SoftqError, suggest
+from softq.utils.checks import one_of, positive
+from softq.utils.errors import SoftqError
 
 
 class TemperatureLab(Lab):
@@ -56,8 +57,7 @@ class TemperatureLab(Lab):
         positive("particles", particles)
         if step_size is not None:
             positive("step_size", step_size)
-        if boundary not in BOUNDARIES:
-            raise SoftqError(f"unknown boundary '{boundary}'.{suggest(boundary, list(BOUNDARIES))}")
+        one_of("boundary", boundary, WALLS)
         self.landscapes, about = states(q, observations)
         first = self.landscapes[0]
         self.dim = first.dim if isinstance(first, Landscape) else first.critic.action_dim
@@ -84,9 +84,9 @@ class TemperatureLab(Lab):
         """The step size used at `temperature`: the given one, or the one that follows the temperature."""
         return self.step_size or min(0.05, temperature / self.curvatures[state])
 
-    def law(self, temperature: float | None = None, state: int = 0) -> Law:
+    def law(self, temperature: float | None = None, state: int = 0) -> GridSoftmax:
         """The exact softmax of a state's landscape, summed on the lab's grid."""
-        return Law(self.values[state], temperature or self.temperature, self.dim)
+        return GridSoftmax(self.values[state], temperature or self.temperature, self.dim)
 
     def sample(
         self,

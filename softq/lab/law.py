@@ -3,39 +3,20 @@
 Midpoints suffice for a picture; `softq.exact.boltzmann` is the quadrature to quote numbers from.
 """
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from scipy.special import logsumexp
 
-from softq.landscapes import Landscape
-from softq.networks import StateLandscape
-from softq.utils.errors import SoftqError
+from softq.exact.histograms import histogram_tv, tv_floor
 
 CELLS = {1: 4000, 2: 120}  # a side, of the grid
 BINS = {1: 40, 2: 12}  # a side, of the histogram that the total variation compares
 
 
-@jax.jit
-def _evaluate(q: Landscape | StateLandscape, actions: Array) -> Array:
-    return jax.vmap(q)(actions)
-
-
-def evaluate(q: Landscape | StateLandscape, actions: np.ndarray) -> np.ndarray:
-    """Q at `actions` `(n, dim)` in double precision; compiled once for all states of a critic."""
-    with jax.enable_x64(True):
-        values = np.asarray(_evaluate(q, jnp.asarray(actions, jnp.float64)), np.float64)
-    if not np.isfinite(values).all():
-        raise SoftqError("Q is not finite everywhere on the box, so it has no softmax; mend Q first.")
-    return values
-
-
-class Law:
+class GridSoftmax:
     """The softmax of Q given at the midpoints of a regular grid, dim 1 or 2.
 
-    Floats: `log_partition`, `mean_value`, `entropy` (nats); arrays: `density` of the nodes, `cells`, the
-    probabilities of the histogram's bins.
+    Floats: `log_partition`, `mean_value`, `entropy` (nats); arrays: `density` at the midpoints, `bin_probabilities` of
+    the histogram, `(BINS[dim],) * dim`.
     """
 
     def __init__(self, values: np.ndarray, temperature: float, dim: int):
@@ -47,15 +28,12 @@ class Law:
         self.entropy = self.log_partition - self.mean_value / temperature
         bins = BINS[dim]
         blocks = (self.density * cell).reshape((bins, CELLS[dim] // bins) * dim)
-        self.cells = blocks.sum(axis=tuple(range(1, 2 * dim, 2)))
+        self.bin_probabilities = blocks.sum(axis=tuple(range(1, 2 * dim, 2)))
 
     def tv(self, actions: np.ndarray) -> tuple[float, float]:
         """Total variation of `actions` `(n, dim)` on the bins, and what exact draws would show on average."""
-        counts, _ = np.histogramdd(actions, bins=BINS[self.dim], range=[(-1, 1)] * self.dim)
-        p, n = self.cells, len(actions)
-        return 0.5 * float(np.abs(counts / n - p).sum()), 0.5 * float(
-            np.sqrt(2 * p * (1 - p) / (np.pi * n)).sum()
-        )
+        p = self.bin_probabilities
+        return histogram_tv(actions, p), tv_floor(p, len(actions))
 
 
 def curvature(values: np.ndarray, dim: int) -> float:
@@ -65,14 +43,14 @@ def curvature(values: np.ndarray, dim: int) -> float:
     return _rounded(max(1.0, float(np.quantile(np.concatenate(second), 0.95)) / (2 / CELLS[dim]) ** 2))
 
 
-def spread(values: np.ndarray) -> float:
+def median_regret(values: np.ndarray) -> float:
     """How far the median of Q lies below its maximum: the scale of its temperatures."""
     return _rounded(max(float(values.max() - np.median(values)), 1e-6))
 
 
 def temperatures(values: np.ndarray) -> tuple[float, float]:
-    """From almost greedy to almost uniform, by the spread of Q."""
-    return _rounded(spread(values) / 100), _rounded(spread(values) * 10)
+    """From almost greedy to almost uniform, by the median regret."""
+    return _rounded(median_regret(values) / 100), _rounded(median_regret(values) * 10)
 
 
 def _rounded(value: float) -> float:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import numpy as np
 
-from softq.lab.chains import BOUNDARIES
+from softq.lab.chains import WALLS
 
 if TYPE_CHECKING:
     from softq.lab.lab import TemperatureLab
@@ -28,7 +28,7 @@ def widget(lab: "TemperatureLab", png: bytes) -> ipywidgets.VBox:
     steps = ipywidgets.BoundedIntText(lab.steps, min=1, max=5000, description="steps")
     particles = ipywidgets.BoundedIntText(lab.particles, min=1, max=5000, description="particles")
     seed = ipywidgets.BoundedIntText(lab.seed, min=0, max=2**31 - 1, description="seed")
-    boundary = ipywidgets.Dropdown(options=list(BOUNDARIES), value=lab.boundary, description="at the walls")
+    boundary = ipywidgets.Dropdown(options=WALLS, value=lab.boundary, description="at the walls")
     options = [(name, index) for index, name in enumerate(lab.names)]
     state = ipywidgets.Dropdown(options=options, value=0, description="state")
     size = {"width": "640px" if lab.dim == 1 else "480px", "max_width": "100%", "object_fit": "contain"}

@@ -9,6 +9,7 @@ import numpy as np
 from softq import plots
 from softq.exact import bounds
 from softq.exact.boltzmann import Boltzmann
+from softq.exact.values import evaluate
 from softq.exact.volume import volume_of
 from softq.lab import export
 from softq.lab.curves import Choice, Curve, CurveLab, Panel, Slider
@@ -84,7 +85,7 @@ class VolumeLab(CurveLab):
         law, volume = self.laws[landscape], self.volumes[landscape]
         share = float(volume(eps))
         x = plots.grid(1, 1000)[:, 0]
-        q = plots.evaluate(self.landscapes[landscape], x[:, None])
+        q = evaluate(self.landscapes[landscape], x[:, None])
         inside = np.flatnonzero(law.maximum - q <= eps)
         runs = np.split(inside, np.flatnonzero(np.diff(inside) > 1) + 1) if inside.size else []
         pad = 0.06 * (law.maximum - q.min())

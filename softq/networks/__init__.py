@@ -1,7 +1,8 @@
 """Networks as callable pytrees of Flax layers: one observation, one action, one noise level; `vmap` outside."""
 
 from softq.networks.actors import DeterministicActor, GaussianActor, TanhGaussian
-from softq.networks.critic import Critic, QNetwork, StateLandscape
+from softq.networks.base import Network
+from softq.networks.critic import Critic, QModule, StateLandscape
 from softq.networks.generator import SamplingNetwork
 from softq.networks.mlp import ACTIVATIONS, mish
 from softq.networks.noise_critic import NoiseCritic, NoiseLandscape
@@ -12,9 +13,10 @@ __all__ = [
     "Critic",
     "DeterministicActor",
     "GaussianActor",
+    "Network",
     "NoiseCritic",
     "NoiseLandscape",
-    "QNetwork",
+    "QModule",
     "SamplingNetwork",
     "ScoreNetwork",
     "StateLandscape",

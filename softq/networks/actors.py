@@ -4,48 +4,25 @@
 are made like the critics: the same layers and first weights, one observation at a time, `vmap` outside.
 """
 
-from itertools import pairwise
 from typing import ClassVar, Self
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from softq.box import log_tanh_slope
-from softq.networks.mlp import ACTIVATIONS, check_architecture, dense
-from softq.utils.pytree import pytree, static
+from softq.networks.base import Network
+from softq.networks.mlp import MLPModule
+from softq.utils.pytree import pytree
 
 LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0  # of the official code of SAC
 
 
-class ActorNetwork(nn.Module):
-    """An MLP from an observation `(obs_dim,)` to `outputs` numbers, with nothing after its last layer."""
-
-    obs_dim: int
-    hidden_sizes: tuple[int, ...]
-    outputs: int
-    activation: str
-
-    @nn.compact
-    def __call__(self, obs: Array) -> Array:
-        x = obs
-        for before, width in pairwise((self.obs_dim, *self.hidden_sizes)):
-            x = ACTIVATIONS[self.activation](dense(width, before)(x))
-        return dense(self.outputs, self.hidden_sizes[-1])(x)
-
-
 @pytree
-class Actor:
-    """What both actors are: parameters and the shape of their network."""
+class Actor(Network):
+    """What both actors are: a multi-layer perceptron that reads an observation."""
 
     per_coordinate: ClassVar[int] = 1  # outputs of the network for each coordinate of the action
-
-    params: dict
-    obs_dim: int = static()
-    action_dim: int = static()
-    hidden_sizes: tuple[int, ...] = static(default=(256, 256))
-    activation: str = static(default="relu")
 
     @classmethod
     def create(
@@ -56,25 +33,18 @@ class Actor:
         hidden_sizes: tuple[int, ...] = (256, 256),
         activation: str = "relu",
     ) -> Self:
-        """A fresh network for observations `(obs_dim,)` and actions `(action_dim,)` of these shapes.
-
-        Raises `SoftqError` for an unknown activation or widths that are not positive.
-        """
-        check_architecture(hidden_sizes, activation)
-        (obs_dim,), (action_dim,) = obs.shape, action.shape
-        actor = cls({}, obs_dim, action_dim, tuple(hidden_sizes), activation)
-        params = actor.network.init(key, jnp.zeros(obs_dim))["params"]
-        return cls(params, obs_dim, action_dim, tuple(hidden_sizes), activation)
+        """A fresh network for these shapes; raises `SoftqError` as `Network.sized` does."""
+        return cls.sized(obs, action, hidden_sizes, activation).initialised(key, obs)
 
     @property
-    def network(self) -> ActorNetwork:
-        """The Flax module whose parameters these are."""
-        outputs = self.per_coordinate * self.action_dim
-        return ActorNetwork(self.obs_dim, self.hidden_sizes, outputs, self.activation)
+    def module(self) -> MLPModule:
+        return MLPModule(
+            self.obs_dim, self.hidden_sizes, self.per_coordinate * self.action_dim, self.activation
+        )
 
     def outputs(self, obs: Array) -> Array:
         """The network's outputs, `(per_coordinate * action_dim,)`."""
-        return self.network.apply({"params": self.params}, obs)
+        return self.apply(self.params, obs)
 
 
 @pytree

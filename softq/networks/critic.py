@@ -7,17 +7,29 @@ exponential for its value and its slope together.
 """
 
 from itertools import pairwise
+from typing import Literal, Self
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.networks.mlp import ACTIVATIONS, check_architecture, dense
-from softq.utils.pytree import pytree, static
+from softq.networks.base import Network
+from softq.networks.mlp import ACTIVATIONS, dense
+from softq.utils.checks import one_of
+from softq.utils.pytree import pytree
+
+Twins = Literal["mean", "min", "sum"]
+TWINS = {"mean": jnp.mean, "min": jnp.min, "sum": jnp.sum}
 
 
-class QNetwork(nn.Module):
+def reduce_twins(values: Array, twins: Twins) -> Array:
+    """One number from the values `(2,)` of twin critics. Raises `SoftqError` for an unknown way."""
+    one_of("twins", twins, TWINS)
+    return TWINS[twins](values)
+
+
+class QModule(nn.Module):
     """Q(s, a): an MLP whose first layer is W_s s + W_a a + b, the state and action parts kept apart.
 
     Weights start as truncated normals (cut at two) times 1 / sqrt(fan-in), the first layer's fan-in counting state
@@ -52,18 +64,13 @@ class QNetwork(nn.Module):
 
 
 @pytree
-class Critic:
+class Critic(Network):
     """Twin Q functions. `critic(obs, action)` gives both values, `(2,)`; `critic.at(obs)` the landscape of a state.
 
     One observation `(obs_dim,)`, one action `(action_dim,)` in [-1, 1]; `vmap` outside. Made with `num=1` it is a
-    single critic: the same, but for the axis of the twins, which is then one long.
+    single critic: the same, but for the axis of the twins, which is then one long. `params` are those of a `QModule`,
+    with a leading axis over the twins.
     """
-
-    params: dict  # one QNetwork's parameters with a leading axis over the twins
-    obs_dim: int = static()
-    action_dim: int = static()
-    hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))
-    activation: str = static(default="mish")
 
     @classmethod
     def create(
@@ -74,26 +81,20 @@ class Critic:
         hidden_sizes: tuple[int, ...] = (256, 256, 256),
         activation: str = "mish",
         num: int = 2,
-    ) -> "Critic":
-        """`num` fresh networks, each from its own key, for observations and actions of these shapes."""
-        check_architecture(hidden_sizes, activation)
-        (obs_dim,), (action_dim,) = obs.shape, action.shape
-        critic = cls({}, obs_dim, action_dim, tuple(hidden_sizes), activation)
-        zeros = jnp.zeros(obs_dim), jnp.zeros(action_dim)
-        params = jax.vmap(lambda k: critic.network.init(k, *zeros)["params"])(jax.random.split(key, num))
-        return cls(params, obs_dim, action_dim, tuple(hidden_sizes), activation)
+    ) -> Self:
+        """`num` fresh networks, each from its own key, for these shapes; raises as `Network.sized` does."""
+        return cls.sized(obs, action, hidden_sizes, activation).initialised(key, obs, action, num=num)
 
     @property
-    def network(self) -> QNetwork:
-        """The Flax module whose parameters these are."""
-        return QNetwork(self.hidden_sizes, self.activation, self.obs_dim + self.action_dim)
+    def module(self) -> QModule:
+        return QModule(self.hidden_sizes, self.activation, self.obs_dim + self.action_dim)
 
     def __call__(self, obs: Array, action: Array) -> Array:
         return self.at(obs).twins(action)
 
     def at(self, obs: Array) -> "StateLandscape":
         """Q(s, .) as a function of the action alone, with the state part of the first layer computed once."""
-        encode = lambda params: self.network.apply({"params": params}, obs, method="encode")
+        encode = lambda params: self.apply(params, obs, method="encode")
         return StateLandscape(self, jax.vmap(encode)(self.params))
 
 
@@ -106,8 +107,7 @@ class StateLandscape:
 
     def twins(self, action: Array) -> Array:
         """Both values, `(2,)`."""
-        network = self.critic.network
-        value = lambda params, features: network.apply({"params": params}, features, action, method="value")
+        value = lambda params, features: self.critic.apply(params, features, action, method="value")
         return jax.vmap(value)(self.critic.params, self.features)
 
     def __call__(self, action: Array) -> Array:

@@ -7,27 +7,22 @@ import jax.numpy as jnp
 from jax import Array
 
 from softq.box import log_tanh_slope
-from softq.networks.actors import ActorNetwork
-from softq.networks.mlp import check_architecture
+from softq.networks.base import Network
+from softq.networks.mlp import MLPModule
 from softq.samplers.amortised import change_of_variables
 from softq.utils.checks import positive
 from softq.utils.pytree import pytree, static
 
 
 @pytree
-class SamplingNetwork:
+class SamplingNetwork(Network):
     """a = tanh(f(s, xi)), xi ~ N(0, I) (SQL Section 3.3): `network(obs, xi)` is an action `(action_dim,)` in [-1, 1].
 
     One observation `(obs_dim,)`, empty for a landscape without states, and one noise vector `(noise_dim,)`; `vmap`
     outside. `softq.samplers.amortised_loss` trains it.
     """
 
-    params: dict
-    obs_dim: int = static()
-    action_dim: int = static()
     noise_dim: int = static()
-    hidden_sizes: tuple[int, ...] = static(default=(200, 200))  # SQL D.1; official code (128, 128)
-    activation: str = static(default="relu")
 
     @classmethod
     def create(
@@ -35,32 +30,26 @@ class SamplingNetwork:
         key: Array,
         obs: Array,
         action: Array,
-        hidden_sizes: tuple[int, ...] = (200, 200),
+        hidden_sizes: tuple[int, ...] = (200, 200),  # SQL D.1; official code (128, 128)
         activation: str = "relu",
         noise_dim: int | None = None,
     ) -> Self:
-        """A fresh network for observations `(obs_dim,)` and actions `(action_dim,)`; by default as long a noise.
+        """A fresh network for these shapes; by default with as long a noise as actions are.
 
-        Raises `SoftqError` for an unknown activation, or widths or a noise_dim that are not positive.
+        Raises `SoftqError` as `Network.sized` does, and for a noise_dim that is not positive.
         """
-        check_architecture(hidden_sizes, activation)
-        (obs_dim,), (action_dim,) = obs.shape, action.shape
-        noise_dim = action_dim if noise_dim is None else noise_dim
+        noise_dim = action.size if noise_dim is None else noise_dim
         positive("noise_dim", noise_dim)
-        network = cls({}, obs_dim, action_dim, noise_dim, tuple(hidden_sizes), activation)
-        params = network.network.init(key, jnp.zeros(obs_dim + noise_dim))["params"]
-        return cls(params, obs_dim, action_dim, noise_dim, tuple(hidden_sizes), activation)
+        network = cls.sized(obs, action, hidden_sizes, activation, noise_dim=noise_dim)
+        return network.initialised(key, jnp.zeros(network.obs_dim + noise_dim))
 
     @property
-    def network(self) -> ActorNetwork:
-        """The Flax module whose parameters these are."""
-        return ActorNetwork(
-            self.obs_dim + self.noise_dim, self.hidden_sizes, self.action_dim, self.activation
-        )
+    def module(self) -> MLPModule:
+        return MLPModule(self.obs_dim + self.noise_dim, self.hidden_sizes, self.action_dim, self.activation)
 
     def before_tanh(self, obs: Array, xi: Array) -> Array:
         """f(s, xi), `(action_dim,)`."""
-        return self.network.apply({"params": self.params}, jnp.concatenate([obs, xi]))
+        return self.apply(self.params, jnp.concatenate([obs, xi]))
 
     def __call__(self, obs: Array, xi: Array) -> Array:
         return jnp.tanh(self.before_tanh(obs, xi))

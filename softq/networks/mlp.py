@@ -1,14 +1,13 @@
-"""Activations and initial weights that every network shares."""
+"""Activations, initial weights and the plain multi-layer perceptron."""
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
-
-from softq.utils.errors import SoftqError, suggest
 
 
 def _mish_and_slope(x: Array) -> tuple[Array, Array]:
@@ -56,11 +55,16 @@ def dense(width: int, fan_in: int, bias: bool = True) -> nn.Dense:
     return nn.Dense(width, use_bias=bias, kernel_init=nn.initializers.truncated_normal(fan_in**-0.5))
 
 
-def check_architecture(hidden_sizes: tuple[int, ...], activation: str) -> None:
-    """`SoftqError` for an activation that is unknown or widths that are not positive."""
-    if activation not in ACTIVATIONS:
-        raise SoftqError(f"unknown activation '{activation}'.{suggest(activation, list(ACTIVATIONS))}")
-    if not hidden_sizes or min(hidden_sizes) < 1:
-        raise SoftqError(
-            f"hidden_sizes must be positive widths, got {hidden_sizes}; for example 256 256 256."
-        )
+class MLPModule(nn.Module):
+    """From `inputs` numbers to `outputs` numbers, with nothing after the last layer."""
+
+    inputs: int
+    hidden_sizes: tuple[int, ...]
+    outputs: int
+    activation: str
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        for before, width in pairwise((self.inputs, *self.hidden_sizes)):
+            x = ACTIVATIONS[self.activation](dense(width, before)(x))
+        return dense(self.outputs, self.hidden_sizes[-1])(x)

@@ -5,29 +5,20 @@ are two critics; both are as in its released code, and give its count of paramet
 a plain critic costs: the level's part of the first layer is computed once per level, not once per step.
 """
 
-from typing import Literal, Self
+from typing import Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from softq.networks.critic import QNetwork
-from softq.networks.mlp import ACTIVATIONS, check_architecture, dense
-from softq.utils.errors import SoftqError, suggest
-from softq.utils.pytree import pytree, static
+from softq.networks.base import Network
+from softq.networks.critic import QModule, Twins, reduce_twins
+from softq.networks.mlp import ACTIVATIONS, dense
+from softq.utils.pytree import pytree
 
 CODE = 16  # width of a level's code, both as sinusoids and as the network reads it
 FREQUENCIES = 10_000.0 ** -np.linspace(0, 1, CODE // 2, endpoint=False, dtype=np.float32)
-Twins = Literal["mean", "min", "sum"]
-TWINS = {"mean": jnp.mean, "min": jnp.min, "sum": jnp.sum}
-
-
-def joined(values: Array, twins: Twins) -> Array:
-    """One number from the values `(2,)` of twin critics. Raises `SoftqError` for an unknown way."""
-    if twins not in TWINS:
-        raise SoftqError(f"unknown twins '{twins}'.{suggest(twins, TWINS)}")
-    return TWINS[twins](values)
 
 
 def sinusoid(number: Array) -> Array:
@@ -36,8 +27,8 @@ def sinusoid(number: Array) -> Array:
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)]) / 4
 
 
-class NoiseQNetwork(QNetwork):
-    """Q(s, a, level): a `QNetwork` that also reads a code of the level, made of sinusoids by two layers of its own."""
+class NoiseQModule(QModule):
+    """Q(s, a, level): a `QModule` that also reads a code of the level, made of sinusoids by two layers of its own."""
 
     def setup(self) -> None:
         super().setup()
@@ -54,19 +45,14 @@ class NoiseQNetwork(QNetwork):
 
 
 @pytree
-class NoiseCritic:
+class NoiseCritic(Network):
     """Twin Q functions with noise levels. `critic(obs, action, level)` gives both values, `(2,)`.
 
     Levels are counted from 0, the coarsest; the last, also the default, is Q itself. One observation `(obs_dim,)`, one
     action `(action_dim,)`, inside [-1, 1] or not; `vmap` outside.
     """
 
-    params: dict  # one NoiseQNetwork's parameters with a leading axis over the twins
     codes: Array  # the number that each level is to the network, (L,): its index, or its sigma
-    obs_dim: int = static()
-    action_dim: int = static()
-    hidden_sizes: tuple[int, ...] = static(default=(256, 256, 256))
-    activation: str = static(default="mish")
 
     @classmethod
     def create(
@@ -78,28 +64,22 @@ class NoiseCritic:
         hidden_sizes: tuple[int, ...] = (256, 256, 256),
         activation: str = "mish",
     ) -> Self:
-        """Two fresh networks, each from its own key, for observations, actions and levels of these shapes."""
-        check_architecture(hidden_sizes, activation)
-        (obs_dim,), (action_dim,) = obs.shape, action.shape
-        critic = cls({}, jnp.asarray(codes, float), obs_dim, action_dim, tuple(hidden_sizes), activation)
-        zeros = jnp.zeros(obs_dim), jnp.zeros(action_dim), jnp.zeros(())
-        params = jax.vmap(lambda k: critic.network.init(k, *zeros)["params"])(jax.random.split(key))
-        return cls(params, critic.codes, obs_dim, action_dim, tuple(hidden_sizes), activation)
+        """Two fresh networks, each from its own key, for these shapes; raises as `Network.sized` does."""
+        critic = cls.sized(obs, action, hidden_sizes, activation, codes=jnp.asarray(codes, float))
+        return critic.initialised(key, obs, action, jnp.zeros(()), num=2)
 
     @property
-    def network(self) -> NoiseQNetwork:
-        """The Flax module whose parameters these are."""
-        return NoiseQNetwork(self.hidden_sizes, self.activation, self.obs_dim + self.action_dim + CODE)
+    def module(self) -> NoiseQModule:
+        return NoiseQModule(self.hidden_sizes, self.activation, self.obs_dim + self.action_dim + CODE)
 
     def __call__(self, obs: Array, action: Array, level: int | Array = -1) -> Array:
         return self.at(obs).twins(action, level)
 
     def at(self, obs: Array) -> "NoiseLandscape":
         """Q(s, ., level) as a function of action and level, the rest of the first layer computed once."""
-        apply = lambda params, x, method: self.network.apply({"params": params}, x, method=method)
-        features = jax.vmap(lambda params: apply(params, obs, "encode"))(self.params)
-        by_level = jax.vmap(lambda n: jax.vmap(lambda params: apply(params, n, "encode_level"))(self.params))
-        return NoiseLandscape(self, features, by_level(self.codes))
+        both = lambda method, x: jax.vmap(lambda params: self.apply(params, x, method=method))(self.params)
+        levels = jax.vmap(lambda number: both("encode_level", number))(self.codes)
+        return NoiseLandscape(self, both("encode", obs), levels)
 
 
 @pytree
@@ -112,8 +92,7 @@ class NoiseLandscape:
 
     def twins(self, action: Array, level: int | Array = -1) -> Array:
         """Both values, `(2,)`."""
-        network = self.critic.network
-        value = lambda params, features: network.apply({"params": params}, features, action, method="value")
+        value = lambda params, features: self.critic.apply(params, features, action, method="value")
         return jax.vmap(value)(self.critic.params, self.features + self.levels[level])
 
     def __call__(self, action: Array, level: int | Array = -1) -> Array:
@@ -121,4 +100,4 @@ class NoiseLandscape:
 
     def slope(self, action: Array, level: int | Array = -1, twins: Twins = "mean") -> Array:
         """The gradient in the action of the mean of the twins, of their sum or of the smaller, `(action_dim,)`."""
-        return jax.grad(lambda a: joined(self.twins(a, level), twins))(action)
+        return jax.grad(lambda a: reduce_twins(self.twins(a, level), twins))(action)

@@ -6,25 +6,21 @@ features and an MLP of its own (its released code); DQS's the diffusion time and
 """
 
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Self
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.networks.mlp import ACTIVATIONS, check_architecture, dense
-from softq.utils.checks import positive
-from softq.utils.errors import SoftqError, suggest
+from softq.networks.base import Network
+from softq.networks.mlp import ACTIVATIONS, dense
+from softq.utils.checks import one_of, positive
 from softq.utils.pytree import pytree, replace, static
 
 Style = Literal["fourier", "sinusoidal"]
-STYLES = ("fourier", "sinusoidal")
-FOURIER, FOURIER_STD, CONDITION = (
-    64,
-    0.2,
-    128,
-)  # features, spread of their frequencies, width of what they become
+FOURIER, FOURIER_STD = 64, 0.2  # features, and the standard deviation of their frequencies
+CONDITION = 128  # the width of what the features become
 SINUSOIDS, FASTEST = 256, 1000.0  # features per condition; the largest frequency, in radians per unit
 
 
@@ -64,8 +60,8 @@ class ScoreModule(nn.Module):
 
     def setup(self) -> None:
         layer = xavier if self.style == "fourier" else dense
-        told = CONDITION if self.style == "fourier" else SINUSOIDS * self.num_conditions
-        fan_in, widths = self.obs_dim + self.action_dim + told, self.hidden_sizes
+        embedded = CONDITION if self.style == "fourier" else SINUSOIDS * self.num_conditions
+        fan_in, widths = self.obs_dim + self.action_dim + embedded, self.hidden_sizes
         if self.style == "fourier":
             frequencies = nn.initializers.normal(FOURIER_STD)
             self.frequencies = self.param("frequencies", frequencies, (FOURIER // 2, self.num_conditions))
@@ -80,7 +76,7 @@ class ScoreModule(nn.Module):
         """What the first layer makes of the state, `(width,)`."""
         return self.state_part(obs)
 
-    def tell(self, condition: Array) -> Array:
+    def embed(self, condition: Array) -> Array:
         """What the first layer makes of the noise level (and temperature) `(num_conditions,)`, `(width,)`."""
         if self.style == "sinusoidal":
             return self.condition_part(jax.vmap(sinusoids)(condition).ravel())
@@ -92,7 +88,7 @@ class ScoreModule(nn.Module):
     def value(self, state: Array, action: Array, condition: Array) -> Array:
         """The score or noise `(d,)`, given the state's share of the first layer."""
         activation = ACTIVATIONS[self.activation]
-        x = activation(state + self.action_part(action) + self.tell(condition))
+        x = activation(state + self.action_part(action) + self.embed(condition))
         for i, layer in enumerate(self.hidden):
             new = activation(layer(x))
             # Deviation: the paper says "with skip connections" and not where; here around the second layer
@@ -105,16 +101,11 @@ class ScoreModule(nn.Module):
 
 
 @pytree
-class ScoreNetwork:
+class ScoreNetwork(Network):
     """`network.at(obs)` is a field: a function of a noisy action `(d,)` and a condition `(num_conditions,)`."""
 
-    params: dict
-    obs_dim: int = static()
-    action_dim: int = static()
-    hidden_sizes: tuple[int, ...] = static(default=(256, 256))
-    activation: str = static(default="mish")
-    style: Style = static(default="fourier")
-    num_conditions: int = static(default=1)
+    style: Style = static()
+    num_conditions: int = static()
 
     @classmethod
     def create(
@@ -126,33 +117,19 @@ class ScoreNetwork:
         activation: str = "mish",
         style: Style = "fourier",
         num_conditions: int = 1,
-    ) -> "ScoreNetwork":
-        """A fresh network for observations and actions of these shapes.
-
-        Raises `SoftqError` for an unknown activation or style, or widths that are not positive.
-        """
-        check_architecture(hidden_sizes, activation)
-        if style not in STYLES:
-            raise SoftqError(f"unknown style '{style}'.{suggest(style, STYLES)}")
-        (obs_dim,), (action_dim,) = obs.shape, action.shape
-        network = cls({}, obs_dim, action_dim, tuple(hidden_sizes), activation, style, num_conditions)
-        zeros = jnp.zeros(obs_dim), jnp.zeros(action_dim), jnp.zeros(num_conditions)
-        params = network.module.init(key, *zeros)["params"]
-        return cls(params, obs_dim, action_dim, tuple(hidden_sizes), activation, style, num_conditions)
+    ) -> Self:
+        """A fresh network for these shapes; raises `SoftqError` as `Network.sized` does, and for an unknown style."""
+        one_of("style", style, Style)
+        more = {"style": style, "num_conditions": num_conditions}
+        network = cls.sized(obs, action, hidden_sizes, activation, **more)
+        return network.initialised(key, obs, action, jnp.zeros(num_conditions))
 
     @property
     def module(self) -> ScoreModule:
-        """The Flax module whose parameters these are."""
-        return ScoreModule(
-            self.hidden_sizes,
-            self.activation,
-            self.style,
-            self.obs_dim,
-            self.action_dim,
-            self.num_conditions,
-        )
+        sizes = self.obs_dim, self.action_dim, self.num_conditions
+        return ScoreModule(self.hidden_sizes, self.activation, self.style, *sizes)
 
-    def louder(self, gain: float | Array) -> "ScoreNetwork":
+    def scale_action_weights(self, gain: float | Array) -> Self:
         """The network with the action's first weights multiplied by `gain`, which must be positive.
 
         The first weights shrink with the number of inputs, of which 128 to 512 tell the noise level and two the action:
@@ -163,7 +140,7 @@ class ScoreNetwork:
         return replace(self, params=self.params | {"action_part": {"kernel": gain * part["kernel"]}})
 
     def at(self, obs: Array) -> "StateScore":
-        return StateScore(self, self.module.apply({"params": self.params}, obs, method="encode"))
+        return StateScore(self, self.apply(self.params, obs, method="encode"))
 
     def __call__(self, obs: Array, action: Array, condition: Array) -> Array:
         return self.at(obs)(action, condition)
@@ -177,6 +154,5 @@ class StateScore:
     state: Array  # (width,)
 
     def __call__(self, action: Array, condition: Array) -> Array:
-        network = self.network
-        given = {"params": network.params}, self.state, action, condition
-        return network.module.apply(*given, method="value")
+        params, inputs = self.network.params, (self.state, action, condition)
+        return self.network.apply(params, *inputs, method="value")

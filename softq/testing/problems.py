@@ -23,11 +23,13 @@ HILLS = (-0.6, 0.6)
 
 def two_hills(action: Array) -> Array:
     """Two equal hills of height 1, the two-mode bandit's reward."""
+    # pyrefly: ignore[bad-return] - a sum of arrays, though the sum of none is 0
     return sum(jnp.exp(-((action[0] - centre) ** 2) / (2 * 0.15**2)) for centre in HILLS)
 
 
 def hills(action: np.ndarray) -> np.ndarray:
     """The same of any number of actions, in float64."""
+    # pyrefly: ignore[bad-return] - the same
     return sum(np.exp(-((action - centre) ** 2) / (2 * 0.15**2)) for centre in HILLS)
 
 

@@ -1,13 +1,12 @@
 """Training: replay, loops, evaluation, run directories, checkpoints."""
 
-from softq.training.config import PRESETS, TrainConfig, preset_of
+from softq.training.config import TrainConfig, preset_of, presets_of
 from softq.training.evaluate import Evaluator
 from softq.training.replay import Replay
 from softq.training.results import curves, evaluate_run, export, load, load_all
 from softq.training.start import Run, resume, train
 
 __all__ = [
-    "PRESETS",
     "Evaluator",
     "Replay",
     "Run",
@@ -18,6 +17,7 @@ __all__ = [
     "load",
     "load_all",
     "preset_of",
+    "presets_of",
     "resume",
     "train",
 ]

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from softq.training.run_directory import writer
 from softq.utils.atomic_files import write_whole
 from softq.utils.errors import SoftqError
 
@@ -98,11 +99,18 @@ class Checkpoints:
         """`restore(learner=tree, rest=tree)`: the newest leaves in the shape of the templates, as NumPy
         arrays.
 
-        Raises `SoftqError` when there is no checkpoint, it cannot be read, or it was made for other shapes.
+        Raises `SoftqError` when there is no checkpoint, it cannot be read, or it was made for other shapes or by an
+        earlier softq.
         """
-        written = self.meta()["names"]
+        meta = self.meta()
+        written, earlier = meta["names"], writer(meta.get("config", {}))
         for item, tree in templates.items():
             if written[item] != names(tree):
+                if earlier:
+                    raise SoftqError(
+                        f"{self.folder} was written by {earlier} and holds another learner than this softq trains; "
+                        "load it with that version."
+                    )
                 old, new = (next(iter(x), ["nothing"]) for x in different(written[item], names(tree)))
                 raise SoftqError(
                     f"{self.folder} does not fit config.json ({old} there, {new} here); put config.json back "

@@ -13,10 +13,12 @@ import numpy as np
 
 from softq.algorithms import Algorithm
 from softq.utils.errors import SoftqError, suggest
+from softq.utils.fields import check_fields, count, text
+from softq.utils.flat_settings import flat, settings_of, with_settings
 
-# A run that a laptop finishes in minutes; names of TrainConfig and of the algorithm together;
-# what an algorithm needs beyond it is in its own `small`. The Polyak rate is four
-# times the paper's: with discount 0.99 a target needs 1 / (polyak * 0.01) updates to fill up, 20,000 at the paper's.
+# What the preset "small" of every algorithm begins with: a run that a laptop finishes in minutes. It holds settings of
+# TrainConfig and of the algorithm together. The Polyak rate is four times that of most papers: with discount 0.99 a
+# target needs 1 / (polyak * 0.01) updates to fill up, 20,000 at the papers' 0.005.
 SMALL = {
     "num_envs": 8,
     "warmup": 1000,
@@ -30,29 +32,37 @@ SMALL = {
     "learning_rate": 2e-3,
     "polyak": 0.02,
 }
-# what hyper-parameters of these names can be, in every algorithm; counts (num_...) are at least one
-POSITIVE = {
-    "temperature",
-    "learning_rate",
-    "start_step",
-    "end_step",
-    "step_size",
-    "sigma_max",
-    "sigma_min",
-    "heat",
+FROM = {
+    "paper": "as the method's paper trained",
+    "code": "as its authors' code trains",
+    "small": "for a first result in minutes on a laptop",
 }
-SHARES = {"discount", "polyak", "explore_prob", "acceptance"}
-PRESETS = {"paper": {}, "small": SMALL}
+
+
+def presets_of(algorithm: type[Algorithm]) -> dict[str, dict[str, Any]]:
+    """The presets of a class of algorithms by name, each without what is general: see `preset_of`."""
+    if presets := getattr(algorithm, "presets", None):
+        return presets
+    # to be deleted when every class has `presets`
+    return {"paper": algorithm.paper, "small": algorithm.small}
 
 
 def preset_of(algorithm: type[Algorithm], preset: str) -> dict[str, Any]:
-    """Hyper-parameters and `TrainConfig` fields that the preset "paper" or "small" gives to a class of algorithms.
+    """Settings, of the algorithm and of `TrainConfig`, that a preset of a class of algorithms gives.
 
-    What it does not name has the class's or `TrainConfig`'s default. Raises `SoftqError` for another preset.
+    What it does not name has the class's or `TrainConfig`'s default, in the preset "small" after `SMALL`. Raises
+    `SoftqError` for a preset that the class does not have.
     """
-    if preset not in PRESETS:
-        raise SoftqError(f"unknown preset {preset!r}.{suggest(preset, PRESETS)}")
-    return PRESETS[preset] | (algorithm.small if preset == "small" else algorithm.paper)
+    presets = presets_of(algorithm)
+    if preset not in presets:
+        raise SoftqError(f"unknown preset {preset!r}; {algorithm.__name__} has {', '.join(presets)}.")
+    return (SMALL if preset == "small" else {}) | presets[preset]
+
+
+def preset_help(algorithm: type[Algorithm]) -> str:
+    """What `softq train NAME --help` says of the presets that a class of algorithms has."""
+    named = (f"{name}, {FROM[name]}" if name in FROM else name for name in presets_of(algorithm))
+    return f"settings that options start from: {'; '.join(named)} [paper]"
 
 
 LAST_SEED = 2**32 - 1  # JAX's keys are made from 32 bits
@@ -83,43 +93,42 @@ def plain(name: str, value: Any, kind: Any) -> Any:
 
 def plain_algorithm(algo: Algorithm) -> Algorithm:
     """`algo` with hyper-parameters of Python's own types."""
-    hints = typing.get_type_hints(type(algo))
-    return dataclasses.replace(
-        algo,
-        **{x.name: plain(x.name, getattr(algo, x.name), hints[x.name]) for x in dataclasses.fields(algo)},
-    )
+    values, settings = flat(algo), settings_of(type(algo))
+    return with_settings(algo, {name: plain(name, values[name], settings[name].kind) for name in values})
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """One iteration is one step of all environments and one update.
 
-    Defaults are DDSQ's Table 2; how another method's paper trained is in its `Algorithm.paper`, which `train` and the
-    preset "paper" take up.
+    Defaults are DDSQ's Table 2; how another method's paper trained is its preset "paper", which `train` takes up.
     """
 
-    env: str = "MultiGoal"  # environment id, or module:Id of your own; `softq list` shows some
-    env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)  # its settings: NAME=VALUE or JSON
-    algorithm: str = "ddsq"  # name of the algorithm
-    seeds: int = 1  # how many training seeds, learned side by side
-    seed: int = 0  # the first of them; the others follow
-    num_envs: int = 20  # environments per seed, stepped together
-    iterations: int = 1_500_000  # updates, each with one step of all environments
-    warmup: int = 200_000  # transitions per seed from uniform random actions before the first update
-    batch_size: int = 256  # transitions per update
-    buffer_size: int = 1_000_000  # transitions that the replay keeps per seed
-    eval_every: int = 10_000  # updates between evaluations; there is always one at the end
-    eval_episodes: int = 20  # episodes per evaluation and seed
-    log_every: int = 1000  # iterations between rows of the log
-    checkpoint_every: int = 10_000  # iterations between checkpoints; Ctrl-C always writes one
+    env: str = text("MultiGoal", "Environment: an id that `softq list` shows, or module:Id of your own.")
+    env_kwargs: dict[str, Any] = dataclasses.field(
+        default_factory=dict,
+        metadata={"help": "Settings of the environment, as NAME=VALUE words or one JSON object."},
+    )
+    algorithm: str = text("ddsq", "Name of the algorithm.")
+    seeds: int = count(1, "Number of training seeds, learned side by side.")
+    seed: int = count(0, "First training seed, which the others follow one by one.", least=0)
+    num_envs: int = count(20, "Number of environments per seed, stepped together.")
+    iterations: int = count(1_500_000, "Number of updates, each with one step of all environments.", least=0)
+    warmup: int = count(
+        200_000, "Transitions per seed from uniform random actions before the first update.", least=0
+    )
+    batch_size: int = count(256, "Transitions per update.")
+    buffer_size: int = count(1_000_000, "Transitions that the replay keeps per seed, the oldest go first.")
+    eval_every: int = count(10_000, "Updates between two evaluations; one more comes at the end.")
+    eval_episodes: int = count(20, "Episodes per evaluation and seed.")
+    log_every: int = count(1000, "Iterations between two rows of the log.")
+    checkpoint_every: int = count(10_000, "Iterations between two checkpoints; Ctrl-C writes one too.")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = plain(field.name, getattr(self, field.name), field.type)
             object.__setattr__(self, field.name, value)  # the way into a frozen dataclass
-            least = 0 if field.name in ("seed", "iterations", "warmup") else 1
-            if field.type is int and value < least:
-                raise SoftqError(f"{field.name} is {value}; it must be at least {least}.")
+        check_fields(self)
         with contextlib.suppress(TypeError):  # as config.json will hold them, where it can
             object.__setattr__(self, "env_kwargs", json.loads(json.dumps(self.env_kwargs)))
         if self.seed + self.seeds - 1 > LAST_SEED:
@@ -151,21 +160,31 @@ class TrainConfig:
         return max(self.num_envs, min(self.buffer_size, self.total_steps * self.num_envs))
 
 
+# To be deleted, with the call in `Trainer`, when every algorithm's fields check themselves (`softq.utils.fields`).
 def check_hyperparameters(algo: Algorithm) -> None:
-    """`SoftqError` for a value that no algorithm can use; compiled programs cannot check their arguments.
-
-    Nor does Python check a `Literal`: without this a misspelt switch is read as one of its other values.
-    """
+    """`SoftqError` for a value that no algorithm can use, in a class whose fields do not check themselves."""
+    if any("check" in field.metadata for field in dataclasses.fields(algo)):
+        return
+    rates = (
+        "temperature",
+        "learning_rate",
+        "start_step",
+        "end_step",
+        "step_size",
+        "sigma_max",
+        "sigma_min",
+        "heat",
+    )
     for name, kind in typing.get_type_hints(type(algo)).items():
         value, options = getattr(algo, name), typing.get_args(kind)
         if typing.get_origin(kind) is Literal and value not in options:
             raise SoftqError(f"unknown {name} {value!r}.{suggest(value, options)}")
-    for name, value in ((field.name, getattr(algo, field.name)) for field in dataclasses.fields(algo)):
+    for name, value in flat(algo).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise SoftqError(f"{name} is {value}; it must be finite.")
-        if name in POSITIVE and not value > 0:
+        if name in rates and not value > 0:
             raise SoftqError(f"{name} is {value}; it must be positive.")
-        if name in SHARES and not 0 <= value <= 1:
+        if name in ("discount", "polyak", "explore_prob", "acceptance") and not 0 <= value <= 1:
             raise SoftqError(f"{name} is {value}; it must lie between 0 and 1.")
         if name.startswith("num_") and value < 1:
             raise SoftqError(f"{name} is {value}; it must be at least 1.")

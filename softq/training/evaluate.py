@@ -42,7 +42,7 @@ class Evaluator:
         self.seeds, self.episodes, self.method = seeds, episodes, method
         self.keys = jax.vmap(jax.random.key)(np.array(seeds) + EVALUATION)
         self.on_device = is_jax(env_id)
-        self.env = make(env_id, episodes, [EVALUATION + seed for seed in seeds], env_kwargs)
+        self.env: Any = make(env_id, episodes, [EVALUATION + seed for seed in seeds], env_kwargs)
         self.cut = np.zeros(len(seeds), int)
         self.max_steps = self.env.max_steps or NO_LIMIT
         self._act = partial(_actions, method=method)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -69,7 +70,8 @@ class Progress:
 
     def __init__(self, title: str, warmup: int, updates: int, num_envs: int, show: bool):
         self.title, self.warmup, self.updates, self.num_envs = title, warmup, updates, num_envs
-        self.show, self.bar, self.notes = show, None, {}
+        self.show, self.notes = show, {}
+        self.bar: Any = None  # a tqdm, once there is something to show
 
     def draw(self, move: Callable[[], object]) -> None:
         """Call `move`, which writes to the terminal; give up showing anything when that fails."""

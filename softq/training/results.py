@@ -92,7 +92,8 @@ def evaluate_run(
     if temperature is not None and not 0 < temperature < float("inf"):
         raise SoftqError(f"temperature is {temperature}; it must be positive and finite.")
     method = method or ("exploit" if temperature is None else "policy")
-    actor, unit = algo, algo.temperature_unit
+    actor: Algorithm | Through | AtTemperature = algo
+    unit = algo.temperature_unit
     if sampler is not None:
         actor, method = Through(sampler, temperature, budget, algo), "policy"
         unit = "Q" if unit in (None, "action") else unit
@@ -105,11 +106,14 @@ def evaluate_run(
         actor = AtTemperature(algo, temperature)
     evaluator = Evaluator(config.env, config.seed_list, episodes, method, config.env_kwargs)
     with contextlib.closing(evaluator):
-        returns = evaluator(actor, states)
+        # pyrefly: ignore[bad-argument-type] - a sampler in the place of the policy has its methods
+        returns: Any = evaluator(actor, states)
     used = [temperature] * (config.seeds + 1)
     if temperature is None and (own := jax.vmap(algo.in_force)(states)) is not None:
         used = [*own.tolist(), float(own.mean())]
-    rows = [(seed, x.mean(), x.std(), x.size) for seed, x in zip(config.seed_list, returns, strict=True)]
+    rows: list[tuple[Any, ...]] = [
+        (seed, x.mean(), x.std(), x.size) for seed, x in zip(config.seed_list, returns, strict=True)
+    ]
     rows.append(("all", returns.mean(), returns.std(), returns.size))
     table = pd.DataFrame(rows, columns=["seed", "return", "std", "episodes"])
     table.insert(1, "policy", sampler or method)

@@ -22,8 +22,10 @@ import pandas as pd
 from softq import __version__
 from softq.algorithms import Algorithm, get
 from softq.training.config import TrainConfig, plain, plain_algorithm
+from softq.training.old_names import renamed
 from softq.utils.atomic_files import write_whole
 from softq.utils.errors import SoftqError
+from softq.utils.flat_settings import built, flat
 
 try:
     import fcntl
@@ -31,6 +33,8 @@ except ImportError:  # on Windows nothing keeps two processes from training one 
     fcntl = None
 
 FILES = ("log.jsonl", "versions.json", "config.json", "status.json", "checkpoints")
+FORMAT = 2  # of config.json and of the learners in checkpoints
+WRITERS = {1: "softq 0.1.0 (commit 7346a94)"}  # the last version that wrote and reads an earlier format
 COLUMNS = ["algorithm", "env", "seed", "kind", "updates", "env_steps", "return", "std", "episodes"]
 
 
@@ -67,17 +71,34 @@ def numbered(path: Path) -> Iterator[Path]:
     yield from (path.with_name(f"{path.name}-{i}") for i in itertools.count(2))
 
 
-def tupled(value: Any) -> Any:
-    return tuple(map(tupled, value)) if isinstance(value, list) else value
-
-
 def described(algo: Algorithm, config: TrainConfig, dims: dict) -> dict:
-    """The content of config.json. Raises `SoftqError` for a hyper-parameter that JSON has no word for."""
-    hyper = {"class": type(algo).__name__} | dataclasses.asdict(algo)
+    """The content of config.json, hyper-parameters under their flat names.
+
+    Raises `SoftqError` for a hyper-parameter that JSON has no word for.
+    """
+    content = {"format": FORMAT, "train": dataclasses.asdict(config)}
+    content |= {"algorithm": {"class": type(algo).__name__} | flat(algo), "dims": dims}
     try:
-        return json.loads(json.dumps({"train": dataclasses.asdict(config), "algorithm": hyper, "dims": dims}))
+        return json.loads(json.dumps(content))
     except TypeError as error:
         raise SoftqError(f"config.json cannot hold this algorithm ({error}); train without `out`.") from None
+
+
+def parsed(content: dict) -> tuple[Algorithm, TrainConfig, dict]:
+    """The algorithm, the training configuration and `{obs_dim, action_dim}` that config.json describes.
+
+    Also settings under names of softq 0.1.0. Raises various errors for content that describes nothing.
+    """
+    config = TrainConfig(**content["train"])
+    hyper = {name: value for name, value in content["algorithm"].items() if name != "class"}
+    dims = {name: plain(name, content["dims"][name], int) for name in ("obs_dim", "action_dim")}
+    algorithm = get(config.algorithm)
+    return plain_algorithm(built(algorithm, renamed(hyper, algorithm))), config, dims
+
+
+def writer(content: dict) -> str | None:
+    """The earlier softq that wrote, and can read, a run with this config.json; None for the format of this one."""
+    return WRITERS.get(content.get("format", 1))
 
 
 class RunDirectory:
@@ -88,7 +109,7 @@ class RunDirectory:
 
     def __init__(self, folder: Path | str, numbered: bool = False):
         self.folder, self.numbered = Path(folder), numbered
-        self.log = None
+        self.log: Any = None  # the open file, once the run is locked
         self.made: list[Path] | None = None  # folders that `create` has made, the innermost first
         self.kept = True  # False from `create` to the first row of the log or checkpoint
 
@@ -160,20 +181,22 @@ class RunDirectory:
         """The algorithm, the training configuration and `{obs_dim, action_dim}`."""
         content = self.read("config.json")
         try:
-            config = TrainConfig(**content["train"])
-            hyper = {name: tupled(value) for name, value in content["algorithm"].items() if name != "class"}
-            dims = {name: plain(name, content["dims"][name], int) for name in ("obs_dim", "action_dim")}
-            return plain_algorithm(get(config.algorithm)(**hyper)), config, dims
+            return parsed(content)
         except (KeyError, TypeError, AttributeError, SoftqError) as error:
             reason = " ".join(str(error).split()).rstrip(".")
+            earlier = writer(content) if isinstance(content, dict) else None
             raise SoftqError(
                 f"{self.folder / 'config.json'} does not fit this softq ({reason}); put it back as it was "
-                "written, or use the softq named in versions.json."
+                f"written, or use {earlier or 'the softq named in versions.json'}."
             ) from None
 
     def check_unchanged(self, before: dict | None, now: dict) -> None:
         """`SoftqError` when config.json `now` differs from the one `before`, at the checkpoint, but in iterations."""
-        for part in ("train", "algorithm") if before else ():
+        if not before:
+            return
+        if writer(before):
+            before = described(*parsed(before))  # under the names of today
+        for part in ("train", "algorithm"):
             for name in before[part].keys() | now[part].keys():
                 old, new = before[part].get(name), now[part].get(name)
                 if old != new and name != "iterations":

@@ -15,8 +15,8 @@ from softq.training.loop import Loop
 from softq.training.progress import Interrupt, Progress
 from softq.training.run_directory import RunDirectory, tidy
 from softq.training.trainer import Trainer
-from softq.utils.cli_options import fields_from
 from softq.utils.errors import SoftqError, suggest
+from softq.utils.flat_settings import fields_from
 from softq.utils.machine_errors import explained
 from softq.utils.pytree import unstacked
 

@@ -36,12 +36,12 @@ class Trainer:
         check_hyperparameters(algo)
         seeds = jax.vmap(jax.random.key)(np.array(config.seed_list, np.uint32))
         self.init_keys, self.keys = (jax.vmap(jax.random.fold_in, (0, None))(seeds, i) for i in range(2))
-        env = make(config.env, config.num_envs, config.seed_list, config.env_kwargs)
+        env: Any = make(config.env, config.num_envs, config.seed_list, config.env_kwargs)
         config = dataclasses.replace(config, env=getattr(env, "env_id", config.env))
         self.algo, self.config = algo, config
         self.inner = (DeviceLoop if is_jax(config.env) else HostLoop)(env, config)
         self.dims = {"obs_dim": env.obs_dim, "action_dim": env.action_dim}
-        self.envs = None if is_jax(config.env) else env
+        self.envs: Any = None if is_jax(config.env) else env
         self.inexact: str | None = None  # why resuming starts new episodes, where it does
         self.evaluator: Evaluator | None = None
         self.run: RunDirectory | None = None
@@ -204,7 +204,12 @@ class Trainer:
         """A checkpoint of everything, then status.json; without the environments where they are `broken`."""
         if self.run is None:
             return
-        meta = {"step": step, "logged": self.logged, "evaluated": self.evaluated, "seconds": self.seconds}
+        meta: dict[str, Any] = {
+            "step": step,
+            "logged": self.logged,
+            "evaluated": self.evaluated,
+            "seconds": self.seconds,
+        }
         meta |= {"position": self.run.position, "config": described(self.algo, self.config, self.dims)}
         self.run.kept = True
         envs = {"text": [], "physics": np.zeros(0, np.uint8)}

@@ -5,14 +5,25 @@ value or slope that it meets; inside `jit` and `vmap` the same calls do nothing 
 look at the landscape beforehand; `softq.utils.finite` says what becomes of such values.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from softq.utils.errors import SoftqError
+from softq.utils.errors import SoftqError, suggest
+
+
+def one_of(what: str, value: object, options: Collection | Any) -> None:
+    """Raise `SoftqError` that names the nearest of `options` unless `value` is one of them.
+
+    `options` is a mapping, a tuple or a `Literal` type; `what` is the word for it, as in "unknown sampler 'malla'."
+    """
+    options = get_args(options) or tuple(options)
+    if not any(isinstance(value, type(option)) and value == option for option in options):
+        raise SoftqError(f"unknown {what} {value!r}.{suggest(value, options)}")
 
 
 def positive(name: str, value: object) -> None:

@@ -1,20 +1,18 @@
-"""Command-line options made from dataclasses: name, type, default and help all come from the field itself."""
+"""Command-line options made from dataclasses: name, type, default and help all come from the fields themselves."""
 
 import argparse
 import ast
 import contextlib
 import dataclasses
-import inspect
-import io
 import json
-import textwrap
-import tokenize
+import types
 import typing
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from softq.utils.errors import SoftqError, suggest
+from softq.utils.flat_settings import helps, settings_of
 
 
 class Parser(argparse.ArgumentParser):
@@ -74,27 +72,6 @@ class Keywords(argparse.Action):
         setattr(namespace, self.dest, getattr(namespace, self.dest, {}) | keywords(words))
 
 
-def notes(cls: type) -> dict[str, str]:
-    """The comment behind each field in the source of the dataclass `cls`, on whichever line of its statement.
-
-    Comments that have a line of their own are not about one field.
-    """
-    source = textwrap.dedent(inspect.getsource(cls))
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    comments = {
-        token.start[0]: token.string.strip("#. ").replace("%", "%%")
-        for token in tokens
-        if token.type == tokenize.COMMENT and token.line[: token.start[1]].strip()
-    }
-    body = [line for node in ast.parse(source).body if isinstance(node, ast.ClassDef) for line in node.body]
-    found = {}
-    for field in (line for line in body if isinstance(line, ast.AnnAssign)):
-        lines = range(field.lineno, (field.end_lineno or field.lineno) + 1)
-        words = " ".join(comments[number] for number in lines if number in comments)
-        found |= {ast.unparse(field.target): words} if words else {}
-    return found
-
-
 def add_fields(
     parser: Parser,
     cls: type,
@@ -102,34 +79,40 @@ def add_fields(
     leave_out: tuple[str, ...] = (),
     defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """One option for each field of the dataclass `cls`. Options that are not given stay out of the result.
+    """One option for each setting of the dataclass `cls`. Options that are not given stay out of the result.
 
     `defaults` are shown in place of the fields' own.
     """
-    group, hints, comments = parser.add_argument_group(title), typing.get_type_hints(cls), notes(cls)
-    for field in dataclasses.fields(cls):
-        if field.name in leave_out:
+    group, said = parser.add_argument_group(title), helps(cls)
+    for name, setting in settings_of(cls).items():
+        if name in leave_out:
             continue
-        kind, default = hints[field.name], defaults.get(field.name, field.default)
+        default = defaults.get(name, setting.default)
         shown = "none" if default is dataclasses.MISSING else default
         shown = " ".join(map(str, default)) if isinstance(default, tuple) else shown
-        comment = comments.get(field.name, "")
-        more: dict[str, Any] = {"help": f"{comment} [{shown}]".strip(), "default": argparse.SUPPRESS}
-        if kind is bool:
-            more["action"] = argparse.BooleanOptionalAction
-        elif typing.get_origin(kind) is dict:
-            more |= {"nargs": "+", "action": Keywords, "metavar": "NAME=VALUE"}
-        elif typing.get_origin(kind) is tuple:
-            more |= {"nargs": "+", "type": integer, "metavar": "N"}
-        elif typing.get_origin(kind) is typing.Literal:
-            more["choices"] = typing.get_args(kind)
-        else:
-            more["type"] = {int: integer, float: float}.get(kind, str)
-            more["metavar"] = {int: "N", float: "X"}.get(kind, "NAME")
-        group.add_argument(f"--{field.name.replace('_', '-')}", dest=field.name, **more)
+        words = f"{said[name]} [{shown}]".strip().replace(
+            "%", "%%"
+        )  # argparse replaces %(default)s and the like
+        add_option(group, name, setting.kind, words)
 
 
-def fields_from(given: dict[str, Any], cls: type) -> dict[str, Any]:
-    """The part of `given` that are fields of `cls`; lists become tuples."""
-    names = {field.name for field in dataclasses.fields(cls)}
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k in names}
+def add_option(group: Any, name: str, kind: Any, words: str = argparse.SUPPRESS) -> None:
+    """The option of a setting with the annotation `kind`; without `words` `--help` does not show it."""
+    option = f"--{name.replace('_', '-')}"
+    group.add_argument(option, dest=name, help=words, default=argparse.SUPPRESS, **reading(kind))
+
+
+def reading(kind: Any) -> dict[str, Any]:
+    """How argparse reads a value with the annotation `kind`."""
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):  # or None, which has no option
+        kind = next(part for part in typing.get_args(kind) if part is not types.NoneType)
+    if kind is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if typing.get_origin(kind) is dict:
+        return {"nargs": "+", "action": Keywords, "metavar": "NAME=VALUE"}
+    if typing.get_origin(kind) is tuple:
+        return {"nargs": "+", "type": integer, "metavar": "N"}
+    if typing.get_origin(kind) is typing.Literal:
+        return {"choices": typing.get_args(kind)}
+    metavar = {int: "N", float: "X"}.get(kind, "NAME")
+    return {"type": {int: integer, float: float}.get(kind, str), "metavar": metavar}

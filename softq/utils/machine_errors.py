@@ -53,7 +53,7 @@ def missing_backend() -> str | None:
     """One line when JAX cannot start the backend that JAX_PLATFORMS asks for; None when it can."""
     import jax
 
-    asked = jax.config.jax_platforms
+    asked = jax.config.jax_platforms  # pyrefly: ignore[missing-attribute] - JAX adds its options at run time
     try:
         jax.devices()
         return None

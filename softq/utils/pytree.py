@@ -34,6 +34,7 @@ def static(**kwargs: Any) -> Any:
         specifiers.flag,
         specifiers.choice,
         specifiers.name,
+        specifiers.text,
         specifiers.sizes,
         specifiers.nested,
         specifiers.inherited,

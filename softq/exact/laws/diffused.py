@@ -34,7 +34,7 @@ class Mixture:
     def dim(self) -> int:
         return self.means.shape[1]
 
-    def _arrays(self) -> tuple[Array, Array, Array]:
+    def _arrays(self) -> tuple[Array, ...]:
         """In the precision of the moment: a NumPy constant would be remembered in that of its first use."""
         return tuple(
             jnp.asarray(x, jnp.result_type(float)) for x in (self.weights, self.means, self.variances)
@@ -102,7 +102,7 @@ def proposals(
         if box:
             nearest = np.clip(centre, -1, 1)
             near = np.clip([nearest - reach * spread, nearest + reach * spread], -1, 1)
-            fine = np.linspace(*near, int(np.ceil(np.ptp(near) / size)) + 1)
+            fine = np.linspace(near[0], near[1], int(np.ceil(np.ptp(near) / size)) + 1)
             edges = np.union1d(fine, np.linspace(-1, 1, int(np.ceil(2 / width)) + 1))
             edges = edges[np.append(True, np.diff(edges) > 1e-12)]
         else:

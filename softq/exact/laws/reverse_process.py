@@ -101,11 +101,12 @@ def _nodes(schedule: Schedule, num_steps: int, spacing: str, t_end: float | None
     ends = np.array([schedule.t_max, schedule.t_min if t_end is None else t_end])
 
     @jax.jit
-    def at(ends: Array) -> _Nodes:
-        t = jnp.linspace(*ends, num_steps + 1)
+    def at(ends: Array) -> tuple[Array, ...]:
+        t = jnp.linspace(ends[0], ends[1], num_steps + 1)
         if spacing == "log_sigma":
-            t = schedule.time_of(jnp.linspace(*schedule.log_snr(ends), num_steps + 1))
-        return _Nodes(t, *(getattr(schedule, name)(t) for name in _Nodes._fields[1:]))
+            low, high = schedule.log_snr(ends)
+            t = schedule.time_of(jnp.linspace(low, high, num_steps + 1))
+        return t, *(getattr(schedule, name)(t) for name in _Nodes._fields[1:])
 
     with jax.enable_x64(True):
         return _Nodes(*map(np.asarray, at(ends)))
@@ -116,7 +117,7 @@ def _moves(
 ) -> list[tuple[Callable[[np.ndarray], np.ndarray], float]]:
     """Each step's conditional mean, a function of where the chain is, and standard deviation."""
     t, signal, noise, drift, g2 = nodes
-    moves = []
+    moves: list[tuple[Callable[[np.ndarray], np.ndarray], float]] = []
     for i, j in pairwise(range(len(t))):
         if process == "sde":
             dt = t[i] - t[j]

@@ -37,8 +37,8 @@ def volume_of(q: Callable, dim: int | None = None, num: int = 100_000, seed: int
     """
     dim = getattr(q, "dim", None) if dim is None else dim
     pure = not (getattr(q, "bumps", ()) or getattr(q, "slope", None) or getattr(q, "cassini", None))
-    if pure and getattr(q, "power", None):
-        return PowerVolume(*q.power, dim)
+    if dim is not None and pure and getattr(q, "power", None):
+        return PowerVolume(*q.power, dim=dim)
     if dim in (1, 2):
         return LineVolume(q, dim) if dim == 1 else PolarVolume(q, dim)
     return MonteCarloVolume(q, dim, num, seed)

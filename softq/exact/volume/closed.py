@@ -23,7 +23,8 @@ class PowerVolume(Volume):
         if dim < 1:
             raise SoftqError(f"a box needs dim >= 1, got {dim}; give the number of action coordinates.")
         self.scale, self.p, self.dim, self.power = float(scale), float(p), int(dim), dim / p
-        self.area, self.method, self._pieces = 2.0**dim, "closed form", None
+        self.area, self.method = 2.0**dim, "closed form"
+        self._pieces: dict[int, list[np.ndarray]] | None = None
         self.breaks = scale * np.arange(1, dim + 1.0)
 
     @property

@@ -32,7 +32,8 @@ class PolarVolume(Cells):
     def __init__(self, q: Callable, dim: int | None = None, refine: float = 1.0):
         q = require(q, dim, 2)
         self._q, self.area, self.method = q, 4.0, "exact level sets along rays"
-        self._refine, self._coarser = refine, None
+        self._refine = refine
+        self._coarser: PolarVolume | None = None
         line = np.linspace(-1, 1, GRID + 1)
         grid = np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
         found, top, many = maxima(q, line, padded(q, grid).reshape(GRID + 1, GRID + 1))

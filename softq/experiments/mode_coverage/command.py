@@ -70,7 +70,7 @@ def command(argv: list[str]) -> int:
 
 def count_all(world: str, options: argparse.Namespace) -> int:
     """Trainings of every algorithm, or of every variant, counted."""
-    out, paths = (csv_file(name) if name else None for name in (options.out, options.paths))
+    out, paths = csv_file(options.out), csv_file(options.paths) if options.paths else None
     if options.variants:
         runs = {k: v for k, v in VARIANTS[world].items() if v.algorithm in options.algorithms}
         if not runs:

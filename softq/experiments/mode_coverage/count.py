@@ -14,7 +14,7 @@ from softq.envs import make
 from softq.experiments.mode_coverage.ablations import Exactly, Variant, exact_states
 from softq.experiments.mode_coverage.tasks import STARTS, World, settings
 from softq.training import TrainConfig, train
-from softq.utils.cli_options import fields_from
+from softq.utils.flat_settings import fields_from
 from softq.utils.pytree import unstacked
 
 
@@ -57,7 +57,7 @@ def trained(
     given = settings(world, variant.algorithm) | variant.change
     given |= {"iterations": iterations} if iterations else {}
     algo = cls(**fields_from(given, cls))
-    once = {"seeds": seeds, "checkpoint_every": 10**9, "eval_every": given["iterations"]}
+    once: dict[str, Any] = {"seeds": seeds, "checkpoint_every": 10**9, "eval_every": given["iterations"]}
     config = TrainConfig(**fields_from(given, TrainConfig) | once)
     if variant.exact_critic:
         return algo, exact_states(algo, make(world.env_id), seeds, config.iterations, config.batch_size)

@@ -43,6 +43,7 @@ def portrait(
         table = tidy_paths(name, paths, world.stride)
         table.insert(1, "updates", updates)
         during.append(table)
+    # pyrefly: ignore[unbound-name] - the last training of the loop
     places = [looked_at(world, name, algo, state, env, place, draws) for place in world.places]
     moves, critics = (pd.concat(tables) for tables in zip(*places, strict=True))
     return {"during": pd.concat(during), "moves": moves, "critics": critics}
@@ -57,6 +58,7 @@ def looked_at(
     where = {"algorithm": name, "x": place[0], "y": place[1]}
     act, moves = jax.jit(jax.vmap(algo.policy, (None, None, 0, None))), []
     for factor in FACTORS if algo.adjustable else (1.0,):
+        # pyrefly: ignore[unsupported-operation] - an adjustable policy has a temperature
         temperature = algo.in_force(state) * factor if algo.adjustable else None
         actions = np.asarray(act(state, obs, keys, temperature))
         moves.append(pd.DataFrame(where | {"factor": factor, "dx": actions[:, 0], "dy": actions[:, 1]}))

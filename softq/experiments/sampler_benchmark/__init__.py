@@ -1,7 +1,7 @@
 """Every sampler on every landscape at equal budget, measured against the truth: `softq gallery`."""
 
 from softq.experiments.sampler_benchmark.cost import GRADIENT, Calls, count
-from softq.experiments.sampler_benchmark.formula import Formula, corners, formula_of
+from softq.experiments.sampler_benchmark.formula import corners
 from softq.experiments.sampler_benchmark.problems import HEATS, Problem, names, problem
 from softq.experiments.sampler_benchmark.reference import Truth, View
 from softq.experiments.sampler_benchmark.registry import REGISTRY, Entry, Given
@@ -17,7 +17,6 @@ __all__ = [
     "REGISTRY",
     "Calls",
     "Entry",
-    "Formula",
     "Given",
     "Problem",
     "Truth",
@@ -26,7 +25,6 @@ __all__ = [
     "corners",
     "count",
     "draws",
-    "formula_of",
     "mean_errors",
     "names",
     "problem",

@@ -10,7 +10,7 @@ import numpy as np
 from softq import landscapes
 from softq.box import uniform_actions
 from softq.exact.boltzmann import Boltzmann
-from softq.experiments.sampler_benchmark.formula import Formula, corners, formula_of
+from softq.experiments.sampler_benchmark.formula import corners, padded
 from softq.experiments.sampler_benchmark.reference import (
     Truth,
     by_quadrature,
@@ -20,6 +20,7 @@ from softq.experiments.sampler_benchmark.reference import (
     tops_of,
 )
 from softq.experiments.sampler_benchmark.registry import LEVELS, Given
+from softq.landscapes import Formula
 from softq.utils.errors import SoftqError, suggest
 
 HEATS = {
@@ -37,7 +38,7 @@ class Problem(abc.ABC):
 
     def __init__(self, name: str, dim: int, formula: Formula, spread: float):
         self.name, self.dim, self.spread = name, dim, spread
-        self.formula = jax.tree.map(jnp.float32, formula)
+        self.formula = jax.tree.map(jnp.float32, padded(formula))
 
     def temperature(self, heat: str) -> float:
         return self.spread / HEATS[heat]
@@ -76,7 +77,7 @@ class Named(Problem):
         values, flat = self.one.values, self.one.weights / self.one.weights.sum()
         spread = np.sqrt(dim / q.dim) if self.is_sum else 1.0
         spread *= np.sqrt(flat @ (values - flat @ values) ** 2)
-        super().__init__(f"{SUM}{name}" if self.is_sum else name, dim, formula_of(q, dim), float(spread))
+        super().__init__(f"{SUM}{name}" if self.is_sum else name, dim, q.formula(dim), float(spread))
 
     def truth(self, heat: str) -> Truth:
         law = self.one.at(self.temperature(heat))

@@ -14,8 +14,8 @@ from scipy.special import gammaln, logsumexp
 from softq.exact.boltzmann import ORDER, Boltzmann
 from softq.exact.modes import modes
 from softq.exact.values import evaluate
-from softq.experiments.sampler_benchmark.formula import CORNER, WEIGHT, Formula, corner_width
-from softq.landscapes import Landscape
+from softq.experiments.sampler_benchmark.formula import CORNER, WEIGHT, corner_width
+from softq.landscapes import Formula, Landscape
 
 CELLS = {1: 40, 2: 12}  # a side
 FINE = {1: 1_000_000, 2: 1600}  # the same, where level sets are measured

@@ -20,6 +20,7 @@ from jax import Array
 
 from softq import samplers as s
 from softq.box import project, reflect, uniform_action, uniform_actions
+from softq.diffusion import VarianceExploding
 from softq.experiments.sampler_benchmark.cost import Calls, count
 
 LEVELS = s.geometric_levels(0.6, 0.02, 5)  # of the repaired annealing
@@ -171,8 +172,7 @@ def _qne(key, q, g, T, K):
 
 
 def _idem(key, q, g, T, K):
-    schedule = s.VarianceExploding()
-    return s.diffusion_sampler(key, q, q.dim, g.temperature, T, K, "idem", "sde", schedule)
+    return s.diffusion_sampler(key, q, q.dim, g.temperature, T, K, "idem", "sde", VarianceExploding())
 
 
 def _combined(key, q, g, T, K):

@@ -16,10 +16,10 @@ from jax import Array
 from tqdm.auto import tqdm
 
 from softq import __version__
-from softq.experiments.sampler_benchmark.formula import Formula
 from softq.experiments.sampler_benchmark.problems import DIMS, HEATS, Problem, names, problem
 from softq.experiments.sampler_benchmark.reference import Truth
 from softq.experiments.sampler_benchmark.registry import REGISTRY, Given
+from softq.landscapes import Formula
 from softq.utils.atomic_files import csv_file, whole
 from softq.utils.cli_options import Parser
 from softq.utils.errors import SoftqError, suggest

@@ -21,8 +21,11 @@ from softq.experiments.speed.matmuls import (
     tempering_products,
 )
 from softq.experiments.speed.timing import against, against_products, show
-from softq.utils.cli_options import Parser, add_fields, fields_from
+from softq.training.old_names import add_old_names, renamed
+from softq.utils.checks import one_of
+from softq.utils.cli_options import Parser, add_fields
 from softq.utils.errors import SoftqError, suggest
+from softq.utils.flat_settings import fields_from
 
 
 def sampler(
@@ -106,8 +109,8 @@ def sampler(
         "isir": (isir, plain, isir_products(*shape[:-1], candidates, sweeps)),
         "qglg": (qglg, plain, qglg_products(*shape, schedules, candidates)),
     }
-    if only not in ("", *cases):
-        raise SoftqError(f"unknown sampler '{only}'.{suggest(only, list(cases))}")
+    if only:
+        one_of("sampler", only, cases)
 
     def measure(name: str) -> dict:
         function, critic, program = cases[name]
@@ -149,7 +152,8 @@ def loop(
     from softq.training.host_loop import HostLoop
 
     config = TrainConfig(env=env, num_envs=num_envs, warmup=2000, iterations=10_000)
-    inner = HostLoop(make(env, num_envs), config)
+    envs: Any = make(env, num_envs)
+    inner = HostLoop(envs, config)
     keys = jax.vmap(jax.random.key)(jnp.arange(1))
     held = inner.run(algo, inner.init(algo, keys, keys), keys, config.warmup_steps, True)
     replay, bare_state = held.replay, jax.tree.map(jnp.copy, (held.state, held.tally.metrics))
@@ -186,14 +190,17 @@ def command(argv: list[str]) -> int:
     parser = Parser(prog=f"softq bench {what}", description=globals()[what].__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     for name, default in defaults(globals()[what]):
-        kind = {"nargs": "+", "type": int} if isinstance(default, tuple) else {"type": type(default)}
+        kind: dict[str, Any] = (
+            {"nargs": "+", "type": int} if isinstance(default, tuple) else {"type": type(default)}
+        )
         parser.add_argument(f"--{name.replace('_', '-')}", default=default, help=f"[{default}]", **kind)
     if what != "sampler":
         add_fields(parser, algorithm, "hyper-parameters")
+        add_old_names(parser, algorithm)
     given = vars(parser.parse(argv[2 if named else 1 :]))
     settings = {name: given[name] for name, _ in defaults(globals()[what])}
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    algo = () if what == "sampler" else (algorithm(**fields_from(given, algorithm)),)
+    algo = () if what == "sampler" else (algorithm(**fields_from(renamed(given, algorithm), algorithm)),)
     rows = globals()[what](*algo, **settings)
     print(json.dumps(rows, indent=1) if given["json"] else show(rows))
     return 0

@@ -25,6 +25,7 @@ def compare(functions: dict[str, Callable[[], Any]], seconds: float, rounds: int
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
+            out = None
             began = time.perf_counter()
             for _ in range(repeats[name]):
                 out = function()

@@ -1,0 +1,64 @@
+"""What every network is: a pytree of parameters and sizes, and the Flax module that reads them."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from softq.networks.mlp import ACTIVATIONS
+from softq.utils.checks import one_of
+from softq.utils.errors import SoftqError
+from softq.utils.pytree import pytree, replace, static
+
+
+@pytree
+class Network(ABC):
+    """Parameters are leaves, sizes are static. One observation `(obs_dim,)` at a time; `vmap` outside.
+
+    A subclass says which Flax `module` reads the parameters, and makes a fresh network by `create(key, obs, action,
+    ...)`, which is `sized` and then `initialised`.
+    """
+
+    params: dict
+    obs_dim: int = static()
+    action_dim: int = static()
+    hidden_sizes: tuple[int, ...] = static()
+    activation: str = static()
+
+    @classmethod
+    def sized(
+        cls, obs: Array, action: Array, hidden_sizes: tuple[int, ...], activation: str, **more: Any
+    ) -> Self:
+        """A network without parameters, for observations `(obs_dim,)` and actions `(action_dim,)` of these shapes.
+
+        `more` are the fields that a subclass adds. Raises `SoftqError` for an unknown activation or widths that are
+        not positive.
+        """
+        one_of("activation", activation, ACTIVATIONS)
+        if not hidden_sizes or min(hidden_sizes) < 1:
+            raise SoftqError(
+                f"hidden_sizes must be positive widths, got {hidden_sizes}; for example 256 256 256."
+            )
+        (obs_dim,), (action_dim,) = obs.shape, action.shape
+        return cls({}, obs_dim, action_dim, tuple(hidden_sizes), activation, **more)
+
+    @property
+    @abstractmethod
+    def module(self) -> nn.Module:
+        """The Flax module whose parameters these are."""
+
+    def initialised(self, key: Array, *inputs: Array, num: int | None = None) -> Self:
+        """This network with fresh parameters; of `inputs`, examples of what the module reads, only shapes count.
+
+        With `num`, the parameters of so many modules, each from its own key, along a leading axis.
+        """
+        zeros = [jnp.zeros(x.shape) for x in inputs]
+        init = lambda key: self.module.init(key, *zeros)["params"]
+        return replace(self, params=init(key) if num is None else jax.vmap(init)(jax.random.split(key, num)))
+
+    def apply(self, params: dict, *inputs: Array, method: str | None = None) -> Array:
+        """What the module, or one of its methods, makes of `inputs` with the parameters of one module."""
+        return self.module.apply({"params": params}, *inputs, method=method)
