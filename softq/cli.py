@@ -149,7 +149,7 @@ def list_command(argv: list[str]) -> int:
 def train_command(argv: list[str]) -> int:
     """`softq train`."""
     from softq.algorithms import Algorithm, get
-    from softq.training import TrainConfig, preset_of, presets_of, resume, train
+    from softq.training import TrainConfig, preset_of, resume, train
     from softq.training.config import preset_help
     from softq.training.old_names import add_old_names, renamed
     from softq.training.run_directory import default_run
@@ -166,7 +166,7 @@ def train_command(argv: list[str]) -> int:
     algorithm: Any = get(argv[0]) if named else Algorithm
     parser.add_argument("--preset", metavar="NAME", help=preset_help(algorithm))
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
-    paper = presets_of(algorithm).get("paper", {})
+    paper = algorithm.presets.get("paper", {})
     add_fields(parser, TrainConfig, "training", leave_out=("algorithm",), defaults=paper)
     if named:
         add_fields(parser, algorithm, f"hyper-parameters of {argv[0]}", defaults=paper)

@@ -1,9 +1,15 @@
 """What tests that redo updates by hand share, in float64 NumPy: networks, gradients, twins, Adam, the comparison.
 
 Nothing here is imported from what it checks. Targets, losses and the gradients of an algorithm stand in its test.
+
+The random numbers of an update are known: within `known_draws` each draw of one kind and shape gives the numbers of
+`normals` or `uniforms`, whatever its key, the same for all states of a batch. So no test has to split keys as the code
+does. That the code uses each key once is tested apart, for all methods, in test_contract.
 """
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from functools import partial
 
 import jax
@@ -15,6 +21,51 @@ from softq.testing.probe import random_batch
 
 OBS, ACT = 3, 2
 KEYS = [jax.random.fold_in(jax.random.key(20240501), i) for i in range(3)]
+
+
+# Known random numbers
+
+
+def normals(*shape):
+    """The normal numbers that every draw of this shape gives, in single precision."""
+    return np.random.default_rng([1, *shape]).normal(size=shape).astype(np.float32).astype(np.float64)
+
+
+def uniforms(*shape):
+    """The uniform numbers in (0, 1) that every draw of this shape gives, in single precision."""
+    return np.random.default_rng([2, *shape]).uniform(size=shape).astype(np.float32).astype(np.float64)
+
+
+@contextlib.contextmanager
+def known_draws() -> Iterator[None]:
+    """Within it `jax.random` draws the numbers above. Compile what draws within it, by a function made within it."""
+
+    def normal(key, shape=(), dtype=float):
+        return jnp.asarray(normals(*shape), dtype)
+
+    def uniform(key, shape=(), dtype=float, minval=0.0, maxval=1.0):
+        return minval + (maxval - minval) * jnp.asarray(uniforms(*shape), dtype)
+
+    def randint(key, shape, minval, maxval, dtype=int):
+        return jnp.floor(minval + (maxval - minval) * jnp.asarray(uniforms(*shape))).astype(dtype)
+
+    def bernoulli(key, p=0.5, shape=()):
+        return jnp.asarray(uniforms(*shape)) < p
+
+    def categorical(key, logits, axis=-1, **_):
+        shares = jnp.cumsum(jax.nn.softmax(logits, axis), axis)
+        return jnp.sum(shares < uniforms(), axis)
+
+    known = {"normal": normal, "uniform": uniform, "randint": randint}
+    known |= {"bernoulli": bernoulli, "categorical": categorical}
+    before = {name: getattr(jax.random, name) for name in known}
+    try:
+        for name, function in known.items():
+            setattr(jax.random, name, function)
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(jax.random, name, function)
 
 
 # Networks
@@ -106,7 +157,7 @@ def action_gradient(layers, obs, action, activation=relu):
     return values[:, 0], backward(layers, saved, np.ones_like(values))[1][:, obs.shape[1] :]
 
 
-def joined(pairs, how="min"):
+def reduced(pairs, how="min"):
     """Values `(B,)` and gradients `(B, d)` of the smaller twin, of the twins' mean, or of their sum."""
     values, slopes = (np.stack(x) for x in zip(*pairs, strict=True))
     if how == "min":
@@ -122,11 +173,17 @@ def moved(network, rng, size=0.3):
     return dataclasses.replace(network, params=jax.tree.map(noisy, network.params))
 
 
-def apart(state, **sizes):
-    """The state with noise of a size in each of the networks named: no target equals its network, no bias is zero."""
+def apart(state, critic=0.3, actor=0.0, actor_target=0.0):
+    """The state with noise in its networks, of these sizes: no target equals its network, no bias is zero."""
     rng = np.random.default_rng(0)
-    shifted = {name: moved(getattr(state, name), rng, size) for name, size in sizes.items()}
-    return dataclasses.replace(state, **shifted)
+
+    def shifted(learner, network, target):
+        network = moved(learner.network, rng, network)
+        slow = None if learner.target is None else moved(learner.target, rng, target)
+        return dataclasses.replace(learner, network=network, target=slow)
+
+    slow = None if state.actor is None else shifted(state.actor, actor, actor_target)
+    return dataclasses.replace(state, critic=shifted(state.critic, critic, critic), actor=slow)
 
 
 # Steps
@@ -185,10 +242,13 @@ def some_batch(key, size):
 
 def three_updates(algo, state, size, learned, keys=KEYS):
     """Metrics of three updates, and what was learned at the end; in the first, Adam hardly sees a gradient's size."""
-    update, metrics = jax.jit(algo.update), []
-    for key in keys:
-        state, row = update(state, some_batch(key, size), key)
-        metrics.append({name: float(value) for name, value in row.items()})
+    metrics = []
+    batches = [some_batch(key, size) for key in keys]
+    with known_draws():
+        update = jax.jit(lambda state, batch, key: algo.update(state, batch, key))
+        for key, batch in zip(keys, batches, strict=True):
+            state, row = update(state, batch, key)
+            metrics.append({name: float(value) for name, value in row.items()})
     return metrics, learned(state)
 
 
@@ -200,7 +260,7 @@ def differences(trained, by_hand, size, keys=KEYS, floor=None):
     """
     (metrics, learned), off = trained, []
     for key, row in zip(keys, metrics, strict=True):
-        expected = by_hand.update(float64(some_batch(key, size)), key)
+        expected = by_hand.update(float64(some_batch(key, size)))
         assert row.keys() == expected.keys()
         sizes = {name: 1 if floor is None else max(floor, abs(value)) for name, value in expected.items()}
         off += [abs(row[name] - value) / sizes[name] for name, value in expected.items()]

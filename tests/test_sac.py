@@ -1,6 +1,5 @@
 """SAC: three updates against NumPy by hand, both densities, the temperature, defaults and switches."""
 
-import dataclasses
 from functools import cache, partial
 
 import jax
@@ -17,9 +16,10 @@ from by_hand import (
     differences,
     forward,
     gelu,
-    joined,
     layers_of_actor,
+    normals,
     polyak,
+    reduced,
     regression,
     relu,
     smaller,
@@ -28,28 +28,32 @@ from by_hand import (
 )
 
 from softq.algorithms import SAC
+from softq.algorithms.common.temperature import Temperature
 from softq.networks import TanhGaussian
+from softq.utils.flat_settings import fields_from, flat
+from softq.utils.pytree import replace
 
 BATCH = 16
-SMALL = {"hidden_sizes": (6, 5), "learning_rate": 0.01, "polyak": 0.1, "discount": 0.9}
+TEMPERATURE = Temperature(1.0, "sac", learning_rate=0.01)
+SMALL = {
+    "hidden_sizes": (6, 5),
+    "learning_rate": 0.01,
+    "polyak": 0.1,
+    "discount": 0.9,
+    "temperature": TEMPERATURE,
+}
 
 
 @cache
 def fresh(algo):
     """A state whose targets and biases differ from the online networks and from zero."""
     state = jax.jit(algo.init)(jax.random.key(5), jnp.zeros(OBS), jnp.zeros(ACT))
-    return apart(state, critic=0.3, target=0.3, actor=0.1)
+    return apart(state, actor=0.1)
 
 
 def learned(state):
-    critics = twins_of(state.critic), twins_of(state.target)
-    return [*critics, layers_of_actor(state.actor), float(state.log_temperature)]
-
-
-def noises(key):
-    """The normal numbers of one update `(B, ACT)`: for the targets, and for the actor."""
-    draw = jax.vmap(lambda k: jax.random.normal(k, (ACT,)))
-    return [np.asarray(draw(jax.random.split(k, BATCH)), np.float64) for k in jax.random.split(key)]
+    critics = twins_of(state.critic.network), twins_of(state.critic.target)
+    return [*critics, layers_of_actor(state.actor.network), float(state.temperature.log_scale)]
 
 
 class ByHand:
@@ -58,12 +62,16 @@ class ByHand:
     def __init__(self, algo, state, fault=""):
         self.algo, self.fault = algo, fault
         self.activation = {"relu": relu, "gelu": gelu}[algo.activation]
-        self.critic, self.target, self.actor, self.log_alpha = learned(state)
+        self.critic, self.target, self.actor, self.log_scale = learned(state)
         adam = partial(Adam, rate=algo.learning_rate)
-        self.adams = adam(self.critic), adam(self.actor), adam(self.log_alpha)
+        self.adams = adam(self.critic), adam(self.actor), Adam(self.log_scale, algo.temperature.learning_rate)
 
     def learned(self):
-        return [self.critic, self.target, self.actor, self.log_alpha]
+        return [self.critic, self.target, self.actor, self.log_scale]
+
+    @property
+    def alpha(self):
+        return self.algo.temperature.value * np.exp(self.log_scale)
 
     def act(self, obs, noise):
         """Actions, log-densities, and what the gradient needs."""
@@ -83,14 +91,14 @@ class ByHand:
         twins = self.critic if self.fault == "online" else self.target
         value = smaller(twins, batch.next_obs, action, self.activation)
         entropy = -log_prob if self.fault != "sign" else log_prob
-        soft = value + np.exp(self.log_alpha) * entropy
+        soft = value + self.alpha * entropy
         return self.algo.reward_scale * batch.reward + self.algo.discount * batch.discount * soft
 
     def actor_step(self, obs, noise):
-        alpha = np.exp(self.log_alpha)
+        alpha = self.alpha
         action, log_prob, (saved, log_std, free) = self.act(obs, noise)
         pairs = [action_gradient(layers, obs, action, self.activation) for layers in self.critic]
-        value, slope = joined(pairs, self.algo.actor_value)
+        value, slope = reduced(pairs)
         from_density = 2 * alpha * action if self.algo.jacobian and self.fault != "jacobian" else 0.0
         by_u = from_density - slope * (1 - action**2)
         by_log_std = free * (by_u * np.exp(log_std) * noise - alpha)
@@ -98,15 +106,15 @@ class ByHand:
         self.actor = self.adams[1].step(self.actor, gradients)
         return np.mean(alpha * log_prob - value), log_prob
 
-    def update(self, batch, key):
-        for_target, for_actor = noises(key)
-        in_force, y = np.exp(self.log_alpha), self.targets(batch, for_target)
+    def update(self, batch):
+        noise = normals(ACT)
+        alpha, y = self.alpha, self.targets(batch, noise)
         loss, gradients, q_mean = regression(self.critic, batch.obs, batch.action, y, self.activation)
         self.critic = self.adams[0].step(self.critic, gradients)
-        actor_loss, log_prob = self.actor_step(batch.obs, for_actor)
-        if self.algo.tune:
-            excess = log_prob.mean() + ACT * self.algo.target_entropy
-            self.log_alpha = self.adams[2].step(self.log_alpha, -np.exp(self.log_alpha) * excess)
+        actor_loss, log_prob = self.actor_step(batch.obs, noise)
+        if self.algo.temperature.rule == "sac":
+            excess = -log_prob.mean() - ACT * self.algo.temperature.target_entropy
+            self.log_scale = self.adams[2].step(self.log_scale, alpha * excess)
         if self.fault != "frozen":
             self.target = polyak(self.critic, self.target, self.algo.polyak)
         return {
@@ -115,15 +123,20 @@ class ByHand:
             "target_mean": y.mean(),
             "actor_loss": actor_loss,
             "entropy": -log_prob.mean(),
-            "temperature": in_force,
+            "temperature": alpha,
         }
 
 
 VARIANTS = {
     "default": {},
-    "defect": {"jacobian": False, "actor_value": "mean", "reward_scale": 0.2, "temperature": float(np.e)},
-    "port": SAC.port | {"hidden_sizes": (6, 5), "log_std_max": 0.0},  # a ceiling that these networks reach
-    "fixed": {"tune": False, "temperature": 0.3, "target_entropy": -0.5},
+    "defect": {
+        "jacobian": False,
+        "reward_scale": 0.2,
+        "temperature": replace(TEMPERATURE, value=float(np.e)),
+    },
+    # the port's ceiling at one that these networks reach
+    "port": fields_from(SAC.presets["port"], SAC) | {"hidden_sizes": (6, 5), "log_std_max": 0.0},
+    "fixed": {"temperature": Temperature(0.3)},
 }
 
 
@@ -154,17 +167,6 @@ def test_a_mistake_in_the_update_shows(fault):
     assert parameters > 1e-3
 
 
-@pytest.mark.parametrize("excess", [0.5, -0.5])
-def test_the_temperature_rises_when_the_entropy_is_too_low(excess):
-    """The entropy is minus the mean of log pi, its target -1 an action coordinate."""
-    algo = SAC(**SMALL)
-    state = fresh(algo)
-    after = jax.jit(algo.adjust)(state, np.float32(-ACT - excess))
-    assert float(after.log_temperature) - float(state.log_temperature) == pytest.approx(
-        0.01 * np.sign(excess), rel=1e-3
-    )
-
-
 def test_without_the_jacobian_the_target_entropy_is_a_standard_deviation_of_0_089(key):
     """At std = exp(-1) / sqrt(2 pi e) before tanh the temperature rests, wherever the mean is."""
     std = np.exp(-1) / np.sqrt(2 * np.pi * np.e)
@@ -191,8 +193,8 @@ def test_exploit_is_the_mean_and_policy_a_draw(key):
 
     @jax.jit
     def actions():
-        exploited, mean = algo.exploit(state, obs, key), jnp.tanh(state.actor.outputs(obs)[:ACT])
-        sampled = state.actor.at(obs).sample(key)[0]
+        exploited, mean = algo.exploit(state, obs, key), jnp.tanh(state.actor.network.outputs(obs)[:ACT])
+        sampled = state.actor.network.at(obs).sample(key)[0]
         return exploited, mean, algo.policy(state, obs, key), sampled, algo.explore(state, obs, key)
 
     exploited, mean, drawn, sampled, explored = actions()
@@ -203,35 +205,36 @@ def test_exploit_is_the_mean_and_policy_a_draw(key):
 
 def test_fresh_targets_equal_the_online_networks_without_sharing_them():
     state = SAC(**SMALL).init(jax.random.key(0), jnp.zeros(OBS), jnp.zeros(ACT))
-    for x, y in zip(jax.tree.leaves(state.critic), jax.tree.leaves(state.target), strict=True):
+    for x, y in zip(*map(jax.tree.leaves, (state.critic.network, state.critic.target)), strict=True):
         np.testing.assert_array_equal(x, y)
         assert x.unsafe_buffer_pointer() != y.unsafe_buffer_pointer()
 
 
 def test_defaults_are_those_of_the_paper():
-    algo = SAC()
+    """Typed from Table 1 of Haarnoja et al. (2018), and log_std_max from the official code."""
     expected = {
         "temperature": 1.0,
+        "temperature_rule": "sac",
         "target_entropy": -1.0,
+        "temperature_learning_rate": 3e-4,
+        "temperature_every": 1,
         "discount": 0.99,
         "learning_rate": 3e-4,
         "polyak": 0.005,
         "reward_scale": 1.0,
         "hidden_sizes": (256, 256),
         "activation": "relu",
-        "tune": True,
-        "actor_value": "min",
         "jacobian": True,
         "log_std_max": 2.0,
     }
-    assert {field.name: getattr(algo, field.name) for field in dataclasses.fields(algo)} == expected
+    assert flat(SAC()) == expected
 
 
 def test_the_port_has_its_settings():
     """Typed from the DPRL code: relax/network/sac.py and blocks.py, scripts/train_mujoco.py."""
-    port = dataclasses.asdict(SAC(**SAC.port))
+    port = flat(SAC(**fields_from(SAC.presets["port"], SAC)))
     assert port["hidden_sizes"] == (256, 256, 256) and port["activation"] == "gelu"
     assert port["temperature"] == pytest.approx(np.e) and port["reward_scale"] == 0.2
     assert not port["jacobian"] and port["log_std_max"] == 0.5
-    unchanged = dataclasses.asdict(SAC())
-    assert {name for name, value in port.items() if value != unchanged[name]} == SAC.port.keys()
+    changed = {name for name, value in port.items() if value != flat(SAC())[name]}
+    assert changed | {"num_envs", "warmup"} == SAC.presets["port"].keys()

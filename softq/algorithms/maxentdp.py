@@ -56,8 +56,8 @@ class MaxEntDP(Algorithm):
 
     temperature: Temperature = tempered(
         Temperature(0.1),
-        "Temperature beta, the code's; Table 3 has 0.2 for HalfCheetah, 0.05 for Ant and Hopper, 0.02 for Humanoid, 0.01 "
-        "for Swimmer and Walker2d.",
+        "Temperature beta, the code's; Table 3 has 0.2 for HalfCheetah, 0.05 for Ant and Hopper, 0.02 for Humanoid, "
+        "0.01 for Swimmer and Walker2d.",
     )
     discount: float = hyper.discount()
     learning_rate: float = hyper.learning_rate(3e-4)

@@ -5,10 +5,9 @@ policy has one mode per state, whatever the softmax has.
 """
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
 from softq.algorithms.base import Algorithm, Info, State
@@ -16,7 +15,7 @@ from softq.algorithms.common import hyperparameters as hyper
 from softq.algorithms.common.temperature import Temperature, tempered
 from softq.networks import Critic, GaussianActor
 from softq.networks.actors import LOG_STD_MAX
-from softq.utils.fields import choice, flag, number
+from softq.utils.fields import flag, number
 from softq.utils.pytree import pytree
 
 
@@ -51,9 +50,6 @@ class SAC(Algorithm):
     reward_scale: float = hyper.reward_scale(1.0, "the DPRL port has 0.2")
     hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256), "critics and actor")
     activation: str = hyper.activation("relu", "critics and actor", 'the DPRL port has "gelu", by erf')
-    actor_value: Literal["min", "mean"] = choice(
-        "min", "Value of the twins that the actor climbs; jaxrl5: the mean."
-    )
     # Deviation: the DPRL code leaves log(1 - tanh^2) out of log pi. Its actor is rewarded for the entropy of the
     # Gaussian before tanh, which the target entropy holds at a std of exp(-1) / sqrt(2 pi e) = 0.089 a coordinate. That
     # entropy has no maximum, where the entropy of the action has one: only the ceiling below bounds the spread.
@@ -95,6 +91,5 @@ class SAC(Algorithm):
     ) -> tuple[Array, Info]:
         """alpha log pi - Q at a draw of the actor (Equation 9); the replayed action is ignored."""
         action, log_prob = actor.at(obs, self.log_std_max).sample(key, self.jacobian)
-        values = state.critic.network(obs, action)
-        value = jnp.min(values) if self.actor_value == "min" else jnp.mean(values)
+        value = state.critic.network.at(obs)(action)
         return self.current_temperature(state) * log_prob - value, {"entropy": -log_prob}

@@ -3,12 +3,13 @@
 What is left of an actor's error is then its own: its family of laws, its objective, its optimiser.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from softq.algorithms import Algorithm, State, Transition
+from softq.algorithms.common.learner import Learner
+from softq.box import uniform_actions
 from softq.landscapes import Landscape
 from softq.utils.pytree import pytree, replace, static
 
@@ -46,12 +47,16 @@ class KnownAt:
 
 
 def fit(
-    algo: Any, landscape: Landscape, key: Array, num_steps: int, batch_size: int, growth: float | Array = 0.0
-) -> Any:
-    """The state of `algo` after `num_steps` of its `improve` on a known critic, with `batch_size` draws in each.
+    algo: Algorithm,
+    landscape: Landscape,
+    key: Array,
+    num_steps: int,
+    batch_size: int,
+    growth: float | Array = 0.0,
+) -> State:
+    """The state of `algo` after `num_steps` steps of its actor on a known critic, with `batch_size` draws in each.
 
-    `improve(state, obs, key)` returns the new state and metrics; an algorithm without it has no actor, and its state
-    only receives the critic. A critic that learns is
+    The replayed actions are uniform. An algorithm without an actor only receives the critic. A critic that learns is
     flat at first: during the share `growth` of the steps the landscape grows from nothing to its full height. The one
     observation is `ones(1)`: not zero, at which every fresh network gives the same action. `vmap` over keys,
     hyper-parameters or `growth`.
@@ -60,12 +65,19 @@ def fit(
     first, rest = jax.random.split(key)
     state = algo.init(first, obs[0], jnp.zeros(landscape.dim))
 
-    def step(state: Any, t: Array) -> tuple[Any, None]:
-        scale = jnp.minimum(1.0, (t + 1) / jnp.maximum(growth * num_steps, 1.0))
-        state = replace(state, critic=Known(landscape, scale))
-        return algo.improve(state, obs, jax.random.fold_in(rest, t))[0], None
+    def known(state: State, scale: float | Array) -> State:
+        critic = Known(landscape, jnp.asarray(scale, jnp.float32))
+        return replace(state, critic=Learner(critic, (), critic))
 
-    state = replace(state, critic=Known(landscape, jnp.ones(())))
-    if not hasattr(algo, "improve"):
+    def step(state: State, t: Array) -> tuple[State, None]:
+        scale = jnp.minimum(1.0, (t + 1) / jnp.maximum(growth * num_steps, 1.0))
+        for_action, for_step = jax.random.split(jax.random.fold_in(rest, t))
+        action, zeros = uniform_actions(for_action, landscape.dim, batch_size), jnp.zeros(batch_size)
+        batch = Transition(obs, action, zeros, zeros, obs)
+        state = replace(known(state, scale), step=t)
+        return replace(state, actor=algo.actor_step(state, batch, for_step)[0]), None
+
+    state = known(state, 1.0)
+    if state.actor is None:
         return state
-    return jax.lax.scan(step, state, jnp.arange(num_steps))[0]
+    return jax.lax.scan(step, state, jnp.arange(num_steps, dtype=jnp.int32))[0]

@@ -108,16 +108,12 @@ def settings_of(learners: Mapping[str, Algorithm]) -> pd.DataFrame:
 def tuned(algo: Algorithm) -> bool:
     """Whether the temperature learns."""
     has = flat(algo)
-    # the second line is to be deleted when every temperature has a rule
-    old = has.get("tune", has.get("temperature_learning_rate", 0.0) > 0)
-    return has["temperature_rule"] != "fixed" if "temperature_rule" in has else old
+    return has.get("temperature_rule", "fixed") != "fixed"
 
 
 def normalised_by(algo: Algorithm) -> str:
     """What the temperature is relative to, or each slope divided by: "std of Q", "slope", or a dash."""
     has = flat(algo)
-    if has.get("normalise"):  # to be deleted when no algorithm has this name
-        return "slope" if "slope" in helps(type(algo))["normalise"] else "std of Q"
     return "std of Q" if has.get("relative") else "slope" if has.get("unit_slope") else "–"
 
 

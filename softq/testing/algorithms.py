@@ -10,6 +10,7 @@ from jax import Array
 
 from softq.algorithms.base import Algorithm
 from softq.testing.probe import POLICIES, Probe, paths
+from softq.utils.flat_settings import flat, with_settings
 
 
 def _shapes(probe: Probe, algo: Algorithm, check: str) -> None:
@@ -80,7 +81,7 @@ def _seeds(probe: Probe) -> None:
 
 
 def _leaves(probe: Probe) -> None:
-    fields = {f.name: getattr(probe.algo, f.name) for f in dataclasses.fields(probe.algo)}
+    fields = flat(probe.algo)
     floats = [n for n, v in fields.items() if isinstance(v, float) and n not in probe.static_floats]
     probe.require(len(floats) > 0, "leaves", "no hyper-parameter is a float.")
     keys = jax.random.split(probe.key, len(probe.observations))
@@ -93,7 +94,7 @@ def _leaves(probe: Probe) -> None:
 
     before = run(probe.algo)
     for name in floats:
-        after = run(dataclasses.replace(probe.algo, **{name: fields[name] * 0.9 + 0.001}))
+        after = run(with_settings(probe.algo, {name: fields[name] * 0.9 + 0.001}))
         probe.require(after == before, "leaves", f"a new value of {name} recompiles; it should be a leaf.")
 
 

@@ -149,7 +149,7 @@ def look(algo: Algorithm, states: Any, key: Array, num: int = 500) -> tuple[Arra
 
     def one(state: Any, key: Array) -> tuple[Array, Array]:
         def at(sign: Array, key: Array) -> tuple[Array, Array]:
-            q, obs = state.critic.at(sign[None]), sign[None]
+            q, obs = state.critic.network.at(sign[None]), sign[None]
             actions = jax.vmap(lambda k: algo.policy(state, obs, k))(jax.random.split(key, num))
             return jax.vmap(q)(line), actions[:, 0]
 

@@ -1,6 +1,6 @@
 """Training: replay, loops, evaluation, run directories, checkpoints."""
 
-from softq.training.config import TrainConfig, preset_of, presets_of
+from softq.training.config import TrainConfig, preset_of
 from softq.training.evaluate import Evaluator
 from softq.training.replay import Replay
 from softq.training.results import curves, evaluate_run, export, load, load_all
@@ -17,7 +17,6 @@ __all__ = [
     "load",
     "load_all",
     "preset_of",
-    "presets_of",
     "resume",
     "train",
 ]

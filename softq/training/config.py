@@ -6,13 +6,13 @@ import json
 import math
 import typing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
 
 from softq.algorithms import Algorithm
-from softq.utils.errors import SoftqError, suggest
+from softq.utils.errors import SoftqError
 from softq.utils.fields import check_fields, count, text
 from softq.utils.flat_settings import flat, settings_of, with_settings
 
@@ -39,21 +39,13 @@ FROM = {
 }
 
 
-def presets_of(algorithm: type[Algorithm]) -> dict[str, dict[str, Any]]:
-    """The presets of a class of algorithms by name, each without what is general: see `preset_of`."""
-    if presets := getattr(algorithm, "presets", None):
-        return presets
-    # to be deleted when every class has `presets`
-    return {"paper": algorithm.paper, "small": algorithm.small}
-
-
 def preset_of(algorithm: type[Algorithm], preset: str) -> dict[str, Any]:
     """Settings, of the algorithm and of `TrainConfig`, that a preset of a class of algorithms gives.
 
     What it does not name has the class's or `TrainConfig`'s default, in the preset "small" after `SMALL`. Raises
     `SoftqError` for a preset that the class does not have.
     """
-    presets = presets_of(algorithm)
+    presets = algorithm.presets
     if preset not in presets:
         raise SoftqError(f"unknown preset {preset!r}; {algorithm.__name__} has {', '.join(presets)}.")
     return (SMALL if preset == "small" else {}) | presets[preset]
@@ -61,7 +53,7 @@ def preset_of(algorithm: type[Algorithm], preset: str) -> dict[str, Any]:
 
 def preset_help(algorithm: type[Algorithm]) -> str:
     """What `softq train NAME --help` says of the presets that a class of algorithms has."""
-    named = (f"{name}, {FROM[name]}" if name in FROM else name for name in presets_of(algorithm))
+    named = (f"{name}, {FROM[name]}" if name in FROM else name for name in algorithm.presets)
     return f"settings that options start from: {'; '.join(named)} [paper]"
 
 
@@ -158,33 +150,3 @@ class TrainConfig:
     def capacity(self) -> int:
         """Rows of the replay: no more than the run will ever fill."""
         return max(self.num_envs, min(self.buffer_size, self.total_steps * self.num_envs))
-
-
-# To be deleted, with the call in `Trainer`, when every algorithm's fields check themselves (`softq.utils.fields`).
-def check_hyperparameters(algo: Algorithm) -> None:
-    """`SoftqError` for a value that no algorithm can use, in a class whose fields do not check themselves."""
-    if any("check" in field.metadata for field in dataclasses.fields(algo)):
-        return
-    rates = (
-        "temperature",
-        "learning_rate",
-        "start_step",
-        "end_step",
-        "step_size",
-        "sigma_max",
-        "sigma_min",
-        "heat",
-    )
-    for name, kind in typing.get_type_hints(type(algo)).items():
-        value, options = getattr(algo, name), typing.get_args(kind)
-        if typing.get_origin(kind) is Literal and value not in options:
-            raise SoftqError(f"unknown {name} {value!r}.{suggest(value, options)}")
-    for name, value in flat(algo).items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise SoftqError(f"{name} is {value}; it must be finite.")
-        if name in rates and not value > 0:
-            raise SoftqError(f"{name} is {value}; it must be positive.")
-        if name in ("discount", "polyak", "explore_prob", "acceptance") and not 0 <= value <= 1:
-            raise SoftqError(f"{name} is {value}; it must lie between 0 and 1.")
-        if name.startswith("num_") and value < 1:
-            raise SoftqError(f"{name} is {value}; it must be at least 1.")

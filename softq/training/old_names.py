@@ -15,6 +15,9 @@ OLD: dict[str, tuple[type, tuple[str, ...]]] = {
     "tune": (bool, ("temperature_rule",)),
     "normalise": (bool, ("relative", "unit_slope")),
     "temperature_cycle": (int, ("temperature_every",)),
+    "boundary": (bool, ("faces",)),
+    "stop": (float, ("t_end",)),
+    "heat": (float, ("temperature_ratio",)),
 }
 RULE, RATE = "temperature_rule", "temperature_learning_rate"
 

@@ -46,9 +46,9 @@ def load(run_dir: Path | str, index: int = 0) -> tuple[Algorithm, Any, TrainConf
     """`(algo, state, config)` of a run's newest checkpoint, the state of its `index`-th seed.
 
     Actions of `algo` lie in [-1, 1]: give `env.step` `softq.envs.rescale(algo.exploit(state, obs, key),
-    env.action_space)`. Values of `state.critic` count rewards times `algo.reward_scale`, which is 0.2 by default in LQL
-    and NC-LQL and 1 in the other methods: divided by it they have the environment's unit, and so has a temperature in
-    the unit of Q. Returns in the log are the environment's.
+    env.action_space)`. Values of `state.critic.network` count rewards times `algo.reward_scale`, which is 0.2 by
+    default in LQL and NC-LQL and 1 in the other methods: divided by it they have the environment's unit, and so has a
+    temperature in the unit of Q. Returns in the log are the environment's.
 
     Raises `SoftqError` when the directory is no run, or its checkpoint is missing or unreadable.
     """
@@ -109,7 +109,7 @@ def evaluate_run(
         # pyrefly: ignore[bad-argument-type] - a sampler in the place of the policy has its methods
         returns: Any = evaluator(actor, states)
     used = [temperature] * (config.seeds + 1)
-    if temperature is None and (own := jax.vmap(algo.in_force)(states)) is not None:
+    if temperature is None and (own := jax.vmap(algo.current_temperature)(states)) is not None:
         used = [*own.tolist(), float(own.mean())]
     rows: list[tuple[Any, ...]] = [
         (seed, x.mean(), x.std(), x.size) for seed, x in zip(config.seed_list, returns, strict=True)

@@ -15,7 +15,7 @@ from softq.envs import is_jax, make
 from softq.envs.trial import cannot_be_saved
 from softq.training import memory
 from softq.training.checkpoint import Checkpoints
-from softq.training.config import TrainConfig, check_hyperparameters, plain_algorithm
+from softq.training.config import TrainConfig, plain_algorithm
 from softq.training.device_loop import DeviceLoop
 from softq.training.evaluate import NO_LIMIT, Diverged, Evaluator
 from softq.training.host_loop import EnvironmentFailed, HostLoop
@@ -33,7 +33,6 @@ class Trainer:
     def __init__(self, algo: Algorithm, config: TrainConfig):
         check_backend()
         algo = plain_algorithm(algo)
-        check_hyperparameters(algo)
         seeds = jax.vmap(jax.random.key)(np.array(config.seed_list, np.uint32))
         self.init_keys, self.keys = (jax.vmap(jax.random.fold_in, (0, None))(seeds, i) for i in range(2))
         env: Any = make(config.env, config.num_envs, config.seed_list, config.env_kwargs)

@@ -44,20 +44,27 @@ def settings_of(cls: type) -> dict[str, Setting]:
 
 
 def listed(
-    cls: type, default_of: Callable[[dataclasses.Field], Any], prefix: str = "", path: tuple[str, ...] = ()
+    cls: type,
+    default_of: Callable[[dataclasses.Field], Any],
+    prefix: str = "",
+    path: tuple[str, ...] = (),
+    outer: str = "",
 ) -> Iterator[Setting]:
-    """The settings of `cls`, whose fields have the defaults `default_of(field)`; their names begin with `prefix`."""
+    """The settings of `cls`, whose fields have the defaults `default_of(field)`; their names begin with `prefix`.
+
+    `outer` is the help of the field that holds an object of `cls`: it is also that of the setting with the same name.
+    """
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         own, default, here = field.metadata.get("option"), default_of(field), (*path, field.name)
         longer = f"{prefix}_{field.name}" if prefix else field.name
         name = longer if own is None else own.replace("-", "_") or prefix or field.name
+        said, check = field.metadata.get("help", ""), field.metadata.get("check")
         if holds_settings(default):
-            yield from listed(
-                type(default), lambda field, tree=default: getattr(tree, field.name), name, here
-            )
+            inside = lambda field, tree=default: getattr(tree, field.name)
+            yield from listed(type(default), inside, name, here, said)
         else:
-            said, check = field.metadata.get("help", ""), field.metadata.get("check")
+            said = outer if outer and name == prefix else said
             yield Setting(name, here, hints[field.name], default, said, check)
 
 
@@ -133,9 +140,4 @@ def gathered(values: Mapping[tuple[str, ...], Any], before: Callable[[str], Any]
 
 def helps(cls: type) -> dict[str, str]:
     """What each setting of `cls` is, by flat name."""
-    said = {name: setting.help for name, setting in settings_of(cls).items()}
-    if not any(said.values()):  # to be deleted with softq.utils.field_comments
-        from softq.utils.field_comments import notes
-
-        said |= notes(cls)
-    return said
+    return {name: setting.help for name, setting in settings_of(cls).items()}

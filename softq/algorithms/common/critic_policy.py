@@ -163,8 +163,8 @@ class Through:
             raise SoftqError(
                 f"{type(state).__name__} holds no critic; samplers need one, leave --sampler out."
             )
-        q, dim, temperature = state.critic.at(obs), state.critic.action_dim, self.temperature_of(state, obs)
-        return SAMPLERS[self.sampler](key, q, dim, temperature, self.budget)
+        q, temperature = state.critic.network.at(obs), self.temperature_of(state, obs)
+        return SAMPLERS[self.sampler](key, q, q.critic.action_dim, temperature, self.budget)
 
     exploit = policy
 

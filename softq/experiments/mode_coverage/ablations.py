@@ -28,7 +28,7 @@ class Variant:
     exact_sampler: bool = False  # trained as it is; in the count its critic acts through `Exactly`
 
 
-PRESET = {name: DQS.small[name] for name in ("space", "estimator", "truncate", "predict")}
+PRESET = {name: DQS.presets["small"][name] for name in ("space", "estimator", "truncate", "predict")}
 VARIANTS: dict[str, dict[str, Variant]] = {
     "bandit": {
         "ddsq, exact critic": Variant("ddsq", exact_critic=True),
@@ -44,7 +44,7 @@ VARIANTS: dict[str, dict[str, Variant]] = {
         "ddsq, relu critic": Variant("ddsq", {"activation": "relu"}),
         "nclql, relu critic": Variant("nclql", {"activation": "relu"}),
         "nclql, reflected at the walls": Variant("nclql", {"boundary": "reflect"}),
-        "nclql, slopes of their own length": Variant("nclql", {"normalise": False}),
+        "nclql, slopes of their own length": Variant("nclql", {"unit_slope": False}),
         "ddsq, never greedy": Variant("ddsq", {"explore_prob": 1.0}),
         "dqs, action times 50": Variant("dqs", {"action_gain": 50.0}),
         "sql, exact critic, 6000 updates": Variant("sql", {"iterations": 6000}, exact_critic=True),
@@ -66,11 +66,11 @@ VARIANTS: dict[str, dict[str, Variant]] = {
         "ddsq, random end point": Variant("ddsq", {"select": "random"}),
         "ddsq, relu critic": Variant("ddsq", {"activation": "relu"}),
         "nclql, relu critic": Variant("nclql", {"activation": "relu"}),
-        "malaq, fixed temperature": Variant("malaq", {"tune": False}),
+        "malaq, fixed temperature": Variant("malaq", {"temperature_rule": "fixed"}),
         "dqs, action times 50": Variant("dqs", {"action_gain": 50.0}),
         "ddsq, twice the warm-up": Variant("ddsq", {"warmup": 200_000}),
         "ddsq, temperature 1": Variant("ddsq", {"temperature": 1.0}),
-        "malaq, fixed temperature 1": Variant("malaq", {"tune": False, "temperature": 1.0}),
+        "malaq, fixed temperature 1": Variant("malaq", {"temperature_rule": "fixed", "temperature": 1.0}),
         "dqs, temperature 1": Variant("dqs", {"temperature": 1.0}),
     },
     "maze": {
@@ -111,5 +111,6 @@ class Exactly:
 
     def policy(self, state: Any, obs: Array, key: Array) -> Array:
         """One action `(action_dim,)`."""
+        q = state.critic.network.at(obs)
         temperature = softmax_temperature(self.algo, state, obs, self.otherwise)
-        return snis(key, state.critic.at(obs), state.critic.action_dim, temperature, self.num)
+        return snis(key, q, q.critic.action_dim, temperature, self.num)

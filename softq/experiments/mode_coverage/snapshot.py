@@ -59,10 +59,10 @@ def looked_at(
     act, moves = jax.jit(jax.vmap(algo.policy, (None, None, 0, None))), []
     for factor in FACTORS if algo.adjustable else (1.0,):
         # pyrefly: ignore[unsupported-operation] - an adjustable policy has a temperature
-        temperature = algo.in_force(state) * factor if algo.adjustable else None
+        temperature = algo.current_temperature(state) * factor if algo.adjustable else None
         actions = np.asarray(act(state, obs, keys, temperature))
         moves.append(pd.DataFrame(where | {"factor": factor, "dx": actions[:, 0], "dy": actions[:, 1]}))
-    q = state.critic.at(obs)
+    q = state.critic.network.at(obs)
     grid = jnp.asarray(np.stack(np.meshgrid(MIDDLES, MIDDLES), -1), jnp.float32)
     values = np.asarray(jax.jit(jax.vmap(jax.vmap(q)))(grid))
     temperature = float(softmax_temperature(algo, state, obs, world.common["temperature"]))
