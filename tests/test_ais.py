@@ -9,7 +9,7 @@ import pytest
 from scipy.special import ndtr
 
 from softq import landscapes
-from softq.algorithms.common.temperature import check_target, softmax_entropy, temperature_step
+from softq.algorithms.common.entropy import softmax_entropy
 from softq.exact.boltzmann import Boltzmann
 from softq.exact.importance import Importance
 from softq.exact.laws import snis_law
@@ -198,7 +198,7 @@ def test_bad_input(key):
         run([0.1], [0.1], num_fresh=-1)
 
 
-# Tuning a temperature (softq.algorithms.common.temperature)
+# The entropy that a temperature is tuned by (softq.algorithms.common.entropy)
 
 
 def test_estimates_of_the_softmax_entropy(key):
@@ -217,21 +217,3 @@ def test_estimates_of_the_softmax_entropy(key):
     floor = dim * np.log(2) - np.log(100)
     assert floor - 1e-4 < by_candidates.min()
     assert by_candidates.mean() > law.entropy + 5
-
-
-def test_a_target_below_the_floor_is_refused():
-    check_target("ais", -17.0, 17, 100)
-    check_target("snis", -2.0, 2, 1000)
-    with pytest.raises(SoftqError, match=r"-6 nats is below -2\.75, .*1000 uniform"):
-        check_target("snis", -6.0, 6, 1000)
-    with pytest.raises(SoftqError, match=r"unknown estimator 'snsi'.*Did you mean 'snis'"):
-        check_target("snsi", 0.0, 1, 10)
-
-
-def test_temperature_step():
-    """Down when the entropy is above its target, by rate * error / max(1, std over states)."""
-    moved = jax.jit(temperature_step)
-    step = lambda entropies, target: float(moved(0.5, np.float32(entropies), target, 0.1))
-    assert step([1.0, 1.2], 0.1) == pytest.approx(0.5 - 0.1 * 1.0)
-    assert step([-1.0, -1.2], 0.1) == pytest.approx(0.5 + 0.1 * 1.2)
-    assert step([0.0, 10.0], 0.0) == pytest.approx(0.5 - 0.1 * 5 / 5)

@@ -169,7 +169,7 @@ def test_settings_start_from_the_preset(preset, expected, tmp_path, monkeypatch)
     monkeypatch.setattr(softq.training, "train", train)
     command = ["train", "ddsq", "--env", "MultiGoal", "--preset", preset]
     assert main(command) == 2 and main([*command, "--temperature", "3"]) == 2
-    assert [algo.temperature for algo, _ in started] == [expected, 3.0]
+    assert [algo.temperature.value for algo, _ in started] == [expected, 3.0]
     assert (started[0][1].batch_size == SMALL["batch_size"]) == (preset == "small")
 
 

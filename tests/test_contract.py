@@ -3,41 +3,15 @@
 import jax
 import jax.numpy as jnp
 import pytest
+from small import made
 
-from softq.algorithms import ALGORITHMS, get
+from softq.algorithms import ALGORITHMS, SAC, MalaQ, get
 from softq.algorithms.base import Algorithm
 from softq.testing import ALGORITHM_CHECKS
-from softq.testing.probe import Probe
+from softq.testing.probe import Probe, random_batch
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, replace, static
 
-# Small enough to compile quickly; everything else at its default.
-SMALL = {
-    "ddsq": {
-        "hidden_sizes": (8,),
-        "num_candidates": 8,
-        "num_schedules": 2,
-        "num_steps": 3,
-        "num_entropy_samples": 16,
-    },
-    "lql": {"hidden_sizes": (8,), "num_steps": 3},
-    "nclql": {"hidden_sizes": (8,), "num_levels": 3},
-    "dqs": {"hidden_sizes": (8,), "num_steps": 3, "num_samples": 4},
-    "maxentdp": {
-        "hidden_sizes": (8,),
-        "num_steps": 3,
-        "num_samples": 4,
-        "num_noises": 2,
-        "num_actions": 2,
-    },
-    "malaq": {"hidden_sizes": (8,), "num_candidates": 4, "num_levels": 2, "num_steps": 2},
-    "sql": {"hidden_sizes": (8,), "num_particles": 4, "num_updated": 4, "num_value_samples": 4},
-    "sac": {"hidden_sizes": (8,)},
-    "ddpg": {"hidden_sizes": (8,)},
-}
-# Off means that the code is left out of the program, so a new value may compile anew.
-STATIC_FLOATS = dict.fromkeys(("ddsq", "dqs", "maxentdp"), ("temperature_learning_rate",))
-STATIC_FLOATS["nclql"] = ("temperature_learning_rate", "target_entropy")
 SAMPLED_EXPLOIT = {"lql", "nclql", "dqs", "maxentdp", "sql"}  # what is reported is a sample
 DETERMINISTIC_POLICY = {"ddpg"}
 
@@ -47,12 +21,12 @@ def probe(request):
     """One probe for all checks of an algorithm: its methods are compiled once."""
     name = request.param
     return Probe(
-        get(name)(**SMALL[name]),
+        made(name),
         3,
         2,
         8,
         name not in SAMPLED_EXPLOIT,
-        STATIC_FLOATS.get(name, ()),
+        (),
         jax.random.key(0),
         name in DETERMINISTIC_POLICY,
     )
@@ -61,6 +35,34 @@ def probe(request):
 @pytest.mark.parametrize("check", ALGORITHM_CHECKS)
 def test_contract(probe, check):
     ALGORITHM_CHECKS[check](probe)
+
+
+def test_an_update_uses_each_key_once(probe):
+    """By JAX's own check, which takes a loop over keys within vmap for a reuse: so MalaQ's chain only for one state."""
+    algo, state, batch = probe.algo, probe.state, probe.batch
+    with jax.debug_key_reuse(True):
+        if isinstance(algo, MalaQ):
+            jax.jit(lambda key: algo.next_value(state, batch.next_obs[0], key))(jax.random.key(0))
+        else:
+            jax.jit(lambda key: algo.update(state, batch, key))(jax.random.key(0))
+
+
+def test_a_key_that_is_used_twice_is_found():
+    @pytree
+    class Twice(SAC):
+        def actor_step(self, state, batch, key):
+            return super().actor_step(state, batch, jax.random.split(key)[0])
+
+        def next_value(self, state, next_obs, key):
+            value, info = super().next_value(state, next_obs, key)
+            return value + jax.random.normal(key), info
+
+    algo = Twice(hidden_sizes=(8,))
+    state = jax.jit(algo.init)(jax.random.key(0), jnp.zeros(3), jnp.zeros(2))
+    with jax.debug_key_reuse(True), pytest.raises(jax.errors.KeyReuseError):
+        jax.jit(lambda key: algo.update(state, random_batch(key, 8, 3, 2), jax.random.key(1)))(
+            jax.random.key(0)
+        )
 
 
 def test_unknown_algorithm_suggests_the_nearest():

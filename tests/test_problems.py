@@ -18,6 +18,7 @@ from softq.testing.problems import (
     look,
     train_on_all,
 )
+from softq.utils.flat_settings import fields_from
 
 pytestmark = pytest.mark.usefixtures("optimised")
 COMMON = {
@@ -39,11 +40,11 @@ OWN = {
     },
     "lql": {"step_size": 0.01, "num_steps": 10, "temperature": 0.05},
     "nclql": {"temperature": 1 / 500},
-    "malaq": {"tune": False, "num_candidates": 16, "num_levels": 4, "num_steps": 2},
-    "dqs": DQS.small | {"temperature": 0.05, "num_samples": 16},
-    "maxentdp": MaxEntDP.small | {"actor_learning_rate": 5e-3, "num_samples": 16},
+    "malaq": {"temperature_rule": "fixed", "num_candidates": 16, "num_levels": 4, "num_steps": 2},
+    "dqs": DQS.presets["small"] | {"temperature": 0.05, "num_samples": 16},
+    "maxentdp": MaxEntDP.presets["small"] | {"actor_learning_rate": 5e-3, "num_samples": 16},
     "sql": {"num_particles": 8, "num_updated": 8, "target_cycle": 1, "actor_learning_rate": 5e-3},
-    "sac": {"tune": False},
+    "sac": {"temperature_rule": "fixed"},
     "ddpg": {"actor_learning_rate": 5e-3},
 }
 # Half of NC-LQL's gradient is spent on blurred copies; score networks learn slowly.
@@ -63,10 +64,8 @@ SOME_HILL = {"sql"}  # its network may fold onto one hill or two, chapter 12
 
 
 def fields(name):
-    cls, given = get(name), COMMON | OWN[name]
-    known = set(cls.__dataclass_fields__)
-    samples = {"num_samples": 16, "num_proposals": 16, "num_value_samples": 16}
-    return {k: v for k, v in (samples | given).items() if k in known}
+    samples = {"num_samples": 16, "num_value_samples": 16}
+    return fields_from(samples | COMMON | OWN[name], get(name))
 
 
 @pytest.fixture(scope="module", params=list(ALGORITHMS))

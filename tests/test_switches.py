@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from by_hand import ACT, OBS, ScoreByHand, action_gradient, apart, float64, joined, smaller, twins_of
 from by_hand_noise import sinusoids
+from softq.utils.field_comments import notes
 from test_maxentdp import BATCH, NUM, Stubbed, draws
 
 from softq.algorithms import ALGORITHMS, DQS, NCLQL, MaxEntDP, get
@@ -20,7 +21,6 @@ from softq.testing.probe import random_batch
 from softq.training import TrainConfig, start
 from softq.training.config import SMALL, check_hyperparameters
 from softq.utils.errors import SoftqError
-from softq.utils.field_comments import notes
 from softq.utils.flat_settings import helps
 from softq.utils.pytree import pytree, replace
 

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_contract import SMALL
+from small import SMALL
+from small import made as small
 
-from softq.algorithms import LQL, get
+from softq.algorithms import LQL
 from softq.algorithms.common import critic_policy as policies
 from softq.algorithms.common.critic_policy import Through
 from softq.cli import main
@@ -27,33 +28,34 @@ from softq.utils.pytree import replace
 OBS, DIM = jnp.ones(1), Bandit().action_dim
 SEEDS, EPISODES = 2, 5
 LEARNED = np.log([3.0, 0.5])  # of the temperature's factor, one for each seed
-CYCLE = {"temperature_learning_rate": 0.1, "temperature_cycle": 1}
-FREE = {"normalise": False}  # LQL and NC-LQL: slopes as they are, so that the temperature divides Q
+CYCLE = {"temperature_rule": "ddsq", "temperature_learning_rate": 0.1, "temperature_every": 1}
+FREE = {"unit_slope": False}  # LQL and NC-LQL: slopes as they are, so that the temperature divides Q
+SAC_RULE, FIXED_RULE = {"temperature_rule": "sac"}, {"temperature_rule": "fixed"}
 STEP = {"step_size": 0.05}  # LQL: so that its few steps go far enough to tell two temperatures apart
 SEVERAL = {"temperature_spread": 2.0}  # DQS: an actor that was trained at several temperatures
 ADJUSTABLE = {
     "DDSQ": ("ddsq", {}),
     "DDSQ tuned": ("ddsq", CYCLE),
-    "DDSQ in the unit of Q, tuned": ("ddsq", FREE | CYCLE),
+    "DDSQ in the unit of Q, tuned": ("ddsq", {"relative": False} | CYCLE),
     "LQL": ("lql", STEP),
     "LQL on Q": ("lql", FREE | STEP),
     "LQL on the sum of the twins": ("lql", FREE | STEP | {"twins": "sum"}),
     "NC-LQL": ("nclql", {}),
     "NC-LQL on Q, tuned": ("nclql", FREE | CYCLE),
     "NC-LQL on the sum of the twins, tuned": ("nclql", FREE | CYCLE | {"twins": "sum"}),
-    "MALA-Q": ("malaq", {"tune": False}),
+    "MALA-Q": ("malaq", FIXED_RULE),
     "MALA-Q tuned": ("malaq", {}),
-    "MALA-Q normalised, tuned": ("malaq", {"normalise": True}),
+    "MALA-Q normalised, tuned": ("malaq", {"relative": True}),
     "DQS of several temperatures": ("dqs", SEVERAL),
-    "DQS of several temperatures, tuned": ("dqs", SEVERAL | {"tune": True}),
+    "DQS of several temperatures, tuned": ("dqs", SEVERAL | SAC_RULE),
 }
 FIXED = {
     "DQS": ("dqs", {}),
-    "DQS tuned": ("dqs", {"tune": True}),
+    "DQS tuned": ("dqs", SAC_RULE),
     "MaxEntDP": ("maxentdp", {}),
-    "MaxEntDP tuned": ("maxentdp", {"tune": True}),
+    "MaxEntDP tuned": ("maxentdp", SAC_RULE),
     "SQL": ("sql", {}),
-    "SAC": ("sac", {"tune": False}),
+    "SAC": ("sac", FIXED_RULE),
     "SAC tuned": ("sac", {}),
 }
 NONE = {"DDPG": ("ddpg", {})}
@@ -63,13 +65,13 @@ TUNED = [name for name in ALL if "tuned" in name]
 
 def made(name):
     method, options = ALL[name]
-    return get(method)(**SMALL[method] | options)
+    return small(method, **options)
 
 
 @cache
 def initial(method):
-    """Fresh states of two seeds; none of the options above changes them."""
-    algo = get(method)(**SMALL[method])
+    """Fresh states of two seeds; of the options above only the rule changes them, by the temperature's own state."""
+    algo = small(method)
     keys = jax.vmap(jax.random.key)(jnp.arange(SEEDS))
     states = jax.jit(jax.vmap(lambda key: algo.init(key, OBS, jnp.zeros(DIM))))(keys)
     return jax.tree.map(np.asarray, states)
@@ -78,11 +80,12 @@ def initial(method):
 def learned(name, algo):
     """States of two seeds whose temperature has been learned, where it is, and that temperature `(2,)`."""
     states = initial(ALL[name][0])
-    temperature = getattr(algo, "temperature", np.nan)
-    for field, value in (("log_scale", LEARNED), ("log_temperature", np.log(temperature) + LEARNED)):
-        if hasattr(states, field):
-            return replace(states, **{field: np.float32(value)}), temperature * np.exp(LEARNED)
-    return states, np.full(SEEDS, temperature)
+    if algo.temperature is None:
+        return states, np.full(SEEDS, np.nan)
+    own = jax.tree.map(lambda x: np.stack([x] * SEEDS), algo.temperature.init(DIM))
+    factor = LEARNED if algo.temperature.rule != "fixed" else np.zeros(SEEDS)
+    own = replace(own, log_scale=np.float32(factor))
+    return replace(states, temperature=own), algo.temperature.value * np.exp(factor)
 
 
 @pytest.fixture(scope="module")
@@ -161,10 +164,11 @@ def divisor(algo, state, temperature):
     """What divides Q where the temperature is this, by the definitions of the methods; None where nothing does."""
     if algo.temperature_unit == "std of Q":  # over the fixed candidates of MALA-Q, over the box for DDSQ
         actions = np.random.default_rng(0).uniform(-1, 1, (20_000, DIM)).astype(np.float32)
-        pool = algo.pool(state.critic.at(OBS)) if hasattr(algo, "pool") else actions
-        return temperature * np.asarray(values(state.critic, pool), float).std()
+        critic = state.critic.network
+        pool = algo.pool(critic.at(OBS)) if hasattr(algo, "pool") else actions
+        return temperature * np.asarray(values(critic, pool), float).std()
     if type(algo).__name__ in ("LQL", "NCLQL"):
-        if algo.normalise:
+        if algo.unit_slope:
             return None
         return temperature / 2 if algo.twins == "sum" else temperature
     return None if np.isnan(temperature) else temperature
@@ -213,7 +217,7 @@ def test_a_bare_critic_must_be_told_a_temperature():
 def test_the_sum_of_the_twins_at_a_temperature_is_their_mean_at_half_of_it():
     """The same chain, action for action: so half of the temperature is what divides Q."""
     total, mean = (
-        LQL(**SMALL["lql"], normalise=False, twins=twins, step_size=0.01) for twins in ("sum", "mean")
+        LQL(**SMALL["lql"], unit_slope=False, twins=twins, step_size=0.01) for twins in ("sum", "mean")
     )
     state = jax.jit(total.init)(jax.random.key(0), OBS, jnp.zeros(DIM))
     keys = jax.random.split(jax.random.key(1), 20)
@@ -230,4 +234,6 @@ def test_the_logged_temperature_is_the_one_in_force_before_the_step(name, traine
     batch = random_batch(key, 8, 1, DIM)
     after, metrics = jax.jit(algo.update)(state, batch, key)
     np.testing.assert_allclose(metrics["temperature"], own[0], rtol=1e-5)
-    assert float(algo.in_force(after)) != pytest.approx(own[0], rel=1e-5), "and the step has moved it"
+    assert float(algo.current_temperature(after)) != pytest.approx(own[0], rel=1e-5), (
+        "and the step has moved it"
+    )

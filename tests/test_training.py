@@ -84,7 +84,7 @@ def test_seeds_differ_from_each_other():
     inner, loop, keys = loop_for("MultiGoal", TINY, seeds=2)
     loop = inner.run(TINY, loop, keys, 5, True)
     assert not np.array_equal(loop.obs[0], loop.obs[1])
-    for leaf in jax.tree.leaves(loop.state.critic.params):
+    for leaf in jax.tree.leaves(loop.state.critic.network.params):
         assert leaf.ndim < 4 or not np.array_equal(leaf[0], leaf[1])
 
 

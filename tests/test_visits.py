@@ -173,7 +173,7 @@ def test_a_variant_changes_what_it_says(world, label):
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_temperature_of_the_softmax_that_is_aimed_at(name):
     """By the settings of a fresh state; DDSQ's is a share of the spread of Q; three methods have none of their own."""
-    algo = get(name)(hidden_sizes=(8,), **get(name).small)
+    algo = get(name)(**fields_from(get(name).presets["small"] | {"hidden_sizes": (8,)}, get(name)))
     obs, action = jnp.ones(2), jnp.zeros(2)
 
     @jax.jit
@@ -186,13 +186,13 @@ def test_the_temperature_of_the_softmax_that_is_aimed_at(name):
         assert found == np.float32(0.7)
     elif name == "ddsq":
         grid = np.stack(np.meshgrid(*[np.linspace(-0.99, 0.99, 100)] * 2), -1).reshape(-1, 2)
-        spread = np.std(jax.jit(jax.vmap(state.critic.at(obs)))(grid.astype(np.float32)))
-        np.testing.assert_allclose(found, algo.temperature * spread, rtol=0.1)
+        spread = np.std(jax.jit(jax.vmap(state.critic.network.at(obs)))(grid.astype(np.float32)))
+        np.testing.assert_allclose(found, algo.temperature.value * spread, rtol=0.1)
     else:
-        np.testing.assert_allclose(found, algo.temperature, rtol=1e-6)
+        np.testing.assert_allclose(found, algo.temperature.value, rtol=1e-6)
     assert algo.adjustable == (name in ("lql", "nclql", "ddsq", "malaq"))
     if name != "ddpg":
-        np.testing.assert_allclose(algo.in_force(state), algo.temperature, rtol=1e-6)
+        np.testing.assert_allclose(algo.current_temperature(state), algo.temperature.value, rtol=1e-6)
 
 
 def test_the_exact_sampler_samples_the_softmax_of_the_critic():
@@ -264,15 +264,15 @@ def test_moves_and_critic_at_a_place():
 def test_exact_states_act_on_the_landscape(name):
     """Each seed's critic is the landscape, also as a chain asks for it, and the policy runs on it."""
     env = Bandit()
-    algo = get(name)(hidden_sizes=(8,), **get(name).small)
+    algo = get(name)(**fields_from(get(name).presets["small"] | {"hidden_sizes": (8,)}, get(name)))
     states = exact_states(algo, env, 2, 3, 4)
     state = jax.tree.map(lambda x: np.asarray(x)[1], states)
     obs, action = jnp.ones(1), jnp.array([0.3, -0.6])
 
     @jax.jit
     def found(state, key):
-        slope = state.critic.at(obs).slope(action, 0, "mean")
-        return state.critic(obs, action), slope, algo.policy(state, obs, key)
+        slope = state.critic.network.at(obs).slope(action, 0, "mean")
+        return state.critic.network(obs, action), slope, algo.policy(state, obs, key)
 
     values, found_slope, act = found(state, jax.random.key(0))
     expected, slope = jax.jit(jax.value_and_grad(lambda a: env.step(jnp.zeros(2), a)[2]))(action)

@@ -1,0 +1,34 @@
+"""Every algorithm small enough to compile quickly, everything else at its default."""
+
+from softq.algorithms import Algorithm, get
+from softq.utils.flat_settings import fields_from
+
+SMALL = {
+    "ddsq": {
+        "hidden_sizes": (8,),
+        "num_candidates": 8,
+        "num_schedules": 2,
+        "num_steps": 3,
+        "num_entropy_samples": 16,
+    },
+    "lql": {"hidden_sizes": (8,), "num_steps": 3},
+    "nclql": {"hidden_sizes": (8,), "num_levels": 3},
+    "dqs": {"hidden_sizes": (8,), "num_steps": 3, "num_samples": 4},
+    "maxentdp": {
+        "hidden_sizes": (8,),
+        "num_steps": 3,
+        "num_samples": 4,
+        "num_noises": 2,
+        "num_actions": 2,
+    },
+    "malaq": {"hidden_sizes": (8,), "num_candidates": 4, "num_levels": 2, "num_steps": 2},
+    "sql": {"hidden_sizes": (8,), "num_particles": 4, "num_updated": 4, "num_value_samples": 4},
+    "sac": {"hidden_sizes": (8,)},
+    "ddpg": {"hidden_sizes": (8,)},
+}
+
+
+def made(name: str, **settings) -> Algorithm:
+    """The algorithm called `name` in its small form, with settings under their flat names."""
+    cls = get(name)
+    return cls(**fields_from(SMALL[name] | settings, cls))
