@@ -9,7 +9,7 @@ import pytest
 from exact import REFERENCE
 
 from softq.diffusion import CosineVP, log_likelihood
-from softq.diffusion.likelihood import cells
+from softq.diffusion.likelihood import quadrature
 from softq.exact.laws.diffused import FOUR, Mixture
 from softq.testing import THRESHOLD, mean_test
 from softq.utils.errors import SoftqError
@@ -56,7 +56,7 @@ def nodes(num_steps, rule):
     """Times, signal^2, noise^2 and weights of the sum over `num_steps` cells."""
 
     def found():
-        t, u, weights = cells(COSINE, num_steps, rule)
+        t, u, weights = quadrature(COSINE, num_steps, rule)
         return t, u, COSINE.noise(t) ** 2, weights
 
     return exactly(found)

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from softq.algorithms import ALGORITHMS
 from softq.training.config import plain_algorithm, preset_help, preset_of
 from softq.training.old_names import add_old_names, renamed
+from softq.training.run_directory import described, parsed, writer
 from softq.utils.cli_options import Parser, add_fields
 from softq.utils.errors import SoftqError
 from softq.utils.fields import choice, count, nested, number, positive, sizes
@@ -42,7 +44,7 @@ class Method:
 
     learning_rate: float = positive(1e-4, "Learning rate of the critics, 100 % of the paper's")
     hidden_sizes: tuple[int, ...] = sizes((8, 8), "Units of each hidden layer")
-    temperature: Dial = nested(Dial(0.3), "Temperature and the rule by which it learns")
+    temperature: Dial = nested(Dial(0.3), "Temperature lambda_0 of the method")
     relative: bool = False
 
 
@@ -64,6 +66,8 @@ def test_names_are_flat_and_defaults_are_those_of_the_object_that_is_held():
     assert tuple(settings) == NAMES
     assert settings["temperature"].default == 0.3 and settings["temperature"].path == ("temperature", "value")
     assert settings["clock_start"].path == ("temperature", "clock", "start")
+    assert helps(Method)["temperature"] == "Temperature lambda_0 of the method"
+    assert helps(Dial)["value"] == "Temperature that divides Q, in the unit of Q"
     assert helps(Method)["temperature_every"] == "Updates between two steps of the rule"
 
 
@@ -132,7 +136,7 @@ def test_options_of_what_a_field_holds(capsys):
         options_of("--help")
     shown = " ".join(capsys.readouterr().out.split())
     for text in (
-        "--temperature X Temperature that divides Q, in the unit of Q [0.3]",
+        "--temperature X Temperature lambda_0 of the method [0.3]",
         "--temperature-rule {fixed,sac,ddsq} Rule by which the temperature learns [fixed]",
         "--learning-rate X Learning rate of the critics, 100 % of the paper's [0.0001]",
     ):
@@ -194,6 +198,21 @@ def test_old_options_still_work(words, expected):
     assert given == expected
     values = flat(Method(**fields_from(given, Method)))
     assert values == flat(Method()) | expected
+
+
+def test_old_names_in_config_json(monkeypatch):
+    """What softq 0.1.0 wrote is read as today's; what is written today too."""
+    monkeypatch.setitem(ALGORITHMS, "method", Method)
+    hyper = {"class": "Method", "temperature": 0.2, "temperature_learning_rate": 0.0, "normalise": True}
+    hyper |= {"target_entropy": -2.0, "temperature_cycle": 100, "hidden_sizes": [4]}
+    content = {"train": {"algorithm": "method"}, "algorithm": hyper, "dims": {"obs_dim": 3, "action_dim": 1}}
+    algo, config, dims = parsed(content)
+    held = Dial(0.2, "fixed", -2.0, clock=Clock(100))
+    assert algo == Method(hidden_sizes=(4,), temperature=held, relative=True)
+    assert (config.algorithm, dims) == ("method", content["dims"])
+    assert writer(content) == "softq 0.1.0 (commit 7346a94)"
+    today = described(algo, config, dims)
+    assert parsed(today) == (algo, config, dims) and writer(today) is None
 
 
 def test_one_thing_under_two_names_is_refused():

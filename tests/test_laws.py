@@ -152,9 +152,11 @@ def test_fold_is_a_triangle_wave():
     np.testing.assert_allclose(fold(x), [0, 0.5, 1, 0.75, 0, -1, -0.5, 1, -0.5, 1, 0.75])
 
 
-def test_start_of_another_size_is_refused():
+def test_start_of_another_size_or_an_unknown_boundary_is_refused():
     with pytest.raises(SoftqError, match=r"shape \(10,\), expected \(2000,\)"):
         chain_law(flat, [0.1], np.full(10, 0.1))
+    with pytest.raises(SoftqError, match=r"unknown boundary 'reflct'. Did you mean 'reflect'"):
+        chain_law(flat, [0.1], uniform_law(), boundary="reflct")
 
 
 # The statistics themselves

@@ -75,10 +75,10 @@ def test_fresh_weights(name):
         key, jnp.zeros(OBS), jnp.zeros(ACT), (256, 256), activation, style, num
     )
     params = jax.jit(create)(jax.random.key(0)).params
-    told = 128 if style == "fourier" else 256 * num
+    embedded = 128 if style == "fourier" else 256 * num
     part = np.asarray(params["condition_part"]["kernel"])
-    assert part.shape == (told, 256)
-    fan_in = OBS + ACT + told
+    assert part.shape == (embedded, 256)
+    fan_in = OBS + ACT + embedded
     if style == "fourier":
         limit = np.sqrt(6 / (fan_in + 256))
         assert 0.99 * limit < np.abs(part).max() <= limit

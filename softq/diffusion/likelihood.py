@@ -37,9 +37,9 @@ def log_likelihood(
 ) -> Array:
     """log pi(a0) in nats, a scalar, for one action `(d,)` and a noise network `noise_of(a_t, t)` `(d,)`.
 
-    `rule` says how `num_steps` cells make an integral: see `cells`. "left" is Equation 66 as printed, and flattens the
-    density. `paired` draws noises in pairs +eps, -eps and subtracts u^2 (|eps|^2 - d), whose mean is 0: no bias, and
-    without it "trapezoid" is useless, since it multiplies the error of mse(u) by 1 / (1 - u) at the cleanest level.
+    `rule` says how `num_steps` cells make an integral: see `quadrature`. "left" is Equation 66 as printed, and flattens
+    the density. `paired` draws noises in pairs +eps, -eps and subtracts u^2 (|eps|^2 - d), whose mean is 0: no bias,
+    and without it "trapezoid" is useless, since it multiplies the error of mse(u) by 1 / (1 - u) at the cleanest level.
     Deviation: the released code clips the clean action that a prediction implies to the box and recomputes the noise
     (`clip_x0`); what results is the noise of no density.
     Raises `SoftqError` for no steps, no noises, an odd number of paired noises, or an unknown rule.
@@ -48,7 +48,7 @@ def log_likelihood(
     if paired and num_noises % 2:
         raise SoftqError(f"num_noises must be even when paired, got {num_noises}; add one.")
     a0 = working(a0)
-    t, u, weights = cells(schedule, num_steps, rule)
+    t, u, weights = quadrature(schedule, num_steps, rule)
     dim = a0.size
     eps = jax.random.normal(key, (len(t), num_noises // (2 if paired else 1), dim), a0.dtype)
 
@@ -82,7 +82,7 @@ def beyond(a0: Array, largest: float | Array) -> Array:
     return (a0.size * jnp.log1p(snr) - snr * jnp.sum(a0**2)) / 2
 
 
-def cells(schedule: Schedule, num_steps: int, rule: Rule) -> tuple[Array, Array, Array]:
+def quadrature(schedule: Schedule, num_steps: int, rule: Rule) -> tuple[Array, Array, Array]:
     """Times, u, and the weight of d u - mse(u) at each node: the integral as a sum over `num_steps` cells.
 
     "left": nodes even in t, each cell by its noisier end (the left one in u), so the cleanest node has no weight and is

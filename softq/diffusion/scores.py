@@ -15,7 +15,6 @@ between (-s - a_t) / n^2 and (s - a_t) / n^2, since it is (s E[a] - a_t) / n^2 a
 Q is not finite has weight nought.
 """
 
-from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -23,11 +22,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from softq.diffusion.truncated_normal import log_mass, truncated_normal
+from softq.landscapes import ActionValue
 from softq.utils.checks import positive
 from softq.utils.errors import SoftqError
 from softq.utils.finite import shares, tamed, weighable, working
 
-Landscape = Callable[[Array], Array]
 LARGEST = 30.0  # exp(30) is beyond every score, and its square no overflow
 
 
@@ -48,7 +47,7 @@ def proposals(
 
 def qsm(
     key: Array,
-    q: Landscape,
+    q: ActionValue,
     temperature: Array | float,
     a_t: Array,
     signal: Array | float,
@@ -69,7 +68,7 @@ def qsm(
 
 def idem(
     key: Array,
-    q: Landscape,
+    q: ActionValue,
     temperature: Array | float,
     a_t: Array,
     signal: Array | float,
@@ -103,7 +102,7 @@ def idem(
 
 def qne(
     key: Array,
-    q: Landscape,
+    q: ActionValue,
     temperature: Array | float,
     a_t: Array,
     signal: Array | float,
@@ -132,7 +131,7 @@ def qne(
 
 def combined(
     key: Array,
-    q: Landscape,
+    q: ActionValue,
     temperature: Array | float,
     a_t: Array,
     signal: Array | float,
@@ -191,7 +190,7 @@ def _least_variance(weights: Array, by_slope: Array, by_noise: Array) -> Array:
 
 
 def _flux(
-    q: Landscape,
+    q: ActionValue,
     temperature: Array | float,
     a_t: Array,
     signal: Array | float,

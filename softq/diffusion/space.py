@@ -17,7 +17,7 @@ from jax import Array
 
 from softq.box import log_tanh_slope
 from softq.diffusion.processes import FINAL, Final
-from softq.diffusion.scores import Landscape
+from softq.landscapes import ActionValue
 
 Space = Literal["tanh", "reflect", "project", "printed"]
 BACK: dict[Space, Final] = {"tanh": "tanh", "reflect": "reflect", "project": "project", "printed": "tanh"}
@@ -42,7 +42,7 @@ def source(space: Space, action: Array) -> Array:
     return jnp.arctanh(jnp.clip(action, NEAREST - 1, 1 - NEAREST)) if BACK[space] == "tanh" else action
 
 
-def landscape(space: Space, q: Landscape, temperature: float | Array, jacobian: bool) -> Landscape:
+def landscape(space: Space, q: ActionValue, temperature: float | Array, jacobian: bool) -> ActionValue:
     """What plays the part of Q there; `jacobian` adds temperature * log of tanh's slope in the space "tanh"."""
     if space != "tanh":
         return q

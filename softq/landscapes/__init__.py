@@ -5,7 +5,7 @@ a name; `Landscape` is a sum of terms kept as constants, `Formula` the same with
 """
 
 from softq.landscapes.formula import Formula
-from softq.landscapes.landscape import Landscape
+from softq.landscapes.landscape import ActionValue, Landscape
 from softq.landscapes.named import get, names
 
-__all__ = ["Formula", "Landscape", "get", "names"]
+__all__ = ["ActionValue", "Formula", "Landscape", "get", "names"]

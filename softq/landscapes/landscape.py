@@ -6,6 +6,8 @@
 - cassini   (scale, c):               -scale * ((x^2 + y^2)^2 - c^2 (x^2 - y^2))^2, zero on a lemniscate
 """
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -13,6 +15,8 @@ from jax import Array
 from softq.landscapes.formula import Formula, Numbers, check_one_action
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, static
+
+ActionValue = Callable[[Array], Array]  # Q(s, .) in one state: from an action (dim,) to a scalar
 
 
 @pytree

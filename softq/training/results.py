@@ -63,7 +63,7 @@ def curves(run_dirs: Path | str | Iterable[Path | str]) -> pd.DataFrame:
     folders = [run_dirs] if isinstance(run_dirs, str | Path) else list(run_dirs)
     tables = []
     for folder in folders:
-        _, config, _ = RunDirectory(folder).config()
+        config = RunDirectory(folder).training()
         tables.append(tidy(read_log(folder), config).assign(run=str(folder)))
     return pd.concat(tables, ignore_index=True)
 
@@ -144,7 +144,7 @@ def export(run_dirs: Iterable[Path | str], out: Path | str, metrics: Iterable[st
 
 def export_evaluation(table: pd.DataFrame, run_dir: Path | str, out: Path | str) -> int:
     """Write what `evaluate_run` returned to `out` (CSV), with what it depends on; returns the number of rows."""
-    _, config, _ = RunDirectory(run_dir).config()
+    config = RunDirectory(run_dir).training()
     updates = int(curves(run_dir)["updates"].max())
     labels = {"algorithm": config.algorithm, "env": config.env, "updates": updates}
     return write_csv(table.assign(**labels, **made_with(run_dir)), out)

@@ -12,10 +12,10 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -32,6 +32,7 @@ try:
 except ImportError:  # on Windows nothing keeps two processes from training one run
     fcntl = None
 
+T = TypeVar("T")
 FILES = ("log.jsonl", "versions.json", "config.json", "status.json", "checkpoints")
 FORMAT = 2  # of config.json and of the learners in checkpoints
 WRITERS = {1: "softq 0.1.0 (commit 7346a94)"}  # the last version that wrote and reads an earlier format
@@ -179,15 +180,28 @@ class RunDirectory:
 
     def config(self) -> tuple[Algorithm, TrainConfig, dict]:
         """The algorithm, the training configuration and `{obs_dim, action_dim}`."""
+        return self.fitting(parsed)
+
+    def training(self) -> TrainConfig:
+        """The training configuration alone, also of a run whose algorithm this softq cannot make."""
+        return self.fitting(lambda content: TrainConfig(**content["train"]))
+
+    def fitting(self, read: Callable[[dict], T]) -> T:
+        """What `read` makes of config.json. Raises `SoftqError` when it does not fit this softq."""
         content = self.read("config.json")
         try:
-            return parsed(content)
+            return read(content)
         except (KeyError, TypeError, AttributeError, SoftqError) as error:
             reason = " ".join(str(error).split()).rstrip(".")
             earlier = writer(content) if isinstance(content, dict) else None
+            if earlier:
+                raise SoftqError(
+                    f"{self.folder} was written by {earlier} and does not fit this softq ({reason}); load it with "
+                    "that version."
+                ) from None
             raise SoftqError(
                 f"{self.folder / 'config.json'} does not fit this softq ({reason}); put it back as it was "
-                f"written, or use {earlier or 'the softq named in versions.json'}."
+                "written, or use the softq named in versions.json."
             ) from None
 
     def check_unchanged(self, before: dict | None, now: dict) -> None:

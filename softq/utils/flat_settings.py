@@ -1,8 +1,8 @@
 """A class's settings under flat names: what options, presets and config.json call them.
 
 A field that holds an object, such as `temperature: Temperature = nested(Temperature(0.1), ...)`, has a setting for each
-field of that object: `temperature_rule`, unless the metadata `option` of either field says another name. The empty
-option takes the name of the outer field itself, so that `temperature` is the object's own number.
+field of that object: `temperature_rule`, unless the metadata `option` of either field says another name. A field of the
+object with the empty option takes the name and the help of the outer field: `temperature` is the object's own number.
 """
 
 import dataclasses
@@ -47,25 +47,25 @@ def listed(
     cls: type,
     default_of: Callable[[dataclasses.Field], Any],
     prefix: str = "",
-    path: tuple[str, ...] = (),
     outer: str = "",
+    path: tuple[str, ...] = (),
 ) -> Iterator[Setting]:
-    """The settings of `cls`, whose fields have the defaults `default_of(field)`; their names begin with `prefix`.
+    """The settings of `cls`, whose fields have the defaults `default_of(field)`.
 
-    `outer` is the help of the field that holds an object of `cls`: it is also that of the setting with the same name.
+    They are inside the field at `path`, whose name is `prefix` and whose help is `outer`.
     """
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         own, default, here = field.metadata.get("option"), default_of(field), (*path, field.name)
         longer = f"{prefix}_{field.name}" if prefix else field.name
         name = longer if own is None else own.replace("-", "_") or prefix or field.name
-        said, check = field.metadata.get("help", ""), field.metadata.get("check")
+        said = field.metadata.get("help", "")
+        said = outer or said if own == "" else said
         if holds_settings(default):
-            inside = lambda field, tree=default: getattr(tree, field.name)
-            yield from listed(type(default), inside, name, here, said)
+            within = lambda field, tree=default: getattr(tree, field.name)
+            yield from listed(type(default), within, name, said, here)
         else:
-            said = outer if outer and name == prefix else said
-            yield Setting(name, here, hints[field.name], default, said, check)
+            yield Setting(name, here, hints[field.name], default, said, field.metadata.get("check"))
 
 
 def holds_settings(value: Any) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import special, stats
 
 from softq.exact.laws.cells import Function, Law, cell_edges, fold
+from softq.utils.checks import one_of
 from softq.utils.errors import SoftqError
 
 Boundary = Literal["reflect", "project"]
@@ -24,9 +25,9 @@ def chain_law(
     of each of the `cells` equal cells, or is a `Law`. One step is the transition matrix of the grid with
     exact Gaussian cell probabilities, the drift taken at each cell's centre: an error of the order of the
     cell width squared, of no account once `sqrt(step)` is several cells wide. Raises `SoftqError` for a
-    start of another size.
+    start of another size or an unknown boundary.
     """
-    edges = cell_edges(cells)
+    edges, keep = cell_edges(cells), boundary_of(boundary)
     law = start_probabilities
     if not isinstance(law, Law):
         law = Law(np.asarray(law, float), edges, np.zeros(2))
@@ -41,7 +42,7 @@ def chain_law(
         means = sources + step / 2 * score(sources)
         held = masses > 0
         if step == 0:
-            law = _histogram(boundary_of(boundary)(means), masses, edges, boundary)
+            law = _histogram(keep(means), masses, edges, boundary)
         elif boundary == "reflect":
             law = _reflected(means[held], masses[held], np.sqrt(step), edges)
         else:
@@ -50,7 +51,8 @@ def chain_law(
 
 
 def boundary_of(boundary: Boundary) -> Function:
-    """The map that keeps an action in the box."""
+    """The map that keeps an action in the box; raises `SoftqError` for an unknown one."""
+    one_of("boundary", boundary, Boundary)
     return {"reflect": fold, "project": lambda x: np.clip(x, -1.0, 1.0)}[boundary]
 
 

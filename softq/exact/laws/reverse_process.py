@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array
 from scipy.special import ndtr
 
+from softq.diffusion.processes import Final, Spacing
 from softq.diffusion.schedules import Schedule
 from softq.exact.boltzmann import nodes_and_weights
 from softq.exact.laws.cells import Law, cell_edges
@@ -53,10 +54,10 @@ def reverse_law(
     schedule: Schedule,
     num_steps: int,
     process: Process = "sde",
-    spacing: Literal["time", "log_sigma"] = "time",
+    spacing: Spacing = "time",
     t_end: float | None = None,
     clip: bool = True,
-    final: Literal["none", "project", "reflect", "tanh"] = "project",
+    final: Final = "project",
     cells: int = 1000,
 ) -> Law:
     """Exact law of `reverse_sde` ("sde"), `ancestral` ("beta", "posterior") or `probability_flow` ("euler", "heun").

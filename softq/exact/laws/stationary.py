@@ -5,8 +5,7 @@ from scipy.special import ndtr
 
 from softq.exact.laws.cells import Function, Law, cell_edges
 from softq.exact.laws.chains import Boundary
-from softq.utils.checks import positive
-from softq.utils.errors import SoftqError
+from softq.utils.checks import one_of, positive
 
 
 def stationary_law(score: Function, step: float, boundary: Boundary = "reflect", cells: int = 500) -> Law:
@@ -18,8 +17,7 @@ def stationary_law(score: Function, step: float, boundary: Boundary = "reflect",
     for a step that is not positive or an unknown boundary.
     """
     positive("step", step)
-    if boundary not in ("reflect", "project"):
-        raise SoftqError(f"boundary must be 'reflect' or 'project', got {boundary!r}; choose one of them.")
+    one_of("boundary", boundary, Boundary)
     edges = cell_edges(cells)
     sources = np.concatenate([(edges[1:] + edges[:-1]) / 2, [-1.0, 1.0]])
     means = (sources + step / 2 * score(sources))[:, None]

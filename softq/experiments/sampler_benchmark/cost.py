@@ -27,15 +27,15 @@ class Calls(NamedTuple):
         return self.values + GRADIENT * self.gradients
 
 
-def _probe_value(action: Array) -> Array:
+def _counted_value(action: Array) -> Array:
     return jnp.sum(action**2)
 
 
-def _probe_gradient(action: Array) -> tuple[Array, Array]:
+def _counted_gradient(action: Array) -> tuple[Array, Array]:
     return jnp.sum(action**2), 2 * action
 
 
-_value, _gradient = jax.jit(_probe_value), jax.jit(_probe_gradient)
+_value, _gradient = jax.jit(_counted_value), jax.jit(_counted_gradient)
 
 
 @jax.custom_vjp
@@ -46,7 +46,7 @@ def _q(action: Array) -> Array:
 _q.defvjp(_gradient, lambda slope, weight: (weight * slope,))
 
 
-class Probe:
+class CountedLandscape:
     """Stands in for a landscape: its values and gradients are calls that can be found in a program by name."""
 
     def __init__(self, dim: int):
@@ -55,14 +55,14 @@ class Probe:
     def __call__(self, action: Array) -> Array:
         return _q(action)
 
-    def blurred(self, sigma: Array) -> "Probe":
+    def blurred(self, sigma: Array) -> "CountedLandscape":
         return self
 
 
-def count(sampler: Callable[[Array, Probe], Array], dim: int) -> Calls:
+def count(sampler: Callable[[Array, CountedLandscape], Array], dim: int) -> Calls:
     """The calls of `sampler(key, q)` for one action, loops and batches multiplied out."""
-    program = jax.make_jaxpr(lambda key: sampler(key, Probe(dim)))(jax.random.key(0))
-    return Calls(*(_found(program.jaxpr, f.__name__, dim) for f in (_probe_value, _probe_gradient)))
+    program = jax.make_jaxpr(lambda key: sampler(key, CountedLandscape(dim)))(jax.random.key(0))
+    return Calls(*(_found(program.jaxpr, f.__name__, dim) for f in (_counted_value, _counted_gradient)))
 
 
 def _found(jaxpr: Any, name: str, dim: int) -> int:

@@ -30,7 +30,10 @@ HEATS = {
 }  # the temperature is the spread of Q over this; for corners 1 over this
 SUM = "sum of "
 SUMMANDS, DIMS = ("twomode1", "skew1", "quad1"), (2, 4, 6, 8, 17)
-PROBES, SHARE = 512, 0.9  # the typical large curvature: this quantile over so many uniform actions
+CURVATURE_QUANTILE, CURVATURE_ACTIONS = (
+    0.9,
+    512,
+)  # of the typical large curvature: over so many uniform actions
 
 
 class Problem(abc.ABC):
@@ -50,7 +53,7 @@ class Problem(abc.ABC):
     @cached_property
     def _curvatures(self) -> np.ndarray:
         """Of the landscape, then at each of `LEVELS`."""
-        actions = uniform_actions(jax.random.key(1), self.dim, PROBES)
+        actions = uniform_actions(jax.random.key(1), self.dim, CURVATURE_ACTIONS)
         return np.asarray([_typical(self.formula.blurred(s), actions) for s in (1e-4, *LEVELS.tolist())])
 
     def given(self, heat: str) -> Given:
@@ -62,7 +65,7 @@ class Problem(abc.ABC):
 @jax.jit
 def _typical(q: Formula, actions: jax.Array) -> jax.Array:
     steepest = jnp.max(jnp.abs(jnp.linalg.eigvalsh(jax.vmap(jax.hessian(q))(actions))), axis=1)
-    return jnp.maximum(jnp.quantile(steepest, SHARE), 1e-6)
+    return jnp.maximum(jnp.quantile(steepest, CURVATURE_QUANTILE), 1e-6)
 
 
 class Named(Problem):
