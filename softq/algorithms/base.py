@@ -196,20 +196,26 @@ class Algorithm(ABC):
     def update(self, state: State, batch: Transition, key: Array) -> tuple[State, Info]:
         """One learning step on a batch: critic, its target, actor, temperature. Returns the state and the log."""
         for_target, for_actor, for_entropy, for_critic = jax.random.split(key, 4)
-        step, before = state.step + 1, self.current_temperature(state)
         targets, info = self.targets(state, batch, for_target)
         critic, metrics = self.critic_step(state.critic, batch, targets, for_critic)
-        state = replace(state, critic=critic.follow(self.target_rate(step)))
-        metrics |= {"target_mean": jnp.mean(targets)}
+        state = replace(state, critic=critic.follow(self.target_rate(state.step + 1)))
+        state, more = self.policy_step(state, batch, for_actor, for_entropy, info)
+        return state, metrics | {"target_mean": jnp.mean(targets)} | more
+
+    def policy_step(
+        self, state: State, batch: Transition, for_actor: Array, for_entropy: Array, info: Info
+    ) -> tuple[State, Info]:
+        """The actor, its target and the temperature, by the critic as it is. `info` is what the targets told."""
+        step, metrics, before = state.step + 1, {}, self.current_temperature(state)
         if state.actor is not None:
             actor, error, more = self.actor_step(state, batch, for_actor)
             state = replace(state, actor=actor.follow(self.target_rate(step)))
-            metrics, info = metrics | {"actor_loss": error}, info | more
+            metrics, info = {"actor_loss": error}, info | more
         metrics |= {name: jnp.mean(values, axis=0) for name, values in info.items()}
         if self.temperature is not None:
             metrics["temperature"] = before
             if self.temperature.rule != "fixed":
-                tuned = self.temperature_step(state, batch, for_entropy, info, step)
+                tuned = self.temperature_step(state, batch, for_entropy, info)
                 state, metrics["entropy"] = replace(state, temperature=tuned), tuned.entropy
         return replace(state, step=step), metrics
 
@@ -233,9 +239,7 @@ class Algorithm(ABC):
 
         return state.actor.step(self.actor_optimiser(), loss)
 
-    def temperature_step(
-        self, state: State, batch: Transition, key: Array, info: Info, step: Array
-    ) -> TemperatureState:
+    def temperature_step(self, state: State, batch: Transition, key: Array, info: Info) -> TemperatureState:
         """The temperature after this update; entropies are estimated only where a step is due."""
 
         def learn() -> TemperatureState:
@@ -245,7 +249,7 @@ class Algorithm(ABC):
 
         if self.temperature.every == 1:
             return learn()
-        return jax.lax.cond(step % self.temperature.every == 0, learn, lambda: state.temperature)
+        return jax.lax.cond((state.step + 1) % self.temperature.every == 0, learn, lambda: state.temperature)
 
 
 def squared_error(critic: Any, batch: Transition, targets: Array) -> tuple[Array, Array]:

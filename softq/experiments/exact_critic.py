@@ -54,9 +54,9 @@ def fit(
     batch_size: int,
     growth: float | Array = 0.0,
 ) -> State:
-    """The state of `algo` after `num_steps` steps of its actor on a known critic, with `batch_size` draws in each.
+    """The state of `algo` after `num_steps` steps of its actor, and of its temperature if tuned, on a known critic.
 
-    The replayed actions are uniform. An algorithm without an actor only receives the critic. A critic that learns is
+    Each step sees `batch_size` uniform actions as replayed ones. An algorithm without an actor only receives the critic. A critic that learns is
     flat at first: during the share `growth` of the steps the landscape grows from nothing to its full height. The one
     observation is `ones(1)`: not zero, at which every fresh network gives the same action. `vmap` over keys,
     hyper-parameters or `growth`.
@@ -71,13 +71,12 @@ def fit(
 
     def step(state: State, t: Array) -> tuple[State, None]:
         scale = jnp.minimum(1.0, (t + 1) / jnp.maximum(growth * num_steps, 1.0))
-        for_action, for_step = jax.random.split(jax.random.fold_in(rest, t))
+        for_action, *keys = jax.random.split(jax.random.fold_in(rest, t), 3)
         action, zeros = uniform_actions(for_action, landscape.dim, batch_size), jnp.zeros(batch_size)
         batch = Transition(obs, action, zeros, zeros, obs)
-        state = replace(known(state, scale), step=t)
-        return replace(state, actor=algo.actor_step(state, batch, for_step)[0]), None
+        return algo.policy_step(known(state, scale), batch, *keys, {})[0], None
 
     state = known(state, 1.0)
     if state.actor is None:
         return state
-    return jax.lax.scan(step, state, jnp.arange(num_steps, dtype=jnp.int32))[0]
+    return jax.lax.scan(step, state, jnp.arange(num_steps))[0]
