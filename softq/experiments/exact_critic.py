@@ -56,10 +56,10 @@ def fit(
 ) -> State:
     """The state of `algo` after `num_steps` steps of its actor, and of its temperature if tuned, on a known critic.
 
-    Each step sees `batch_size` uniform actions as replayed ones. An algorithm without an actor only receives the critic. A critic that learns is
-    flat at first: during the share `growth` of the steps the landscape grows from nothing to its full height. The one
-    observation is `ones(1)`: not zero, at which every fresh network gives the same action. `vmap` over keys,
-    hyper-parameters or `growth`.
+    Each step sees `batch_size` uniform actions as replayed ones. An algorithm without an actor only receives the
+    critic. A critic that learns is flat at first: during the share `growth` of the steps the landscape grows from
+    nothing to its full height. The one observation is `ones(1)`: not zero, at which every fresh network gives the same
+    action. `vmap` over keys, hyper-parameters or `growth`.
     """
     obs = jnp.ones((batch_size, 1))
     first, rest = jax.random.split(key)
