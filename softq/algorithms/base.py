@@ -146,7 +146,7 @@ class Algorithm(ABC):
 
     def divisor(self, state: State, values: Array) -> Array:
         """What divides Q in a state in which Q is `values` `(n,)` at uniform actions."""
-        return self.current_temperature(state)
+        return self.in_unit_of_q(self.current_temperature(state))
 
     def temperature_of(
         self, state: State, obs: Array, temperature: float | Array | None = None
@@ -157,8 +157,13 @@ class Algorithm(ABC):
         """
         if self.temperature_unit in (None, "action"):
             return None
-        divisor = jnp.asarray(self.current_temperature(state) if temperature is None else temperature)
-        return divisor / 2 if self.temperature_unit == "Q / 2" else divisor
+        return self.in_unit_of_q(
+            jnp.asarray(self.current_temperature(state) if temperature is None else temperature)
+        )
+
+    def in_unit_of_q(self, temperature: Array) -> Array:
+        """What divides Q at this temperature, where that is the same in all states."""
+        return temperature / 2 if self.temperature_unit == "Q / 2" else temperature
 
     def check_adjustable(self, temperature: float | Array | None) -> None:
         """Raise `SoftqError` for a temperature, unless there is none or the policy can act at another one."""
