@@ -28,6 +28,7 @@ from scipy.special import logsumexp
 
 from softq.algorithms import LQL
 from softq.algorithms.common.learner import Learner
+from softq.algorithms.common.temperature import Temperature
 from softq.box import reflect, uniform_action
 from softq.samplers import langevin, softmax_score
 from softq.testing import THRESHOLD, mean_test
@@ -276,7 +277,7 @@ def test_the_printed_steps_cannot_move(key):
     assert float(length(LQL(**LQL.presets["small"])).mean()) < start - 1.2
 
 
-def test_unknown_names():
+def test_settings_that_it_refuses():
     for name, wrong, message in [
         ("backup", "mellow", r"unknown backup 'mellow'.*Did you mean 'mellowmax'"),
         ("start", "gauss", "unknown start 'gauss'"),
@@ -284,6 +285,8 @@ def test_unknown_names():
     ]:
         with pytest.raises(SoftqError, match=message):
             LQL(**{name: wrong})
+    with pytest.raises(SoftqError, match=r"LQL measures no entropy .* leave temperature_rule at fixed"):
+        LQL(temperature=Temperature(0.1, "ddsq"))
 
 
 def test_defaults_are_those_of_the_paper():

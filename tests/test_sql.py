@@ -30,10 +30,12 @@ from scipy.special import logsumexp
 from softq import landscapes
 from softq.algorithms import SQL
 from softq.algorithms.common.learner import Learner
+from softq.algorithms.common.temperature import Temperature
 from softq.exact.boltzmann import Boltzmann
 from softq.exact.importance import Importance
 from softq.testing import THRESHOLD, mean_test
 from softq.testing.probe import random_batch
+from softq.utils.errors import SoftqError
 from softq.utils.flat_settings import flat
 from softq.utils.pytree import pytree, replace
 
@@ -323,3 +325,8 @@ def test_defaults_are_those_of_the_paper():
     }
     assert flat(SQL()) == expected
     assert expected["exploration_noise"] == pytest.approx(0.3 / np.sqrt(2 * 0.15 - 0.15**2), abs=5e-3)
+
+
+def test_its_temperature_does_not_learn():
+    with pytest.raises(SoftqError, match=r"SQL measures no entropy .* leave temperature_rule at fixed"):
+        SQL(temperature=Temperature(0.1, "sac"))

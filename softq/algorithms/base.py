@@ -77,11 +77,18 @@ class Algorithm(ABC):
     """What the temperature is measured in, see above; None without one."""
     adjustable: ClassVar[bool] = False
     """Whether `policy` can act at another temperature than the one in force."""
-    tuned_by: ClassVar[Rule] = "sac"
-    """The rule by which the temperature learns where it is asked to."""
+    tuned_by: ClassVar[Rule | None] = "sac"
+    """The rule by which the temperature learns where it is asked to; None for a method that measures no entropy."""
     temperature: ClassVar[Temperature | None] = None
     backup: ClassVar[Backup] = "boltzmann"
     num_value_samples: ClassVar[int] = 100
+
+    def __post_init__(self) -> None:
+        if self.temperature is not None and self.temperature.rule != "fixed" and self.tuned_by is None:
+            raise SoftqError(
+                f"{type(self).__name__} measures no entropy that its temperature could learn by; leave "
+                "temperature_rule at fixed."
+            )
 
     # A method says these
 
