@@ -77,11 +77,18 @@ class Algorithm(ABC):
     """What the temperature is measured in, see above; None without one."""
     adjustable: ClassVar[bool] = False
     """Whether `policy` can act at another temperature than the one in force."""
-    tuned_by: ClassVar[Rule] = "sac"
-    """The rule by which the temperature learns where it is asked to."""
+    tuned_by: ClassVar[Rule | None] = "sac"
+    """The rule by which the temperature learns where it is asked to; None for a method that measures no entropy."""
     temperature: ClassVar[Temperature | None] = None
     backup: ClassVar[Backup] = "boltzmann"
     num_value_samples: ClassVar[int] = 100
+
+    def __post_init__(self) -> None:
+        if self.temperature is not None and self.temperature.rule != "fixed" and self.tuned_by is None:
+            raise SoftqError(
+                f"{type(self).__name__} measures no entropy that its temperature could learn by; leave "
+                "temperature_rule at fixed."
+            )
 
     # A method says these
 
@@ -146,7 +153,7 @@ class Algorithm(ABC):
 
     def divisor(self, state: State, values: Array) -> Array:
         """What divides Q in a state in which Q is `values` `(n,)` at uniform actions."""
-        return self.current_temperature(state)
+        return self.in_unit_of_q(self.current_temperature(state))
 
     def temperature_of(
         self, state: State, obs: Array, temperature: float | Array | None = None
@@ -157,8 +164,13 @@ class Algorithm(ABC):
         """
         if self.temperature_unit in (None, "action"):
             return None
-        divisor = jnp.asarray(self.current_temperature(state) if temperature is None else temperature)
-        return divisor / 2 if self.temperature_unit == "Q / 2" else divisor
+        return self.in_unit_of_q(
+            jnp.asarray(self.current_temperature(state) if temperature is None else temperature)
+        )
+
+    def in_unit_of_q(self, temperature: Array) -> Array:
+        """What divides Q at this temperature, where that is the same in all states."""
+        return temperature / 2 if self.temperature_unit == "Q / 2" else temperature
 
     def check_adjustable(self, temperature: float | Array | None) -> None:
         """Raise `SoftqError` for a temperature, unless there is none or the policy can act at another one."""
