@@ -63,7 +63,7 @@ class State:
 
 
 class Algorithm(ABC):
-    """The interface. Subclasses are frozen pytrees of hyper-parameters, and final.
+    """The interface. Subclasses are frozen pytrees of hyper-parameters.
 
     Observations are `(obs_dim,)`; actions lie in [-1, 1], `softq.envs.rescale` gives them the environment's units.
     Keys are arguments, never part of the state. Every subclass has the fields `discount`, `learning_rate`, `polyak` and
@@ -84,10 +84,9 @@ class Algorithm(ABC):
     num_value_samples: ClassVar[int] = 100
 
     def __post_init__(self) -> None:
-        if self.temperature is not None and self.temperature.rule != "fixed" and self.tuned_by is None:
+        if self.tuned_by is None and self.temperature is not None and self.temperature.rule != "fixed":
             raise SoftqError(
-                f"{type(self).__name__} measures no entropy that its temperature could learn by; leave "
-                "temperature_rule at fixed."
+                f"{type(self).__name__} estimates no entropy to tune its temperature by; leave the rule at 'fixed'."
             )
 
     # A method says these

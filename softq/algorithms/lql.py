@@ -33,7 +33,6 @@ class LQL(Algorithm):
         "small": {"temperature": 0.02, "step_size": 0.004},
     }
     adjustable: ClassVar[bool] = True
-    tuned_by: ClassVar[None] = None
 
     temperature: Temperature = tempered(
         Temperature(1 / 500), "Temperature 1 / w, in the unit of an action, or of Q with --no-unit-slope."

@@ -63,7 +63,6 @@ class SQL(Algorithm):
         },
     }
     temperature_unit: ClassVar[str] = "Q"
-    tuned_by: ClassVar[None] = None
 
     temperature: Temperature = tempered(
         Temperature(0.1), "Temperature alpha; 10 in the paper's multi-goal task, 1 in the official code."
