@@ -22,6 +22,7 @@ from by_hand import (
 )
 from by_hand_noise import layers_of_noise_critic, noise_backward, noise_forward, noise_slope
 from scipy import stats
+from scipy.special import logsumexp
 
 from softq.algorithms import NCLQL
 from softq.algorithms.common.entropy import softmax_entropies
@@ -34,7 +35,7 @@ from softq.utils.errors import SoftqError
 from softq.utils.flat_settings import fields_from, flat
 from softq.utils.pytree import pytree, replace
 
-BATCH = 8
+BATCH, VALUES = 8, 7
 SMALL = {
     "hidden_sizes": (6, 5),
     "activation": "relu",
@@ -47,6 +48,7 @@ SMALL = {
     "polyak": 0.1,
     "discount": 0.9,
     "reward_scale": 0.7,
+    "num_value_samples": VALUES,
 }
 CODE = {"loss": "sequential", "smooth_last": False, "smooth_to": "mean", "twins": "sum"}
 VARIANTS = {
@@ -56,6 +58,8 @@ VARIANTS = {
     "mean": {"smooth_to": "mean", "embed": "sigma"},
     "open": {"unit_slope": False, "boundary": "none", "start": "normal", "twins": "min", "temperature": 0.03},
     "folded": {"boundary": "reflect", "smooth_last": False},
+    "soft": {"backup": "soft", "unit_slope": False, "twins": "sum"},
+    "mellowmax": {"backup": "mellowmax"},
 }
 UNSEEN = {("code", "twins")}  # slopes of length one do not tell a sum from a mean
 
@@ -125,7 +129,16 @@ class ByHand:
         return np.clip(action, -1, 1)
 
     def value(self, obs):
-        return self.smaller(self.target, obs, self.draw(obs)[None])[0]
+        a = self.algo
+        if a.backup == "boltzmann":
+            return self.smaller(self.target, obs, self.draw(obs)[None])[0]
+        divisor = a.temperature.value
+        if a.twins == "sum" and not a.unit_slope:  # the chain climbs 2 Q
+            divisor = divisor / 2
+        mean = logsumexp(self.smaller(self.target, obs, 2 * uniforms(VALUES, ACT) - 1) / divisor) - np.log(
+            VALUES
+        )
+        return divisor * (mean + (ACT * np.log(2) if a.backup == "soft" else 0))
 
     def step(self, *parts):
         """One Adam step on a sum of losses; each part is (actions, levels, targets of either twin `(B, 2)`)."""

@@ -146,7 +146,11 @@ class Algorithm(ABC):
 
     def divisor(self, state: State, values: Array) -> Array:
         """What divides Q in a state in which Q is `values` `(n,)` at uniform actions."""
-        return self.current_temperature(state)
+        return self.in_unit_of_q(self.current_temperature(state))
+
+    def in_unit_of_q(self, temperature: float | Array) -> Array:
+        """The number that divides Q at a temperature of the unit "Q" or "Q / 2"."""
+        return jnp.asarray(temperature) / (2 if self.temperature_unit == "Q / 2" else 1)
 
     def temperature_of(
         self, state: State, obs: Array, temperature: float | Array | None = None
@@ -157,8 +161,7 @@ class Algorithm(ABC):
         """
         if self.temperature_unit in (None, "action"):
             return None
-        divisor = jnp.asarray(self.current_temperature(state) if temperature is None else temperature)
-        return divisor / 2 if self.temperature_unit == "Q / 2" else divisor
+        return self.in_unit_of_q(self.current_temperature(state) if temperature is None else temperature)
 
     def check_adjustable(self, temperature: float | Array | None) -> None:
         """Raise `SoftqError` for a temperature, unless there is none or the policy can act at another one."""
