@@ -154,6 +154,10 @@ class Algorithm(ABC):
         """What divides Q in a state in which Q is `values` `(n,)` at uniform actions."""
         return self.in_unit_of_q(self.current_temperature(state))
 
+    def in_unit_of_q(self, temperature: float | Array) -> Array:
+        """The number that divides Q at a temperature of the unit "Q" or "Q / 2"."""
+        return jnp.asarray(temperature) / (2 if self.temperature_unit == "Q / 2" else 1)
+
     def temperature_of(
         self, state: State, obs: Array, temperature: float | Array | None = None
     ) -> Array | None:
@@ -163,13 +167,7 @@ class Algorithm(ABC):
         """
         if self.temperature_unit in (None, "action"):
             return None
-        return self.in_unit_of_q(
-            jnp.asarray(self.current_temperature(state) if temperature is None else temperature)
-        )
-
-    def in_unit_of_q(self, temperature: Array) -> Array:
-        """What divides Q at this temperature, where that is the same in all states."""
-        return temperature / 2 if self.temperature_unit == "Q / 2" else temperature
+        return self.in_unit_of_q(self.current_temperature(state) if temperature is None else temperature)
 
     def check_adjustable(self, temperature: float | Array | None) -> None:
         """Raise `SoftqError` for a temperature, unless there is none or the policy can act at another one."""
