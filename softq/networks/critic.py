@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from softq.networks.layers import ACTIVATIONS, check_architecture, dense
 from softq.pytree import pytree, static
@@ -88,10 +89,12 @@ class Critic:
         """The Flax module whose parameters these are."""
         return QNetwork(self.hidden_sizes, self.activation, self.obs_dim + self.action_dim)
 
-    def __call__(self, obs: Array, action: Array) -> Array:
+    def __call__(
+        self, obs: Float[Array, " {self.obs_dim}"], action: Float[Array, " {self.action_dim}"]
+    ) -> Float[Array, " twins"]:
         return self.at(obs).twins(action)
 
-    def at(self, obs: Array) -> "StateLandscape":
+    def at(self, obs: Float[Array, " {self.obs_dim}"]) -> "StateLandscape":
         """Q(s, .) as a function of the action alone, with the state part of the first layer computed once."""
         encode = lambda params: self.network.apply({"params": params}, obs, method="encode")
         return StateLandscape(self, jax.vmap(encode)(self.params))
@@ -104,11 +107,11 @@ class StateLandscape:
     critic: Critic
     features: Array  # (2, width)
 
-    def twins(self, action: Array) -> Array:
+    def twins(self, action: Float[Array, " {self.critic.action_dim}"]) -> Float[Array, " twins"]:
         """Both values, `(2,)`."""
         network = self.critic.network
         value = lambda params, features: network.apply({"params": params}, features, action, method="value")
         return jax.vmap(value)(self.critic.params, self.features)
 
-    def __call__(self, action: Array) -> Array:
+    def __call__(self, action: Float[Array, " {self.critic.action_dim}"]) -> Float[Array, ""]:
         return jnp.min(self.twins(action))
