@@ -20,7 +20,6 @@ from softq.algorithms.lql import LQL
 from softq.box import BOUNDARIES, project
 from softq.networks.noise_critic import NoiseCritic, NoiseLandscape
 from softq.samplers import annealed_langevin, initial_action, level_steps
-from softq.utils.errors import SoftqError
 from softq.utils.fields import choice, count, flag, inherited, positive
 from softq.utils.pytree import pytree
 
@@ -69,13 +68,6 @@ class NCLQL(LQL):
     num_entropy_samples: int = count(
         100, "Number of uniform actions of an entropy estimate, if the temperature is tuned."
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.temperature.rule != "fixed" and self.unit_slope:
-            raise SoftqError(
-                "a tuned temperature needs unit_slope=False: with slopes of length one no softmax of Q is sampled."
-            )
 
     def init(self, key: Array, obs: Array, action: Array) -> State:
         """Fresh twins, and targets equal to them."""
