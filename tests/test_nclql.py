@@ -59,9 +59,10 @@ VARIANTS = {
     "open": {"unit_slope": False, "boundary": "none", "start": "normal", "twins": "min", "temperature": 0.03},
     "folded": {"boundary": "reflect", "smooth_last": False},
     "soft": {"backup": "soft", "unit_slope": False, "twins": "sum"},
-    "mellowmax": {"backup": "mellowmax"},
+    "mellowmax": {"backup": "mellowmax", "unit_slope": False},
 }
 UNSEEN = {("code", "twins")}  # slopes of length one do not tell a sum from a mean
+REFUSED = {("soft", "unit_slope"), ("mellowmax", "unit_slope")}  # without it no number divides Q
 
 
 @cache
@@ -133,7 +134,7 @@ class ByHand:
         if a.backup == "boltzmann":
             return self.smaller(self.target, obs, self.draw(obs)[None])[0]
         divisor = a.temperature.value
-        if a.twins == "sum" and not a.unit_slope:  # the chain climbs 2 Q
+        if a.twins == "sum":  # the chain climbs 2 Q
             divisor = divisor / 2
         mean = logsumexp(self.smaller(self.target, obs, 2 * uniforms(VALUES, ACT) - 1) / divisor) - np.log(
             VALUES
@@ -206,7 +207,7 @@ def test_updates_equal_those_by_hand(name):
         pair
         for name, switches in VARIANTS.items()
         for switch in switches
-        if (pair := (name, switch)) not in UNSEEN
+        if (pair := (name, switch)) not in UNSEEN | REFUSED
     ],
 )
 def test_every_switch_matters(name, switch):

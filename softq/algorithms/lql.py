@@ -19,6 +19,7 @@ from softq.box import BOUNDARIES, Boundary, project
 from softq.networks import Critic, StateLandscape
 from softq.networks.critic import Twins, reduce_twins
 from softq.samplers import annealed_langevin, initial_action
+from softq.utils.errors import SoftqError
 from softq.utils.fields import choice, count, flag, positive
 from softq.utils.pytree import pytree
 
@@ -54,6 +55,14 @@ class LQL(Algorithm):
     num_value_samples: int = hyper.num_value_samples()
     hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256, 256), "the critics")
     activation: str = hyper.activation("mish", "the critics")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unit_slope and (self.temperature.rule != "fixed" or self.backup != "boltzmann"):
+            what = f"backup '{self.backup}'" if self.temperature.rule == "fixed" else "a tuned temperature"
+            raise SoftqError(
+                f"{what} needs unit_slope=False: with slopes of length one no softmax of Q is sampled."
+            )
 
     def init(self, key: Array, obs: Array, action: Array) -> State:
         """Fresh twins, and targets equal to them."""

@@ -20,7 +20,6 @@ from softq.algorithms.lql import LQL
 from softq.box import BOUNDARIES, project
 from softq.networks.noise_critic import NoiseCritic, NoiseLandscape
 from softq.samplers import annealed_langevin, initial_action, level_steps
-from softq.utils.errors import SoftqError
 from softq.utils.fields import choice, count, flag, inherited, positive
 from softq.utils.pytree import pytree
 
@@ -63,13 +62,6 @@ class NCLQL(LQL):
     # The embedding has frequencies of at most 1: the codes of sigmas up to 0.1 differ by less than 0.03.
     embed: Embed = choice("index", "What the network reads of a level: the paper's sigma, the code's index.")
     num_entropy_samples: int = count(100, "Number of uniform actions of an entropy estimate.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.temperature.rule != "fixed" and self.unit_slope:
-            raise SoftqError(
-                "a tuned temperature needs unit_slope=False: with slopes of length one no softmax of Q is sampled."
-            )
 
     def init(self, key: Array, obs: Array, action: Array) -> State:
         """Fresh twins, and targets equal to them."""

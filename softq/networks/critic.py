@@ -7,7 +7,7 @@ exponential for its value and its slope together.
 """
 
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -82,7 +82,7 @@ class Critic(Network):
         hidden_sizes: tuple[int, ...] = (256, 256, 256),
         activation: str = "mish",
         num: int = 2,
-    ) -> Self:
+    ) -> "Critic":
         """`num` fresh networks, each from its own key, for these shapes; raises as `Network.sized` does."""
         return cls.sized(obs, action, hidden_sizes, activation).initialised(key, obs, action, num=num)
 
