@@ -121,14 +121,14 @@ def test_a_sample_is_put_into_the_box(space, key):
 # log pi of a network that knows the law of x exactly: a normal one
 
 VARIANCE, MEAN = 0.25, 0.3
-EXPLODING = VarianceExploding(1e-3, 10.0)
+EXPLODING = VarianceExploding(1e-3, 100.0, t_max=0.8)  # up to a noise of 10
 LAWS = {
     "cosine": (
         DiffusionPolicy(NormalLaw(VARIANCE, MEAN), CosineVP(t_min=1e-4), predicts="noise", reads="log_snr"),
         MEAN,
     ),
-    # centred, for the closed form of the noise beyond sigma_max takes the law for one around 0
-    "exploding": (DiffusionPolicy(ExplodingNormalLaw(VARIANCE, 0.0, 1e-3, 10.0), EXPLODING), 0.0),
+    # centred, for the closed form of the noise beyond the last takes the law for one around 0
+    "exploding": (DiffusionPolicy(ExplodingNormalLaw(VARIANCE, 0.0, 1e-3, 100.0), EXPLODING), 0.0),
 }
 RULE = Likelihood(80, 2, "log_snr")
 
@@ -185,7 +185,8 @@ MUTANTS = {
     "the slope of tanh added": ("log_volume", lambda before: lambda space, x: -before(space, x)),
     "no slope of tanh": ("log_volume", lambda before: lambda space, x: 0.0),
     "the action for the x before tanh": ("source", lambda before: lambda space, action: action),
-    "nothing beyond sigma_max": ("beyond", lambda before: lambda x, largest: 0.0),
+    "nothing beyond the last noise": ("beyond", lambda before: lambda x, largest: 0.0),
+    "what is beyond sigma_max": ("beyond", lambda before: lambda x, largest: before(x, 100.0)),
     "the noise for the score": ("noise_from_score", lambda before: lambda field, schedule: field),
 }
 
@@ -265,13 +266,13 @@ def test_a_sample_and_its_log_prob(space, key, all_noises):
     np.testing.assert_allclose(actions, put_back, atol=1e-6)
     squashed = space in ("tanh", "printed")
     expected = exact("exploding", space, x if squashed else put_back)
-    # the closed form beyond sigma_max is off by x^2 v / (4 sigma_max^4) and as much
-    np.testing.assert_allclose(found, expected, atol=1e-2, rtol=1e-4)
+    # at 9.5 the noise below the first level, 0.001, changes log pi by 0.0015
+    np.testing.assert_allclose(found, expected, atol=5e-3, rtol=0)
     if squashed:
         assert abs(expected[0]) > 100 and float(actions[0, 0]) >= 1 - 2**-22
         from_the_action = log_probs(fixed, actions, key)
         assert abs(from_the_action[0] - expected[0]) > 20, "float32 no longer knows x"
-        np.testing.assert_allclose(from_the_action[1:], expected[1:], atol=1e-2)
+        np.testing.assert_allclose(from_the_action[1:], expected[1:], atol=5e-3)
 
 
 # Learning
