@@ -6,6 +6,7 @@ an action part; the twins are one stacked network, so each layer is one batched 
 exponential for its value and its slope together.
 """
 
+from functools import reduce
 from itertools import pairwise
 from typing import Literal
 
@@ -21,7 +22,18 @@ from softq.utils.checks import one_of
 from softq.utils.pytree import pytree
 
 Twins = Literal["mean", "min", "sum"]
-TWINS = {"mean": jnp.mean, "min": jnp.min, "sum": jnp.sum}
+
+
+def least(values: Array) -> Array:
+    """The least of the values `(n,)`; its slope is that of the first one that is so small. NaN where one is NaN.
+
+    The slope of `jnp.min` asks which values equal the least. A compiled program may compute them twice and round them
+    differently; it then finds none, and the slope is 0 / 0.
+    """
+    return reduce(lambda a, b: jnp.where((a <= b) | jnp.isnan(a), a, b), values)
+
+
+TWINS = {"mean": jnp.mean, "min": least, "sum": jnp.sum}
 
 
 def reduce_twins(values: Array, twins: Twins) -> Array:
@@ -114,4 +126,4 @@ class StateLandscape:
         return jax.vmap(value)(self.critic.params, self.features)
 
     def __call__(self, action: Float[Array, " {self.critic.action_dim}"]) -> Float[Array, ""]:
-        return jnp.min(self.twins(action))
+        return least(self.twins(action))
