@@ -12,7 +12,6 @@ import pytest
 
 from softq.algorithms import DDSQ
 from softq.training import TrainConfig, curves, evaluate_run, export, load, load_all, resume, train
-from softq.training.config import check_hyperparameters
 from softq.training.results import export_evaluation
 from softq.training.run_directory import COLUMNS, FORMAT, RunDirectory, default_run, tidy
 from softq.utils.errors import SoftqError
@@ -256,7 +255,7 @@ def test_runs_that_start_together_take_different_folders(run, tmp_path, monkeypa
 )
 def test_impossible_hyper_parameters_are_refused(change, message):
     with pytest.raises(SoftqError, match=message):
-        check_hyperparameters(DDSQ(**change))
+        DDSQ(**change)
 
 
 def test_a_run_stopped_before_its_first_evaluation_has_a_curve():
