@@ -12,6 +12,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "0" if "SOFTQ_AS_USERS" in os.environ else "1"
@@ -23,9 +25,18 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0" if "SOFTQ_COMPILE
 
 import jax
 import pytest
+from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_enable_x64", False)
+
+# The annotations of these modules are checked on every call, see `typechecker`; installed before they are imported. Not
+# of all: some tests pass a wrong type on purpose, and for lists beartype draws from Python's generator of random
+# numbers, which softq.envs.trial watches.
+CHECKED = ["exact.boltzmann", "exact.mdp", "envs.bandit", "envs.maze", "envs.multigoal", "networks.critic"]
+install_import_hook([f"softq.{name}" for name in CHECKED], "typechecker.check")
+
+from exact import REFERENCE
 
 LONGEST = ("book", "interrupted", "problems", "temperature", "training", "book_gallery", "working")
 
@@ -35,10 +46,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONGEST)
 
 
-def pytest_sessionfinish() -> None:
-    """Nothing that was compiled outlives the process of tests: the next one may have other options or another XLA."""
+def pytest_testnodedown(node: Any) -> None:
+    """A process of tests ends and tells which entries of the reference table its tests have read."""
+    REFERENCE.read.update(getattr(node, "workeroutput", {}).get("reference", ()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A run of all unit tests fails if some entry of the reference table was read by none of them.
+
+    Nothing that was compiled outlives the process of tests: the next one may have other options or another XLA.
+    """
+    if hasattr(session.config, "workeroutput"):  # one of several processes
+        session.config.workeroutput["reference"] = sorted(REFERENCE.read)
+    elif exitstatus == 0 and everything(session.config):
+        for name in sorted(REFERENCE.keys() - REFERENCE.read):
+            print(f"\ntests/reference.json: no test reads the entry {name}")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if "SOFTQ_COMPILED" not in os.environ:
         shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+
+
+def everything(config: pytest.Config) -> bool:
+    """Whether a run was asked for all files of tests, but for those that need the built book."""
+    chosen = config.option.keyword or config.option.markexpr or config.option.collectonly
+    left_out = {Path(name).name for name in config.option.ignore or ()}
+    return not chosen and config.args == ["tests"] and left_out <= {"test_book.py", "test_book_gallery.py"}
 
 
 @pytest.fixture

@@ -1,26 +1,34 @@
-"""What a Bellman target bootstraps with: exact biases of the log-sum-exps, DDSQ's targets with each, what contracts."""
+"""The three backups: exact biases of the log-sum-exps, DDSQ's targets with each, what contracts."""
 
-from functools import partial
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from by_hand import forward, layers_of_critic, moved
+from by_hand import ACT, OBS, apart, float64, known_draws, smaller, some_batch, twins_of, uniforms
 from scipy.special import logsumexp
 
 from softq import landscapes
-from softq.algorithms import DDSQ
-from softq.algorithms.common.targets import BACKUPS, bootstrap, mellowmax
+from softq.algorithms import DDSQ, LQL
+from softq.algorithms.common.targets import Backup, best_action, mellowmax
 from softq.exact.boltzmann import Boltzmann
 from softq.exact.importance import Importance
+from softq.experiments.exact_critic import fit
 from softq.samplers import snis
 from softq.testing import THRESHOLD, mean_test
-from softq.testing.probe import random_batch
 from softq.utils.errors import SoftqError
-from softq.utils.pytree import pytree, replace
+from softq.utils.pytree import pytree
 
-OBS, ACT, NUM = 3, 2, 8
+NUM = 8
+BACKUPS = get_args(Backup)
+
+
+def next_values(algo, q, keys):
+    """What `algo` adds for a next state in which Q is `q`, once for each key."""
+    state = fit(algo, q, jax.random.key(0), 0, 1)
+    one = lambda key: algo.next_value(state, jnp.ones(1), key)[0]
+    return np.asarray(jax.jit(jax.vmap(one))(keys), float)
 
 
 @pytest.mark.parametrize("name", ["spike1", "quad2"])
@@ -29,11 +37,11 @@ def test_log_sum_exps_have_their_exact_bias(name, key):
     q, temperature, num = landscapes.get(name), 0.1, 16
     law = Boltzmann(q, temperature)
     bias = temperature * Importance.of(law).log_mean_bias(num)
-    value = lambda backup, k: bootstrap(backup, k, q, q.dim, temperature, num, lambda key: jnp.zeros(q.dim))
-    keys = jax.random.split(key, 50_000)
-    soft, mellow = (
-        np.asarray(x, float) for x in jax.jit(jax.vmap(lambda k: [value(b, k) for b in BACKUPS[1:]]))(keys)
+    lql = lambda backup: LQL(
+        temperature=temperature, unit_slope=False, backup=backup, num_value_samples=num, hidden_sizes=(4,)
     )
+    keys = jax.random.split(key, 50_000)
+    soft, mellow = (next_values(lql(backup), q, keys) for backup in ("soft", "mellowmax"))
     exact, volume = temperature * law.log_partition, temperature * q.dim * np.log(2)
     assert bias < -0.005
     assert mean_test(soft, exact + bias) > THRESHOLD
@@ -46,17 +54,29 @@ def test_log_sum_exps_have_their_exact_bias(name, key):
     assert mellow.max() <= law.maximum
 
 
+@pytree
+class Candidates(LQL):
+    """A policy that samples the softmax of the critic, by 200 candidates."""
+
+    def policy(self, state, obs, key):
+        return snis(key, state.critic.network.at(obs), 1, self.current_temperature(state), 200)
+
+
 def test_boltzmann_is_q_at_the_policys_action(key):
     """With a policy that samples the softmax, its mean is E_pi[Q]."""
     q, temperature = landscapes.get("twomode1"), 0.3
-    draw = partial(snis, q=q, dim=1, temperature=temperature, num_candidates=200)
-    keys = jax.random.split(key, 20_000)
-    one = lambda k: (bootstrap("boltzmann", k, q, 1, temperature, 1, draw), q(draw(k)))
-    values, direct = (np.asarray(x, float) for x in jax.jit(jax.vmap(one))(keys))
+    algo, keys = Candidates(temperature=temperature, hidden_sizes=(4,)), jax.random.split(key, 20_000)
+    values, state = next_values(algo, q, keys), fit(algo, q, key, 0, 1)
     exact = Boltzmann(q, temperature).mean_value
     assert mean_test(values, exact) > THRESHOLD
     assert mean_test(values, exact + 0.01) < THRESHOLD
-    np.testing.assert_array_equal(values, direct)
+    direct = jax.jit(jax.vmap(lambda k: q(algo.policy(state, jnp.ones(1), k))))(keys)
+    np.testing.assert_array_equal(values, np.asarray(direct, float))
+
+
+def test_the_best_action_is_where_q_is_largest():
+    actions = jnp.linspace(-1, 1, 9)[:, None]
+    assert float(best_action(lambda a: -jnp.sum((a - 0.3) ** 2), actions)[0]) == 0.25
 
 
 def test_only_log_sum_exps_cannot_stretch_a_distance():
@@ -74,9 +94,9 @@ def test_only_log_sum_exps_cannot_stretch_a_distance():
     assert (np.abs(average(values) - average(other)) / distance).max() > 1.5
 
 
-def test_unknown_backup(key):
+def test_unknown_backup():
     with pytest.raises(SoftqError, match=r"unknown backup 'softt'.*Did you mean 'soft'"):
-        bootstrap("softt", key, jnp.sum, 1, 1.0, 4, lambda key: jnp.zeros(1))
+        DDSQ(backup="softt")
 
 
 # DDSQ with each of them
@@ -90,9 +110,9 @@ class Stubbed(DDSQ):
         return jnp.tanh(obs[:ACT])
 
 
-@pytest.mark.parametrize("normalise", [True, False])
+@pytest.mark.parametrize("relative", [True, False])
 @pytest.mark.parametrize("backup", BACKUPS)
-def test_targets_of_ddsq(backup, normalise, key):
+def test_targets_of_ddsq(backup, relative, key):
     """In float64: the temperature is lambda_0, or lambda_0 times the spread of the target critics over candidates."""
     algo = Stubbed(
         hidden_sizes=(6, 5),
@@ -100,29 +120,21 @@ def test_targets_of_ddsq(backup, normalise, key):
         num_candidates=NUM,
         temperature=0.3,
         backup=backup,
-        normalise=normalise,
+        relative=relative,
     )
-    state = jax.jit(lambda key: algo.init(key, jnp.zeros(OBS), jnp.zeros(ACT)))(jax.random.key(5))
-    rng = np.random.default_rng(0)
-    state = replace(state, critic=moved(state.critic, rng), target=moved(state.target, rng))
-    batch = random_batch(key, 6, OBS, ACT)
-    layers = [layers_of_critic(state.target, twin) for twin in (0, 1)]
+    state = apart(jax.jit(lambda key: algo.init(key, jnp.zeros(OBS), jnp.zeros(ACT)))(jax.random.key(5)))
+    twins, batch = twins_of(state.critic.target), some_batch(key, 6)
 
-    def q(obs, actions):
-        inputs = np.concatenate([np.broadcast_to(obs, (len(actions), OBS)), actions], 1)
-        return np.minimum(*(forward(one, inputs)[0][:, 0] for one in layers))
-
-    def value(obs, key):
+    def value(obs):
         if backup == "boltzmann":
-            return q(obs, np.tanh(obs[None, :ACT]))[0]
-        values = q(obs, np.asarray(jax.random.uniform(key, (NUM, ACT), minval=-1.0), float))
-        temperature = 0.3 * (values.std() if normalise else 1)
-        integral = (
-            logsumexp(values / temperature) - np.log(NUM) + (ACT * np.log(2) if backup == "soft" else 0)
-        )
-        return temperature * integral
+            return smaller(twins, obs, np.tanh(obs[None, :ACT]))[0]
+        values = smaller(twins, obs, 2 * uniforms(NUM, ACT) - 1)
+        temperature = 0.3 * (values.std() if relative else 1)
+        volume = ACT * np.log(2) if backup == "soft" else 0
+        return temperature * (logsumexp(values / temperature) - np.log(NUM) + volume)
 
-    keys = jax.random.split(key, 6)
-    values = np.array([value(np.asarray(o, float), k) for o, k in zip(batch.next_obs, keys, strict=True)])
-    expected = batch.reward + 0.99 * batch.discount * values
-    np.testing.assert_allclose(jax.jit(algo.targets)(state, batch, key), expected, rtol=2e-5, atol=2e-5)
+    exact = float64(batch)
+    expected = exact.reward + 0.99 * exact.discount * np.array([value(obs) for obs in exact.next_obs])
+    with known_draws():
+        targets, _ = jax.jit(lambda state, batch: algo.targets(state, batch, key))(state, batch)
+    np.testing.assert_allclose(targets, expected, rtol=2e-5, atol=2e-5)

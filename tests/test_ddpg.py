@@ -1,6 +1,5 @@
 """DDPG: three updates against NumPy by hand, acting, defaults and switches."""
 
-import dataclasses
 from functools import cache
 
 import jax
@@ -26,6 +25,7 @@ from by_hand import (
 
 from softq.algorithms import DDPG
 from softq.testing import THRESHOLD, mean_test
+from softq.utils.flat_settings import flat
 from softq.utils.pytree import replace
 
 BATCH = 16
@@ -43,12 +43,13 @@ VARIANTS = {"default": {}, "paper": {"weight_decay": 0.1, "reward_scale": 0.7}}
 def fresh():
     """A state whose targets and biases differ from the online networks and from zero."""
     state = jax.jit(DDPG(**SMALL).init)(jax.random.key(5), jnp.zeros(OBS), jnp.zeros(ACT))
-    return apart(state, critic=0.3, target=0.3, actor=0.3, actor_target=0.3)
+    return apart(state, actor=0.3, actor_target=0.3)
 
 
 def learned(state):
-    critics = layers_of_critic(state.critic), layers_of_critic(state.target)
-    return [*critics, layers_of_actor(state.actor), layers_of_actor(state.actor_target)]
+    critic, actor = state.critic, state.actor
+    critics = layers_of_critic(critic.network), layers_of_critic(critic.target)
+    return [*critics, layers_of_actor(actor.network), layers_of_actor(actor.target)]
 
 
 @cache
@@ -68,7 +69,7 @@ class ByHand:
     def learned(self):
         return [self.critic, self.target, self.actor, self.actor_target]
 
-    def update(self, batch, _):
+    def update(self, batch):
         follow = self.actor if self.fault == "online actor" else self.actor_target
         critic = self.critic if self.fault == "online critic" else self.target
         next_action = np.tanh(forward(follow, batch.next_obs)[0])
@@ -113,13 +114,13 @@ def test_who_acts_when(key):
     algo, state = DDPG(**SMALL), fresh()
     several = jax.random.normal(key, (100, OBS))
     # the walls are far from its mean
-    obs = np.asarray(several)[np.argmin(np.abs(jax.jit(state.actor.__call__)(several)).max(1))]
+    obs = np.asarray(several)[np.argmin(np.abs(jax.jit(state.actor.network.__call__)(several)).max(1))]
     policy, exploit, slow, fast = jax.jit(
         lambda obs: (
             algo.policy(state, obs, key),
             algo.exploit(state, obs, key),
-            state.actor_target(obs),
-            state.actor(obs),
+            state.actor.target(obs),
+            state.actor.network(obs),
         )
     )(obs)
     np.testing.assert_array_equal(policy, slow)
@@ -142,14 +143,14 @@ def test_who_acts_when(key):
 
 def test_fresh_targets_equal_the_online_networks_without_sharing_them():
     state = DDPG(**SMALL).init(jax.random.key(0), jnp.zeros(OBS), jnp.zeros(ACT))
-    online, slow = (state.critic, state.actor), (state.target, state.actor_target)
+    online, slow = ([getattr(x, name) for x in (state.critic, state.actor)] for name in ("network", "target"))
     for x, y in zip(jax.tree.leaves(online), jax.tree.leaves(slow), strict=True):
         np.testing.assert_array_equal(x, y)
         assert x.unsafe_buffer_pointer() != y.unsafe_buffer_pointer()
 
 
 def test_defaults_are_those_of_the_fair_code():
-    algo = DDPG()
+    """Typed from OurDDPG.py and main.py of Fujimoto's TD3 repository."""
     expected = {
         "discount": 0.99,
         "learning_rate": 3e-4,
@@ -161,4 +162,4 @@ def test_defaults_are_those_of_the_fair_code():
         "hidden_sizes": (256, 256),
         "activation": "relu",
     }
-    assert {field.name: getattr(algo, field.name) for field in dataclasses.fields(algo)} == expected
+    assert flat(DDPG()) == expected

@@ -5,11 +5,17 @@ import json
 import re
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from exact import REFERENCE
 
+from softq.algorithms import NCLQL
+from softq.diffusion import CosineVP
+from softq.diffusion.likelihood import quadrature
 from softq.exact.laws import fold
+from softq.samplers import geometric_levels, level_steps, svgd_direction
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "book" / "errata.md").read_text()
@@ -163,32 +169,44 @@ def test_the_fold() -> None:
 
 
 def test_two_particles() -> None:
-    """Where Stein's two particles rest, in closed form; without the temperature all three would be equal."""
-    for alpha, value in REFERENCE["sql.svgd_two_particles"]["value"].items():
-        closed = [np.sqrt(np.log1p(4 * a) / 4) for a in (float(alpha), 1.0)]
-        assert np.allclose(closed, [value["eq13_h1"], value["c1_missing_alpha_h1"]], atol=1e-10)
+    """Where Stein's two particles on -a^2 / 2 rest, in closed form: there softq's direction is nought, as printed too.
+
+    Without the temperature in front of the repulsion (C.1) all three temperatures would have the same rest.
+    """
+    with jax.enable_x64(True):
+        for alpha, value in REFERENCE["sql.svgd_two_particles"]["value"].items():
+            a = float(alpha)
+            for repulsion, name in ((1.0, "eq13_h1"), (1 / a, "c1_missing_alpha_h1")):
+                place = np.sqrt(np.log1p(4 * a * repulsion) / 4)
+                assert np.allclose(place, value[name], atol=1e-10)
+                pair = jnp.array([[-place], [place]])
+                direction = lambda pair, b=repulsion, a=a: svgd_direction(lambda x: -x / a, pair, 1.0, b)
+                assert np.allclose(direction(pair), 0, atol=1e-9)
+                assert np.abs(direction(1.01 * pair)).min() > 1e-4
 
 
 @pytest.mark.parametrize("rule", ["left", "trapezoid"])
 def test_left_rule_bias(rule: str) -> None:
-    """MaxEntDP's log-likelihood of a Gaussian; the right-hand rule is off by more than the tolerance."""
-    entry = REFERENCE["logprob.gaussian_bias"]
-    s = np.array(REFERENCE["d4.schedule"]["value"]["s"])
-    cells = s[:-1] - s[1:]
-    for v, by_steps in entry["value"].items():
+    """MaxEntDP's log-likelihood of a Gaussian, by softq's nodes and weights; another rule's would show."""
+    with jax.enable_x64(True):
+        nodes = {
+            name: [np.asarray(x) for x in quadrature(CosineVP(), 20, name)[1:]]
+            for name in ("left", "trapezoid")
+        }
+    for v, by_steps in REFERENCE["logprob.gaussian_bias"]["value"].items():
         v = float(v)
-        f = (1 - v) / (1 - s * (1 - v))
-        ends = {"left": f[1:], "right": f[:-1]}
-        ends["trapezoid"] = (ends["left"] + ends["right"]) / 2
-        bias = {name: cells @ f / 2 + np.log(v) / 2 for name, f in ends.items()}
+        # over a normal law of variance v the best network misses the noise by mse(u) on average
+        mse = lambda u, v=v: u * v / (1 - u + u * v)
+        bias = {name: weights @ (u - mse(u)) / 2 + np.log(v) / 2 for name, (u, weights) in nodes.items()}
         assert abs(bias[rule] - by_steps["20"][rule]) < 1e-9
-        assert v == 1 or abs(bias["right"] - by_steps["20"][rule]) > 1e-3
+        other = "trapezoid" if rule == "left" else "left"
+        assert v == 1 or abs(bias[other] - by_steps["20"][rule]) > 1e-3
 
 
 def test_level_table() -> None:
     """NC-LQL's steps: a ratio of drift to noise that falls by a factor of a hundred."""
     value = REFERENCE["nclql.levels"]["value"]
-    alpha = 1e-4 * (np.geomspace(0.1, 0.001, 10) / 0.001) ** 2
-    ratio = np.sqrt(alpha) * 500 / 2
-    assert np.allclose(ratio, [row["drift_over_noise"] for row in value.values()], rtol=1e-9)
-    assert ratio[0] / ratio[-1] == pytest.approx(100)
+    alpha = np.asarray(level_steps(geometric_levels(0.1, 0.001, 10), 1e-4), float)
+    ratio = np.sqrt(alpha) * NCLQL().temperature.value ** -1 / 2
+    assert np.allclose(ratio, [row["drift_over_noise"] for row in value.values()], rtol=1e-5)
+    assert ratio[0] / ratio[-1] == pytest.approx(100, rel=1e-5)

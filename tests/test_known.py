@@ -7,8 +7,11 @@ import pytest
 from scipy import optimize
 
 from softq import landscapes
-from softq.algorithms import DDPG, SAC
+from softq.algorithms import DDPG, LQL, SAC, State
+from softq.algorithms.common.learner import Learner
+from softq.algorithms.common.temperature import Temperature
 from softq.experiments.exact_critic import Known, fit
+from softq.testing import THRESHOLD, mean_test
 from softq.utils.pytree import pytree, replace
 
 NOISE = np.linspace(-8, 8, 401)
@@ -35,8 +38,8 @@ def test_the_critic_is_the_landscape_everywhere():
 @pytest.mark.parametrize("temperature", [0.1, 0.5])
 def test_sac_finds_the_best_tanh_gaussian(temperature, key):
     """On a parabola, where there is but one: its spread before tanh, and its mean at the top, over eight fits."""
-    algo = SAC(temperature=temperature, tune=False, learning_rate=5e-3, hidden_sizes=(16,))
-    one = lambda key: fit(algo, landscapes.get("quad1"), key, 600, 256).actor.at(jnp.ones(1))
+    algo = SAC(temperature=Temperature(temperature), learning_rate=5e-3, hidden_sizes=(16,))
+    one = lambda key: fit(algo, landscapes.get("quad1"), key, 600, 256).actor.network.at(jnp.ones(1))
     laws = jax.jit(jax.vmap(one))(jax.random.split(key, 8))
     best = optimize.minimize(objective, (0.1, 0.0), (temperature,))
     assert abs(best.x[0]) < 1e-4
@@ -48,7 +51,7 @@ def test_ddpg_finds_a_top(key):
     """Either hill, to the width of a step; which one depends on the seed."""
     algo = DDPG(actor_learning_rate=5e-3, hidden_sizes=(16,))
     train = jax.jit(jax.vmap(lambda key: fit(algo, landscapes.get("twomode1"), key, 300, 1)))
-    actors = train(jax.random.split(key, 16)).actor
+    actors = train(jax.random.split(key, 16)).actor.network
     actions = np.asarray(jax.vmap(lambda actor: actor(jnp.ones(1)))(actors))[:, 0]
     assert np.abs(np.abs(actions) - 0.6).max() < 0.01
     assert (actions > 0).any()
@@ -57,18 +60,15 @@ def test_ddpg_finds_a_top(key):
 
 @pytree
 class Recorder:
-    """An "algorithm" that adds up the values that it is shown."""
-
-    @pytree
-    class State:
-        critic: object
-        total: jax.Array
+    """An "algorithm" that adds up the values that it is shown, and the squares of the replayed actions."""
 
     def init(self, key, obs, action):
-        return self.State((), jnp.zeros(()))
+        return State(None, Learner(jnp.zeros(2), ()), None, jnp.zeros((), jnp.int32))
 
-    def improve(self, state, obs, key):
-        return replace(state, total=state.total + state.critic.at(obs)(jnp.full(1, 0.5))), {}
+    def actor_step(self, state, batch, key):
+        value = state.critic.network.at(batch.obs[0])(jnp.full(1, 0.5))
+        shown = jnp.stack([value, jnp.mean(batch.action**2)])
+        return replace(state.actor, network=state.actor.network + shown), jnp.zeros(()), {}
 
 
 @pytest.mark.parametrize(
@@ -78,5 +78,20 @@ def test_a_landscape_that_grows(growth, heights, key):
     """Its height in each of four steps, and its full height at the end."""
     q = landscapes.get("quad1")
     state = jax.jit(lambda growth: fit(Recorder(), q, key, 4, 2, growth))(growth)
-    assert float(state.total) == pytest.approx(-0.25 * sum(heights))
-    assert float(state.critic.scale) == 1.0
+    assert float(state.actor.network[0]) == pytest.approx(-0.25 * sum(heights))
+    assert float(state.critic.network.scale) == float(state.critic.target.scale) == 1.0
+
+
+def test_replayed_actions_are_uniform(key):
+    """Their mean square is 1/3 in a thousand independent batches, each of one action."""
+    one = lambda key: fit(Recorder(), landscapes.get("quad1"), key, 1, 1).actor.network[1]
+    squares = np.asarray(jax.jit(jax.vmap(one))(jax.random.split(key, 1000)), float)
+    assert mean_test(squares, 1 / 3) > THRESHOLD
+    assert mean_test(squares, 1 / 2) < THRESHOLD, "another law"
+
+
+def test_an_algorithm_without_an_actor_receives_the_critic(key):
+    algo, q = LQL(hidden_sizes=(4,)), landscapes.get("quad1")
+    state = fit(algo, q, key, 3, 2)
+    assert state.actor is None
+    assert state.critic.network.landscape is state.critic.target.landscape is q

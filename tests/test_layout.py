@@ -16,6 +16,21 @@ from counting.patterns import PATTERNS, refusals
 from softq.algorithms import ALGORITHMS
 
 ROOT = Path(__file__).parents[1]
+# from below: a room imports lower ones only
+ORDER = (
+    ("__init__", "utils"),
+    ("box", "landscapes"),
+    ("diffusion",),
+    ("exact",),
+    ("samplers", "plots"),
+    ("networks",),
+    ("envs",),
+    ("algorithms",),
+    ("training",),
+    ("experiments", "testing", "lab"),
+    ("cli",),
+    ("__main__",),
+)
 CIRCLE = {
     "softq/__init__.py": "",
     "softq/low.py": "import numpy\n",
@@ -110,6 +125,10 @@ def test_the_circle_is_gone_when_one_import_is(tmp_path: Path):
 def test_a_name_that_a_package_binds_is_not_its_module(tmp_path: Path, init: str, file: str):
     files = {"softq/a/__init__.py": init, "softq/a/f.py": "", "softq/b.py": "from softq.a import f as g"}
     assert file_arrows(made(tmp_path, files))["softq/b.py"] == {f"softq/{file}"}
+
+
+def test_rooms_import_lower_ones_only():
+    assert rooms_out_of_order(ROOT, ORDER) == []
 
 
 def test_rooms_out_of_order(tmp_path: Path):

@@ -133,7 +133,7 @@ def test_gradients_equal_autodiff_of_the_plain_network(key):
 
 def test_gradient_reaches_only_the_smaller_twin(key):
     critic = make(key)
-    obs, action = (x[0] for x in points())
+    obs, action = (jnp.asarray(x[0]) for x in points())
     smaller = np.asarray(twins(critic, obs, action)).argmin()
     gradient = jax.jit(jax.grad(lambda critic: critic.at(obs)(action)))(critic).params
     gradient = jax.tree.map(np.asarray, gradient)

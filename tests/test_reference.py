@@ -1,64 +1,58 @@
-"""Which test file reads which entry of the table of reference numbers.
-
-Each entry belongs to a family, and each family to a test that reads it from the table; entries that wait for their
-chapter are named, so that none is forgotten. This looks at the text of the tests only; numbers are compared there.
-"""
-
-from pathlib import Path
+"""The table of reference numbers knows which of its entries were read; a run of all tests asks for every one."""
 
 import pytest
-from exact import REFERENCE
+from exact import Table
 
-TESTS = Path(__file__).parent
-FAMILIES = {
-    "vol.": "test_volume.py",
-    "thm1.": "test_bounds.py",
-    "softmax.": "test_boltzmann.py",
-    "uniform.": "test_boltzmann.py",
-    "bandit8.boltzmann": "test_boltzmann.py",
-    "bandit8.constants": "test_landscapes.py",
-    "snis.": "test_importance.py",
-    "isir.": "test_importance.py",
-    "entropy_est.": "test_importance.py",
-    "langevin.gauss": "test_contraction.py",
-    "langevin.reflected.": "test_contraction.py",
-    "langevin.ddsq_schedules": "test_contraction.py",
-    "langevin.clip_flat": "test_stationary.py",
-    "langevin.ddsq_single_schedule": "test_laws.py",
-    "langevin.qglg": "test_samplers.py",
-    "bandit8.q_nc": "test_smoothing.py",
-    "bandit8.low_mode_vanishes": "test_smoothing.py",
-    "bandit8.two_smoothings": "test_smoothing.py",
-    "bandit8.nclql": "test_annealed.py",
-    "nclql.": "test_annealed.py",
-    "mdp.": "test_mdp.py",
-    "boltzmann_operator.": "test_mdp.py",
-    "sql.objective_gap": "test_mdp.py",
-    "sql.svgd_two_particles": "test_svgd.py",
-    "sql.eq33": "test_amortised.py",
-    "maxent.units": "test_mdp.py",
-    "d4.": "test_diffusion_scores.py",
-    "d4.logprob": "test_diffusion_likelihood.py",
-    "dqs.": "test_diffusion_reverse.py",
-    "box.": "test_diffusion_scores.py",
-    "logprob.": "test_diffusion_likelihood.py",
-}
-WAITING: tuple[str, ...] = ()  # entries whose chapter is still to come
+import conftest
 
 
-def family(entry: str) -> str | None:
-    return max((f for f in FAMILIES if entry.startswith(f)), key=len, default=None)
+def test_a_table_notes_what_is_read():
+    table = Table({"a": {"value": 1}, "b": {"value": 2}, "c": {"value": 3}})
+    assert [name for name in table if name.startswith("a")] == ["a"] and "b" in table
+    assert table.read == set(), "a name alone is not read"
+    assert table["a"]["value"] == 1 and table.get("c") == {"value": 3} and table.get("d") is None
+    assert table.read == {"a", "c"}
 
 
-@pytest.mark.parametrize("entry", REFERENCE)
-def test_every_entry_has_a_test_file_or_waits_by_name(entry):
-    found = family(entry)
-    if found is None:
-        assert entry.startswith(WAITING), f"no test reproduces {entry}"
-    else:
-        assert f'"{found}' in (TESTS / FAMILIES[found]).read_text().replace('f"', '"'), f"{entry} is not read"
+class Ended:
+    """The end of a session of all tests, or of one of its processes."""
+
+    def __init__(self, args, keyword="", worker=False):
+        option = type(
+            "Option", (), {"keyword": keyword, "markexpr": "", "collectonly": False, "ignore": None}
+        )
+        self.config = type("Config", (), {"option": option, "args": args})
+        if worker:
+            self.config.workeroutput = {}
+        self.exitstatus = 0
 
 
-def test_families_are_in_the_table():
-    for prefix in (*FAMILIES, *WAITING):
-        assert any(entry.startswith(prefix) for entry in REFERENCE), prefix
+@pytest.fixture
+def table(monkeypatch):
+    found = Table({"a": 1, "b": 2})
+    monkeypatch.setattr(conftest, "REFERENCE", found)
+    monkeypatch.setenv("SOFTQ_COMPILED", "kept")
+    return found
+
+
+def test_an_entry_that_no_test_reads_fails_a_run_of_all(table, capsys):
+    worker = Ended(["tests"], worker=True)
+    assert table["a"] == 1
+    conftest.pytest_sessionfinish(worker, 0)
+    assert worker.config.workeroutput["reference"] == ["a"] and worker.exitstatus == 0
+    table.read.clear()
+    conftest.pytest_testnodedown(type("Node", (), {"workeroutput": worker.config.workeroutput}))
+    whole = Ended(["tests"])
+    conftest.pytest_sessionfinish(whole, 0)
+    assert whole.exitstatus == pytest.ExitCode.TESTS_FAILED
+    assert capsys.readouterr().out.strip() == "tests/reference.json: no test reads the entry b"
+    assert table["b"] == 2
+    whole = Ended(["tests"])
+    conftest.pytest_sessionfinish(whole, 0)
+    assert whole.exitstatus == 0
+
+
+@pytest.mark.parametrize("part", [Ended(["tests/test_sac.py"]), Ended(["tests"], keyword="sac")])
+def test_a_part_of_the_tests_need_not_read_everything(table, part):
+    conftest.pytest_sessionfinish(part, 0)
+    assert part.exitstatus == 0

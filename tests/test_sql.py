@@ -1,6 +1,5 @@
 """SQL: three updates against NumPy by hand, the soft value against its exact mean, acting, defaults and switches."""
 
-import dataclasses
 from functools import cache
 
 import jax
@@ -18,9 +17,11 @@ from by_hand import (
     forward,
     layers_of_actor,
     layers_of_critic,
+    normals,
     polyak,
     regression,
     three_updates,
+    uniforms,
     value,
 )
 from exact import REFERENCE
@@ -28,9 +29,14 @@ from scipy.special import logsumexp
 
 from softq import landscapes
 from softq.algorithms import SQL
+from softq.algorithms.common.learner import Learner
+from softq.algorithms.common.temperature import Temperature
 from softq.exact.boltzmann import Boltzmann
 from softq.exact.importance import Importance
 from softq.testing import THRESHOLD, mean_test
+from softq.testing.probe import random_batch
+from softq.utils.errors import SoftqError
+from softq.utils.flat_settings import flat
 from softq.utils.pytree import pytree, replace
 
 BATCH = 16
@@ -59,7 +65,6 @@ VARIANTS = {
         "polyak": 0.1,
         "bandwidth": "printed",
         "repulsion": "printed",
-        "same_particles": True,
         "proposal": "actor",
     },
 }
@@ -69,15 +74,17 @@ VARIANTS = {
 def fresh():
     """A state whose target and biases differ from the online network and from zero."""
     state = jax.jit(SQL(**SMALL).init)(jax.random.key(5), jnp.zeros(OBS), jnp.zeros(ACT))
+    actor = state.actor.network
     awake = jax.tree_util.tree_map_with_path(
-        lambda path, x: x + 0.5 if "bias" in str(path) else x, state.actor.params
+        lambda path, x: x + 0.5 if "bias" in str(path) else x, actor.params
     )  # else so small a network is flat for many noises, and Equation 33 divides by zero
-    state = replace(state, actor=replace(state.actor, params=awake))
-    return apart(state, critic=0.3, target=0.3, actor=0.1)
+    state = replace(state, actor=replace(state.actor, network=replace(actor, params=awake)))
+    return apart(state, actor=0.1)
 
 
 def learned(state):
-    return [layers_of_critic(state.critic), layers_of_critic(state.target), layers_of_actor(state.actor)]
+    critics = layers_of_critic(state.critic.network), layers_of_critic(state.critic.target)
+    return [*critics, layers_of_actor(state.actor.network)]
 
 
 @cache
@@ -90,6 +97,7 @@ class ByHand:
 
     def __init__(self, algo, state, fault=""):
         self.algo, self.fault, self.count = algo, fault, 0
+        self.temperature = algo.temperature.value
         self.critic, self.target, self.actor = learned(state)
         self.critic_adam = Adam([self.critic], algo.learning_rate)
         self.actor_adam = Adam(self.actor, algo.actor_learning_rate)
@@ -111,20 +119,19 @@ class ByHand:
             log_q.append(normal - np.log(abs(np.linalg.det(jacobian))))
         return action, saved, np.array(log_q)
 
-    def value(self, obs, key):
+    def value(self, obs):
         a, shape = self.algo, (self.algo.num_value_samples, ACT)
         if a.proposal == "actor":
-            actions, _, log_q = self.push(obs, np.asarray(jax.random.normal(key, shape), float))
+            actions, _, log_q = self.push(obs, normals(*shape))
         else:
-            actions = np.asarray(jax.random.uniform(key, shape, minval=-1.0), float)
+            actions = 2 * uniforms(*shape) - 1
             log_q = 0.0 if self.fault == "volume" else -ACT * np.log(2)
         critic = self.critic if self.fault == "online" else self.target
         q = value(critic, obs, actions)
-        return a.temperature * (logsumexp(q / a.temperature - log_q) - np.log(len(q)))
+        return self.temperature * (logsumexp(q / self.temperature - log_q) - np.log(len(q)))
 
-    def targets(self, batch, key):
-        keys = [key] * BATCH if self.algo.shared_samples else jax.random.split(key, BATCH)
-        values = np.array([self.value(obs, k) for obs, k in zip(batch.next_obs, keys, strict=True)])
+    def targets(self, batch):
+        values = np.array([self.value(obs) for obs in batch.next_obs])
         return self.algo.reward_scale * batch.reward + self.algo.discount * batch.discount * values
 
     def bandwidth(self, fixed, updated):
@@ -140,10 +147,10 @@ class ByHand:
         """Equation 13 over the temperature, one pair of particles at a time."""
         a, h = self.algo, self.bandwidth(fixed, updated)
         repeated = np.broadcast_to(obs, (len(fixed), OBS))
-        score = action_gradient(self.critic, repeated, fixed)[1] / a.temperature
+        score = action_gradient(self.critic, repeated, fixed)[1] / self.temperature
         if a.squash:
             score = score - 2 * fixed / (1 - fixed**2 + 1e-6)
-        repulsion = 1 / a.temperature if a.repulsion == "printed" or self.fault == "repulsion" else 1.0
+        repulsion = 1 / self.temperature if a.repulsion == "printed" or self.fault == "repulsion" else 1.0
         total = np.zeros_like(updated)
         for i, x in enumerate(fixed):
             for j, y in enumerate(updated):
@@ -151,29 +158,37 @@ class ByHand:
                 total[j] += kernel * score[i] - repulsion * kernel * 2 * (x - y) / h
         return total / len(fixed)
 
-    def actor_step(self, observations, key):
-        a, sums = self.algo, None
-        shape = a.num_particles + a.num_updated, ACT
-        for obs, k in zip(observations, jax.random.split(key, BATCH), strict=True):
-            xi = np.asarray(jax.random.normal(k, shape), float)
-            fixed, _, _ = self.push(obs, xi[: a.num_particles])
-            steered = xi[: a.num_particles] if a.same_particles else xi[a.num_particles :]
+    def actor_step(self, observations):
+        """Equation 14, and the mean of -Delta f(a) . a, which stands in the log."""
+        a, sums, losses = self.algo, None, []
+        steering, steered = np.split(normals(a.num_particles + a.num_updated, ACT), [a.num_particles])
+        for obs in observations:
+            fixed, _, _ = self.push(obs, steering)
             updated, saved, _ = self.push(obs, steered)
-            error = -self.direction(obs, fixed, updated) * (1 - updated**2) / (len(updated) * BATCH)
-            gradients, _ = backward(self.actor, saved, error if self.fault != "sign" else -error)
+            uphill = self.direction(obs, fixed, updated)
+            uphill = -uphill if self.fault == "sign" else uphill
+            losses.append(-(uphill * updated).sum(1).mean())
+            error = -uphill * (1 - updated**2) / (len(updated) * BATCH)
+            gradients, _ = backward(self.actor, saved, error)
             sums = gradients if sums is None else jax.tree.map(np.add, sums, gradients)
         self.actor = self.actor_adam.step(self.actor, sums)
+        return np.mean(losses)
 
-    def update(self, batch, key):
-        for_value, for_actor = jax.random.split(key)
-        y = self.targets(batch, for_value)
+    def update(self, batch):
+        y = self.targets(batch)
         loss, gradients, q_mean = regression([self.critic], batch.obs, batch.action, y)
         (self.critic,) = self.critic_adam.step([self.critic], gradients)
-        self.actor_step(batch.obs, for_actor)
+        actor_loss = self.actor_step(batch.obs)
         self.count += 1
         if self.count % self.algo.target_cycle == 0 and self.fault != "frozen":
             self.target = polyak(self.critic, self.target, self.algo.polyak)
-        return {"critic_loss": loss, "q_mean": q_mean, "target_mean": y.mean()}
+        return {
+            "critic_loss": loss,
+            "q_mean": q_mean,
+            "target_mean": y.mean(),
+            "actor_loss": actor_loss,
+            "temperature": self.temperature,
+        }
 
 
 def distance(name, fault=""):
@@ -216,9 +231,9 @@ def test_soft_value_has_its_exact_bias(name, key):
     """50 uniform actions, temperature 0.1: on average the exact soft value plus the reference's bias, and not less."""
     landscape = landscapes.get(name)
     law = Boltzmann(landscape, 0.1, landscape.dim)
-    algo = SQL(temperature=0.1)
-    state = replace(fresh(), critic=Fixed(landscape, landscape.dim), target=Fixed(landscape, landscape.dim))
-    value = jax.jit(jax.vmap(lambda k: algo.value(state, jnp.zeros(OBS), k)))
+    algo, critic = SQL(temperature=0.1), Fixed(landscape, landscape.dim)
+    state = replace(fresh(), critic=Learner(critic, (), critic))
+    value = jax.jit(jax.vmap(lambda k: algo.next_value(state, jnp.zeros(OBS), k)[0]))
     values = np.asarray(value(jax.random.split(key, 100_000)), float)
     exact = 0.1 * law.log_partition
     bias = 0.1 * Importance.of(law).log_mean_bias(50)
@@ -229,6 +244,16 @@ def test_soft_value_has_its_exact_bias(name, key):
     assert mean_test(values, exact + 1.3 * bias) < THRESHOLD, "a larger bias"
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_shared_samples_give_equal_states_equal_values(shared, key):
+    algo, batch = SQL(**SMALL | {"shared_samples": shared}), random_batch(key, BATCH, OBS, ACT)
+    batch = replace(batch, next_obs=jnp.ones((BATCH, OBS)), discount=jnp.ones(BATCH))
+    targets, _ = jax.jit(lambda key: algo.targets(fresh(), batch, key))(key)
+    values = np.asarray(targets, float) - np.asarray(batch.reward, float)
+    gaps = np.abs(values[:, None] - values)[np.triu_indices(BATCH, 1)]
+    assert gaps.max() < 1e-5 if shared else gaps.min() > 1e-4
+
+
 # Acting
 
 
@@ -236,13 +261,13 @@ def test_who_acts_when(key):
     """Draws of the network, in evaluation too; exploration adds normal noise and clips."""
     algo, state = SQL(**SMALL), fresh()
     several = jax.random.normal(key, (100, OBS))
-    one_each = jax.jit(jax.vmap(lambda obs: state.actor.sample(obs, key)))(several)
+    one_each = jax.jit(jax.vmap(lambda obs: state.actor.network.sample(obs, key)))(several)
     # the walls are far from its draws
     obs = np.asarray(several)[np.argmin(np.abs(one_each).max(1))]
     drawn, same, exploited = jax.jit(
         lambda obs: (
             algo.policy(state, obs, key),
-            state.actor.sample(obs, key),
+            state.actor.network.sample(obs, key),
             algo.exploit(state, obs, key),
         )
     )(obs)
@@ -264,16 +289,22 @@ def test_who_acts_when(key):
 
 def test_fresh_targets_equal_the_online_network_without_sharing_it():
     state = SQL(**SMALL).init(jax.random.key(0), jnp.zeros(OBS), jnp.zeros(ACT))
-    for x, y in zip(jax.tree.leaves(state.critic), jax.tree.leaves(state.target), strict=True):
+    for x, y in zip(*map(jax.tree.leaves, (state.critic.network, state.critic.target)), strict=True):
         np.testing.assert_array_equal(x, y)
         assert x.unsafe_buffer_pointer() != y.unsafe_buffer_pointer()
 
 
 def test_defaults_are_those_of_the_paper():
-    """Appendix D.1, where it is right: a bandwidth that is a squared distance, a repulsion with its temperature."""
-    algo = SQL()
+    """Appendix D.1, where it is right: a bandwidth that is a squared distance, a repulsion with its temperature.
+
+    The temperature does not learn; what its rules would go by is softq's.
+    """
     expected = {
         "temperature": 0.1,
+        "temperature_rule": "fixed",
+        "target_entropy": -1.0,
+        "temperature_learning_rate": 3e-4,
+        "temperature_every": 1,
         "reward_scale": 1.0,
         "discount": 0.99,
         "learning_rate": 1e-3,
@@ -283,7 +314,6 @@ def test_defaults_are_those_of_the_paper():
         "target_cycle": 1000,
         "num_particles": 32,
         "num_updated": 32,
-        "same_particles": False,
         "num_value_samples": 50,
         "proposal": "uniform",
         "shared_samples": False,
@@ -293,5 +323,10 @@ def test_defaults_are_those_of_the_paper():
         "hidden_sizes": (200, 200),
         "activation": "relu",
     }
-    assert {field.name: getattr(algo, field.name) for field in dataclasses.fields(algo)} == expected
+    assert flat(SQL()) == expected
     assert expected["exploration_noise"] == pytest.approx(0.3 / np.sqrt(2 * 0.15 - 0.15**2), abs=5e-3)
+
+
+def test_its_temperature_does_not_learn():
+    with pytest.raises(SoftqError, match=r"SQL measures no entropy .* leave temperature_rule at fixed"):
+        SQL(temperature=Temperature(0.1, "sac"))

@@ -63,7 +63,7 @@ class State:
 
 
 class Algorithm(ABC):
-    """The interface. Subclasses are frozen pytrees of hyper-parameters, and final.
+    """The interface. Subclasses are frozen pytrees of hyper-parameters.
 
     Observations are `(obs_dim,)`; actions lie in [-1, 1], `softq.envs.rescale` gives them the environment's units.
     Keys are arguments, never part of the state. Every subclass has the fields `discount`, `learning_rate`, `polyak` and
@@ -77,11 +77,17 @@ class Algorithm(ABC):
     """What the temperature is measured in, see above; None without one."""
     adjustable: ClassVar[bool] = False
     """Whether `policy` can act at another temperature than the one in force."""
-    tuned_by: ClassVar[Rule] = "sac"
-    """The rule by which the temperature learns where it is asked to."""
+    tuned_by: ClassVar[Rule | None] = "sac"
+    """The rule by which the temperature learns where it is asked to; None for a method that measures no entropy."""
     temperature: ClassVar[Temperature | None] = None
     backup: ClassVar[Backup] = "boltzmann"
     num_value_samples: ClassVar[int] = 100
+
+    def __post_init__(self) -> None:
+        if self.tuned_by is None and self.temperature is not None and self.temperature.rule != "fixed":
+            raise SoftqError(
+                f"{type(self).__name__} estimates no entropy to tune its temperature by; leave the rule at 'fixed'."
+            )
 
     # A method says these
 
@@ -146,7 +152,11 @@ class Algorithm(ABC):
 
     def divisor(self, state: State, values: Array) -> Array:
         """What divides Q in a state in which Q is `values` `(n,)` at uniform actions."""
-        return self.current_temperature(state)
+        return self.in_unit_of_q(self.current_temperature(state))
+
+    def in_unit_of_q(self, temperature: float | Array) -> Array:
+        """The number that divides Q at a temperature of the unit "Q" or "Q / 2"."""
+        return jnp.asarray(temperature) / (2 if self.temperature_unit == "Q / 2" else 1)
 
     def temperature_of(
         self, state: State, obs: Array, temperature: float | Array | None = None
@@ -157,8 +167,7 @@ class Algorithm(ABC):
         """
         if self.temperature_unit in (None, "action"):
             return None
-        divisor = jnp.asarray(self.current_temperature(state) if temperature is None else temperature)
-        return divisor / 2 if self.temperature_unit == "Q / 2" else divisor
+        return self.in_unit_of_q(self.current_temperature(state) if temperature is None else temperature)
 
     def check_adjustable(self, temperature: float | Array | None) -> None:
         """Raise `SoftqError` for a temperature, unless there is none or the policy can act at another one."""

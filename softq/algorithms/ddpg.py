@@ -28,6 +28,8 @@ class DDPG(Algorithm):
         "small": {"actor_learning_rate": 2e-3},
     }
 
+    num_critics: ClassVar[int] = 1
+
     discount: float = hyper.discount()
     learning_rate: float = hyper.learning_rate(3e-4, "the critic", "the paper has 1e-3")
     actor_learning_rate: float = hyper.learning_rate(3e-4, "the actor", "the paper has 1e-4")
@@ -48,8 +50,9 @@ class DDPG(Algorithm):
     def init(self, key: Array, obs: Array, action: Array) -> State:
         """Fresh networks, and targets equal to both."""
         for_critic, for_actor = jax.random.split(key)
-        critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.activation, num=1)
-        actor = DeterministicActor.create(for_actor, obs, action, self.hidden_sizes, self.activation)
+        layers = self.hidden_sizes, self.activation
+        critic = Critic.create(for_critic, obs, action, *layers, self.num_critics)
+        actor = DeterministicActor.create(for_actor, obs, action, *layers)
         return self.fresh_state(critic, actor, actor_target=True)
 
     def critic_optimiser(self) -> optax.GradientTransformation:

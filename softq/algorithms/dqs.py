@@ -50,6 +50,7 @@ class DQS(Algorithm):
         },
     }
     temperature_unit: ClassVar[str] = "Q"
+    tuned_by: ClassVar[str] = "sac"
 
     temperature: Temperature = tempered(Temperature(0.05), "Temperature T; 10 at the start in the maze.")
     temperature_decay: float = positive(
@@ -102,6 +103,7 @@ class DQS(Algorithm):
     activation: str = hyper.activation("relu", note='the code has "gelu_tanh" in the score network')
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.space == "tanh" and (self.truncate or self.faces):
             raise SoftqError("truncate and faces need walls; choose a space other than 'tanh'.")
 

@@ -53,6 +53,7 @@ class MaxEntDP(Algorithm):
         },
     }
     temperature_unit: ClassVar[str] = "Q"
+    tuned_by: ClassVar[str] = "sac"
 
     temperature: Temperature = tempered(
         Temperature(0.1),

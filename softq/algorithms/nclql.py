@@ -12,24 +12,22 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.algorithms.base import Algorithm, Info, State, Transition, squared_error
-from softq.algorithms.common import hyperparameters as hyper
+from softq.algorithms.base import Info, State, Transition, squared_error
 from softq.algorithms.common.entropy import softmax_entropies
 from softq.algorithms.common.learner import Learner
-from softq.algorithms.common.targets import Backup, best_action
-from softq.algorithms.common.temperature import Temperature, slope_unit, tempered
+from softq.algorithms.common.temperature import Temperature
+from softq.algorithms.lql import LQL
 from softq.box import BOUNDARIES, project
-from softq.networks.critic import Twins
 from softq.networks.noise_critic import NoiseCritic, NoiseLandscape
 from softq.samplers import annealed_langevin, initial_action, level_steps
 from softq.utils.errors import SoftqError
-from softq.utils.fields import choice, count, flag, positive
+from softq.utils.fields import choice, count, flag, inherited, positive
 from softq.utils.pytree import pytree
 
 
 @pytree
-class NCLQL(Algorithm):
-    """Hyper-parameters of Tables 5 and 6, with their values; the temperature is the paper's 1 / w."""
+class NCLQL(LQL):
+    """Hyper-parameters of Tables 5 and 6: those of LQL, and these."""
 
     presets: ClassVar[dict] = {
         "paper": {"num_envs": 5, "iterations": 1_000_000, "warmup": 30_000},  # Table 5, E.1
@@ -48,24 +46,14 @@ class NCLQL(Algorithm):
             "twins": "sum",
         },
     }
-    adjustable: ClassVar[bool] = True
     tuned_by: ClassVar[str] = "ddsq"
 
-    temperature: Temperature = tempered(
-        Temperature(1 / 500, every=100),
-        "Temperature 1 / w, in the unit of an action, or of Q with --no-unit-slope.",
-    )
-    step_size: float = positive(
-        1e-4, "Step epsilon of the chain at the last level, in the square of the action's unit."
-    )
+    temperature: Temperature = inherited(LQL, "temperature", Temperature(1 / 500, every=100))
+    step_size: float = inherited(LQL, "step_size", 1e-4, "Step epsilon of the chain at the last level.")
     sigma_max: float = positive(0.1, "Noise sigma_1 of the first level, in the action's unit.")
     sigma_min: float = positive(0.001, "Noise sigma_L of the last level, in the action's unit.")
-    discount: float = hyper.discount()
-    learning_rate: float = hyper.learning_rate(1e-4)
-    polyak: float = hyper.polyak()
-    reward_scale: float = hyper.reward_scale(0.2, "Table 5")
     num_levels: int = count(10, "Number L of noise levels.")
-    num_steps: int = count(2, "Number T of steps of the chain at each level.")
+    num_steps: int = inherited(LQL, "num_steps", 2, "Number T of steps of the chain at each level.")
     loss: Literal["joint", "sequential"] = choice(
         "joint",
         "Whether Equations 8 and 9 make one step of Adam together or, as in the code, one after the other.",
@@ -78,31 +66,12 @@ class NCLQL(Algorithm):
     embed: Literal["index", "sigma"] = choice(
         "index", "What the network reads of a level: the paper's sigma, or the code's index."
     )
-    unit_slope: bool = flag(
-        True,
-        "Whether each slope is divided by its length (E.2); the temperature then has the unit of an action.",
-    )
-    boundary: Literal["project", "reflect", "none"] = choice(
-        "project", "What a step that leaves the box becomes; none in the paper, the code projects."
-    )
-    start: Literal["uniform", "normal"] = choice(
-        "uniform", "Law of the chain's first action; normal in the bandit of C.2."
-    )
-    twins: Twins = choice(
-        "mean", "Which of the twins' values the chain climbs; not in the paper, the code takes the sum."
-    )
-    num_actions: int = count(1, "Number N of chains, of which the best end acts; the paper has one.")
-    backup: Backup = choice(
-        "boltzmann", "What a target adds for the next state; the others need --no-unit-slope."
-    )
-    num_value_samples: int = count(100, "Number of uniform actions for the backups soft and mellowmax.")
     num_entropy_samples: int = count(
         100, "Number of uniform actions of an entropy estimate, if the temperature is tuned."
     )
-    hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256, 256), "the critics")
-    activation: str = hyper.activation("mish", "the critics")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.temperature.rule != "fixed" and self.unit_slope:
             raise SoftqError(
                 "a tuned temperature needs unit_slope=False: with slopes of length one no softmax of Q is sampled."
@@ -119,27 +88,10 @@ class NCLQL(Algorithm):
         """sigma_1 > ... > sigma_L in geometric progression, `(L,)`."""
         return jnp.geomspace(self.sigma_max, self.sigma_min, self.num_levels)
 
-    @property
-    def temperature_unit(self) -> str:
-        return slope_unit(self.unit_slope, self.twins)
-
-    # Acting (Definition 2). The same action gathers data and is scored; the code keys the latter by the observation.
-    # The target's action a' in Equation 8 is one too. Deviation: Equation 8 draws s' from the buffer; it is the
-    # successor of s.
-
-    def policy(self, state: State, obs: Array, key: Array, temperature: float | Array | None = None) -> Array:
-        """The noise-conditioned Langevin soft policy: the best end of `num_actions` chains on the online critics."""
-        temperature = self.current_temperature(state) if temperature is None else temperature
-        q = state.critic.network.at(obs)
-        actions = jax.vmap(lambda k: self.draw(q, k, temperature))(jax.random.split(key, self.num_actions))
-        return best_action(q, actions) if self.num_actions > 1 else actions[0]
+    # Acting (Definition 2): as LQL, by another chain
 
     def draw(self, q: NoiseLandscape, key: Array, temperature: float | Array) -> Array:
-        """Algorithm 6 on the landscape `q`.
-
-        Deviation: the paper has no boundary; its code clips after every step ("project"). With "none" the chain runs
-        free and its last action is clipped, as the environment would.
-        """
+        """Algorithm 6 on the landscape `q`."""
         first, drive = jax.random.split(key)
         levels = self.levels()
         action = annealed_langevin(

@@ -42,6 +42,7 @@ class SAC(Algorithm):
         },
     }
     temperature_unit: ClassVar[str] = "Q"
+    tuned_by: ClassVar[str] = "sac"
 
     temperature: Temperature = tempered(Temperature(1.0, "sac"), "Temperature alpha and how it is tuned.")
     discount: float = hyper.discount()

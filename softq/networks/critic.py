@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from softq.networks.base import Network
 from softq.networks.mlp import ACTIVATIONS, dense
@@ -89,10 +90,12 @@ class Critic(Network):
     def module(self) -> QModule:
         return QModule(self.hidden_sizes, self.activation, self.obs_dim + self.action_dim)
 
-    def __call__(self, obs: Array, action: Array) -> Array:
+    def __call__(
+        self, obs: Float[Array, " {self.obs_dim}"], action: Float[Array, " {self.action_dim}"]
+    ) -> Float[Array, " twins"]:
         return self.at(obs).twins(action)
 
-    def at(self, obs: Array) -> "StateLandscape":
+    def at(self, obs: Float[Array, " {self.obs_dim}"]) -> "StateLandscape":
         """Q(s, .) as a function of the action alone, with the state part of the first layer computed once."""
         encode = lambda params: self.apply(params, obs, method="encode")
         return StateLandscape(self, jax.vmap(encode)(self.params))
@@ -105,10 +108,10 @@ class StateLandscape:
     critic: Critic
     features: Array  # (2, width)
 
-    def twins(self, action: Array) -> Array:
+    def twins(self, action: Float[Array, " {self.critic.action_dim}"]) -> Float[Array, " twins"]:
         """Both values, `(2,)`."""
         value = lambda params, features: self.critic.apply(params, features, action, method="value")
         return jax.vmap(value)(self.critic.params, self.features)
 
-    def __call__(self, action: Array) -> Array:
+    def __call__(self, action: Float[Array, " {self.critic.action_dim}"]) -> Float[Array, ""]:
         return jnp.min(self.twins(action))
