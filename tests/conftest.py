@@ -36,7 +36,7 @@ jax.config.update("jax_enable_x64", False)
 CHECKED = ["exact.boltzmann", "exact.mdp", "envs.bandit", "envs.maze", "envs.multigoal", "networks.critic"]
 install_import_hook([f"softq.{name}" for name in CHECKED], "typechecker.check")
 
-from exact import REFERENCE
+from exact import REFERENCE  # noqa: E402
 
 LONGEST = ("book", "interrupted", "problems", "temperature", "training", "book_gallery", "working")
 

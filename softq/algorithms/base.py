@@ -56,8 +56,8 @@ class State:
     """All that learning changes."""
 
     critic: Learner
-    actor: Learner | None
-    temperature: TemperatureState | None
+    actor: Any  # its Learner, or None
+    temperature: Any  # its TemperatureState, or None
     step: Array  # updates so far
     extra: Any = None  # whatever else a method learns
 
@@ -66,9 +66,14 @@ class Algorithm(ABC):
     """The interface. Subclasses are frozen pytrees of hyper-parameters.
 
     Observations are `(obs_dim,)`; actions lie in [-1, 1], `softq.envs.rescale` gives them the environment's units.
-    Keys are arguments, never part of the state. Every subclass has the fields `discount`, `learning_rate`, `polyak` and
-    `reward_scale`.
+    Keys are arguments, never part of the state.
     """
+
+    # fields that every subclass has
+    discount: float
+    learning_rate: float
+    polyak: float
+    reward_scale: float
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "small": {}}
     """Named settings, hyper-parameters and `TrainConfig` fields together: "paper", as the method's own paper trained,
@@ -146,8 +151,8 @@ class Algorithm(ABC):
 
     # The temperature
 
-    def current_temperature(self, state: State) -> Array | None:
-        """The temperature of the policy now, in its own unit; None for a method that has none."""
+    def current_temperature(self, state: State) -> Any:
+        """The temperature of the policy now, a scalar in its own unit; None for a method that has none."""
         return None if self.temperature is None else self.temperature(state.temperature)
 
     def divisor(self, state: State, values: Array) -> Array:
@@ -215,7 +220,8 @@ class Algorithm(ABC):
         self, state: State, batch: Transition, for_actor: Array, for_entropy: Array, info: Info
     ) -> tuple[State, Info]:
         """The actor, its target and the temperature, by the critic as it is. `info` is what the targets told."""
-        step, metrics, before = state.step + 1, {}, self.current_temperature(state)
+        step, before = state.step + 1, self.current_temperature(state)
+        metrics: Info = {}
         if state.actor is not None:
             actor, error, more = self.actor_step(state, batch, for_actor)
             state = replace(state, actor=actor.follow(self.target_rate(step)))
@@ -250,15 +256,16 @@ class Algorithm(ABC):
 
     def temperature_step(self, state: State, batch: Transition, key: Array, info: Info) -> TemperatureState:
         """The temperature after this update; entropies are estimated only where a step is due."""
+        rule: Any = self.temperature
 
         def learn() -> TemperatureState:
             entropies = self.entropies(state, batch, key, info)
             dim, now = state.critic.network.action_dim, self.current_temperature(state)
-            return self.temperature.update(state.temperature, entropies, dim, now)
+            return rule.update(state.temperature, entropies, dim, now)
 
-        if self.temperature.every == 1:
+        if rule.every == 1:
             return learn()
-        return jax.lax.cond((state.step + 1) % self.temperature.every == 0, learn, lambda: state.temperature)
+        return jax.lax.cond((state.step + 1) % rule.every == 0, learn, lambda: state.temperature)
 
 
 def squared_error(critic: Any, batch: Transition, targets: Array) -> tuple[Array, Array]:

@@ -24,6 +24,9 @@ from softq.utils.errors import SoftqError
 from softq.utils.fields import choice, count, flag, inherited, positive
 from softq.utils.pytree import pytree
 
+Loss = Literal["joint", "sequential"]
+Embed = Literal["index", "sigma"]
+
 
 @pytree
 class NCLQL(LQL):
@@ -54,21 +57,12 @@ class NCLQL(LQL):
     sigma_min: float = positive(0.001, "Noise sigma_L of the last level, in the action's unit.")
     num_levels: int = count(10, "Number L of noise levels.")
     num_steps: int = inherited(LQL, "num_steps", 2, "Number T of steps of the chain at each level.")
-    loss: Literal["joint", "sequential"] = choice(
-        "joint",
-        "Whether Equations 8 and 9 make one step of Adam together or, as in the code, one after the other.",
-    )
+    loss: Loss = choice("joint", "Whether Equations 8 and 9 make one step together or, as in the code, two.")
     smooth_last: bool = flag(True, "Whether Equation 9 has the last level too; the code leaves it out.")
-    smooth_to: Literal["own", "mean"] = choice(
-        "own", "Whether each twin is smoothed towards its own Q or, as in the code, towards the mean of both."
-    )
+    smooth_to: Literal["own", "mean"] = choice("own", "Values that a twin is smoothed to; the code: mean.")
     # The embedding has frequencies of at most 1: the codes of sigmas up to 0.1 differ by less than 0.03.
-    embed: Literal["index", "sigma"] = choice(
-        "index", "What the network reads of a level: the paper's sigma, or the code's index."
-    )
-    num_entropy_samples: int = count(
-        100, "Number of uniform actions of an entropy estimate, if the temperature is tuned."
-    )
+    embed: Embed = choice("index", "What the network reads of a level: the paper's sigma, the code's index.")
+    num_entropy_samples: int = count(100, "Number of uniform actions of an entropy estimate.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

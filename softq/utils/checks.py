@@ -23,7 +23,7 @@ def one_of(what: str, value: object, options: Collection | Any) -> None:
     """
     options = get_args(options) or tuple(options)
     if not any(isinstance(value, type(option)) and value == option for option in options):
-        raise SoftqError(f"unknown {what} {value!r}.{suggest(value, options)}")
+        raise SoftqError(f"unknown {what} {value!r}.{suggest(str(value), options)}")
 
 
 def positive(name: str, value: object) -> None:
