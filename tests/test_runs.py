@@ -189,7 +189,9 @@ def test_an_older_run_that_does_not_fit_says_which_version_loads_it(tmp_path, mo
     with pytest.raises(SoftqError, match=rf"^[^\n]*{writer}[^\n]*another learner[^\n]*$"):
         load(folder)
     set_config(folder, "algorithm", "forgotten", 1)
-    with pytest.raises(SoftqError, match=rf"^[^\n]*{writer}[^\n]*no setting 'forgotten'[^\n]*$"):
+    with pytest.raises(
+        SoftqError, match=rf"^[^\n]*{writer} and its config.json does not fit this softq[^\n]*$"
+    ):
         load(folder)
     pd.testing.assert_frame_equal(curves(folder).drop(columns="run"), curve)
 
