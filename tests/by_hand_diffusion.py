@@ -45,13 +45,16 @@ def estimated_score(name, q, temperature, noisy, signal, noise, num, truncate):
 
 @pytree
 class NormalLaw:
-    """A network that predicts the noise in noisy draws of N(mean, variance) in each of two coordinates, exactly.
+    """A network that predicts, exactly, the noise in noisy draws of N(mean, variance) in each coordinate.
 
     It reads the log signal-to-noise ratio of a variance-preserving schedule.
     """
 
     variance: float | jax.Array = 1.0
     mean: float | jax.Array = 0.0
+
+    def __call__(self, obs, x, condition):
+        return self.at(obs)(x, condition)
 
     def at(self, obs):
         def noise(x, condition):

@@ -69,6 +69,8 @@ class Algorithm(ABC):
     Keys are arguments, never part of the state.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
     # fields that every subclass has
     discount: float
     learning_rate: float
