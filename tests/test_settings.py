@@ -118,6 +118,8 @@ def test_algorithms_that_a_page_has_made_are_described_by_the_same_columns():
 def test_work_an_action_leaves_out_what_only_learning_uses():
     assert work(learner("ddsq")[0]) == "16 candidates, 3 schedules, 5 steps"
     assert work(learner("dqs")[0]) == "15 steps"  # its levels are of the likelihood
+    maxentdp, _ = learner("maxentdp")  # whose steps are the sampler's and its likelihood's
+    assert work(maxentdp) == f"{maxentdp.num_steps} steps, {maxentdp.num_actions} actions"
     assert work(learner("ddpg")[0]) == "–"
 
 

@@ -18,7 +18,7 @@ from softq.utils.checks import one_of
 from softq.utils.flat_settings import fields_from, flat, helps
 
 TITLES = {name: cls.__name__ for name, cls in ALGORITHMS.items()} | {"nclql": "NC-LQL"}
-# settings num_... that say how much one action costs, unless their help says that they are of the likelihood
+# settings num_... that say how much one action costs, unless their help says "levels of the likelihood" and the like
 WORK = ("candidates", "schedules", "levels", "steps", "fresh", "ascents", "actions")
 # fields of TrainConfig that say how long a run is and what is written of it, not how it learns
 LENGTH = ("env", "algorithm", "seeds", "seed", "iterations", "eval_every", "eval_episodes", "log_every")
@@ -64,7 +64,7 @@ def work(algo: Algorithm) -> str:
     of_an_action = {
         what: count
         for what, count in counts.items()
-        if count > 1 and "likelihood" not in meaning[f"num_{what}"]
+        if count > 1 and f"{what} of the likelihood" not in meaning[f"num_{what}"]
     }
     return ", ".join(f"{count} {what}" for what, count in of_an_action.items()) or "–"
 
