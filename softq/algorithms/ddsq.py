@@ -119,7 +119,7 @@ class DDSQ(Algorithm):
             self.num_candidates,
             boundary=reflect if self.boundary == "reflect" else project,
             select=self.select,
-            normalise=self.normalise,
+            relative=self.normalise,
             greedy=greedy,
         )
 
