@@ -228,7 +228,7 @@ def cut_at(cut: float | None) -> str:
 
 def evaluate_command(argv: list[str]) -> int:
     """`softq evaluate`."""
-    from softq.algorithms.common.critic_policy import SAMPLERS
+    from softq.samplers.registry import SAMPLERS
     from softq.training.results import evaluate_run, export_evaluation
     from softq.utils.atomic_files import csv_file
 

@@ -303,7 +303,7 @@ def test_sampler_at_a_state_dependent_temperature(key):
     @partial(jax.jit, static_argnums=2)
     def sample(scale, shift, normalise):
         scaled = lambda a: scale * q(a) + shift
-        return jax.vmap(lambda k: qglg(k, scaled, 2, 0.3, schedules, 16, normalise=normalise))(keys)
+        return jax.vmap(lambda k: qglg(k, scaled, 2, 0.3, schedules, 16, relative=normalise))(keys)
 
     @jax.jit
     def explicit(k):

@@ -107,7 +107,7 @@ class DDSQ(Algorithm):
             self.num_candidates,
             boundary=BOUNDARIES[self.boundary],
             select=self.select,
-            normalise=self.relative,
+            relative=self.relative,
             greedy=greedy,
         )
 

@@ -98,7 +98,7 @@ class LQL(Algorithm):
             step_sizes=jnp.full(1, self.step_size),
             temperature=temperature,
             steps_per_level=self.num_steps,
-            normalise=self.unit_slope,
+            unit_slope=self.unit_slope,
             boundary=BOUNDARIES[self.boundary],
         )
         return project(action)

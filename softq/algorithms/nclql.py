@@ -88,7 +88,7 @@ class NCLQL(LQL):
             level_steps(levels, self.step_size),
             temperature,
             self.num_steps,
-            normalise=self.unit_slope,
+            unit_slope=self.unit_slope,
             boundary=BOUNDARIES[self.boundary],
         )
         return project(action)
