@@ -56,7 +56,7 @@ def trained(config):
     return config.num_envs, config.iterations, config.warmup, config.batch_size, config.buffer_size
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("name", TRAINED)
 def test_without_settings_a_method_trains_as_its_paper(name, config_of, tmp_path, capsys):
     command = ["train", name, "--env", "MultiGoal", "--no-progress", "--out", str(tmp_path / "run")]
     assert trained(config_of(lambda: main(command))) == TRAINED[name]

@@ -7,10 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import SMALL
 from small import made as small
 
-from softq.algorithms import LQL
 from softq.algorithms.common.critic_policy import CriticPolicy
 from softq.cli import main
 from softq.envs import Bandit
@@ -217,9 +215,7 @@ def test_a_bare_critic_must_be_told_a_temperature():
 
 def test_the_sum_of_the_twins_at_a_temperature_is_their_mean_at_half_of_it():
     """The same chain, action for action: so half of the temperature is what divides Q."""
-    total, mean = (
-        LQL(**SMALL["lql"], unit_slope=False, twins=twins, step_size=0.01) for twins in ("sum", "mean")
-    )
+    total, mean = (small("lql", unit_slope=False, twins=twins, step_size=0.01) for twins in ("sum", "mean"))
     state = jax.jit(total.init)(jax.random.key(0), OBS, jnp.zeros(DIM))
     keys = jax.random.split(jax.random.key(1), 20)
     act = jax.jit(lambda algo, t: jax.vmap(lambda key: algo.policy(state, OBS, key, t))(keys))

@@ -17,6 +17,8 @@ from softq.training import TrainConfig, preset_of
 from softq.utils.checks import one_of
 from softq.utils.flat_settings import fields_from, flat, helps
 
+# the methods that the stored tables of `results/` and the chapters about them compare
+MEASURED = ("ddsq", "lql", "nclql", "malaq", "dqs", "maxentdp", "sql", "sac", "ddpg")
 TITLES = {name: cls.__name__ for name, cls in ALGORITHMS.items()} | {"nclql": "NC-LQL"}
 # settings num_... that say how much one action costs, unless their help says "levels of the likelihood" and the like
 WORK = ("candidates", "schedules", "levels", "steps", "fresh", "ascents", "actions")
@@ -70,7 +72,7 @@ def work(algo: Algorithm) -> str:
 
 
 def settings_table(
-    names: Iterable[str] = tuple(ALGORITHMS), preset: str = "small", world: str | None = None
+    names: Iterable[str] = MEASURED, preset: str = "small", world: str | None = None
 ) -> pd.DataFrame:
     """A row for each method: networks, rates, scales, temperature, walls, work an action, reported action; all text.
 
@@ -117,9 +119,7 @@ def normalised_by(algo: Algorithm) -> str:
     return "std of Q" if has.get("relative") else "slope" if has.get("unit_slope") else "–"
 
 
-def changes(
-    names: Iterable[str] = tuple(ALGORITHMS), preset: str = "small", world: str | None = None
-) -> pd.DataFrame:
+def changes(names: Iterable[str] = MEASURED, preset: str = "small", world: str | None = None) -> pd.DataFrame:
     """Every setting in which a method's run differs from its paper: columns `method, setting, paper, here, meaning`.
 
     Hyper-parameters, batch, replay, warm-up and environments; not the length of the run. For a method without a paper,
