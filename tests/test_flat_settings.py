@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from softq.algorithms import ALGORITHMS
+from softq.algorithms import ALGORITHMS, get
 from softq.training.config import TrainConfig, plain_algorithm, preset_help, preset_of
 from softq.training.old_names import add_old_names, renamed
 from softq.training.run_directory import described, parsed, writer
@@ -221,6 +221,13 @@ def test_old_names_in_config_json(monkeypatch):
     assert writer(content) == "softq 0.1.0 (commit 7346a94)"
     today = described(algo, config, dims)
     assert parsed(today) == (algo, config, dims) and writer(today) is None
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_new_names_stay(name):
+    """Settings of a method under their own names, as config.json has them, are read as they are."""
+    settings = flat(get(name)())
+    assert renamed(settings, get(name)) == settings
 
 
 def test_one_thing_under_two_names_is_refused():

@@ -36,7 +36,7 @@ def least(values: Array) -> Array:
 TWINS = {"mean": jnp.mean, "min": least, "sum": jnp.sum}
 
 
-def reduce_twins(values: Array, twins: Twins) -> Array:
+def reduce_twins(values: Array, twins: str) -> Array:
     """One number from the values `(2,)` of twin critics. Raises `SoftqError` for an unknown way."""
     one_of("twins", twins, TWINS)
     return TWINS[twins](values)
