@@ -230,6 +230,12 @@ def test_new_names_stay(name):
     assert renamed(settings, get(name)) == settings
 
 
+def test_a_rate_of_nought_stays_where_the_rule_is_given():
+    """As in config.json, which holds all settings: a run that is resumed has the rate that it was started with."""
+    for given in ({"temperature_rule": rule, "temperature_learning_rate": 0.0} for rule in ("fixed", "sac")):
+        assert renamed(given, Method) == given
+
+
 def test_one_thing_under_two_names_is_refused():
     with pytest.raises(SoftqError, match="tune is the old name of temperature_rule; leave tune out"):
         renamed(options_of("--no-tune --temperature-rule sac"), Method)

@@ -18,7 +18,7 @@ from softq.networks import (
     ScoreNetwork,
     mish,
 )
-from softq.networks.critic import least
+from softq.networks.critic import least, reduce_twins
 from softq.testing import THRESHOLD, mean_test
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import replace
@@ -162,18 +162,30 @@ def test_the_least_value_and_its_slope(num):
         np.testing.assert_array_equal(slope, np.arange(num) == values.argmin())
 
 
-@pytest.mark.parametrize("kind", [Critic, NoiseCritic])
-def test_no_slope_asks_which_value_equals_another(kind, key):
-    """A compiled program may compute one value twice, and round it differently: equality then holds for none.
+SLOPES = {
+    "critic": (Critic, {}, lambda critic, a: critic.at(jnp.ones(OBS))(a)),
+    "noise critic": (
+        NoiseCritic,
+        {"codes": jnp.arange(4.0)},
+        lambda critic, a: reduce_twins(critic.at(jnp.ones(OBS)).twins(a, 2), "min"),
+    ),
+    "spread of an actor": (GaussianActor, {}, lambda actor, a: actor.at(jnp.append(a, 1.0)).log_std[0]),
+}
 
-    The slope of `jnp.min` asks so, and was 0 / 0 where 4 of 16 chains of one program started.
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_no_slope_asks_whether_two_values_are_equal(name, key):
+    """A compiled program may compute one value twice, and round it differently: equality then does not hold.
+
+    The slopes of `jnp.min` and `jnp.clip` ask so. That of a critic was 0 / 0 where 4 of 16 chains of a program started.
     """
-    more = {"codes": jnp.arange(4.0)} if kind is NoiseCritic else {}
-    critic = kind.create(key, jnp.zeros(OBS), jnp.zeros(ACT), hidden_sizes=(8,), activation="relu", **more)
-    q = critic.at(jnp.ones(OBS))
-    slope = lambda a: q.slope(a, 2, "min") if kind is NoiseCritic else jax.grad(q)(a)
-    assert " eq " not in str(jax.make_jaxpr(slope)(jnp.zeros(ACT)))
-    assert " eq " in str(jax.make_jaxpr(jax.grad(jnp.min))(jnp.zeros(2)))
+    kind, more, value = SLOPES[name]
+    sizes = {"hidden_sizes": (8,), "activation": "relu"}
+    network = kind.create(key, jnp.zeros(OBS), jnp.zeros(ACT), **more, **sizes)
+    program = lambda value: str(jax.make_jaxpr(jax.grad(value))(jnp.zeros(ACT)))
+    assert " eq " not in program(lambda a: value(network, a))
+    for asks in (jnp.min, lambda a: jnp.clip(a, -1.0, 1.0)[0]):
+        assert " eq " in program(asks)
 
 
 def exact_mish(x):

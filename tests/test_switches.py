@@ -113,7 +113,9 @@ SWITCHES = [
     for name, field in FIELDS
     if (options := literals(settings_of(CLASSES[name])[field].kind))
 ]
-# where a number may lie, for the fields that most methods have
+# switches that a method allows together with others only
+NEEDS = {("nclql", "temperature_rule", rule): {"unit_slope": False} for rule in ("sac", "ddsq")}
+# numbers that are out of range, in the fields that most methods have
 RANGES = {
     "discount": (-0.1, 1.1),
     "polyak": (-0.1, 1.1),
@@ -152,17 +154,11 @@ def test_a_wrong_value_is_refused_under_the_name_of_its_setting(name, field):
 @pytest.mark.parametrize(("name", "field", "options"), SWITCHES)
 def test_a_misspelt_switch_is_told_the_nearest_word(name, field, options):
     for option in options:
-        assert (
-            flat(built(CLASSES[name], {field: option} | NEEDS.get((name, field, option), {})))[field]
-            == option
-        )
+        given = {field: option} | NEEDS.get((name, field, option), {})
+        assert flat(built(CLASSES[name], given))[field] == option
     wrong = f"{options[0]}e"
     with pytest.raises(SoftqError, match=f"^unknown {field} '{wrong}'. Did you mean '{options[0]}'"):
         built(CLASSES[name], {field: wrong})
-
-
-# switches that a method allows together with others only
-NEEDS = {("nclql", "temperature_rule", rule): {"unit_slope": False} for rule in ("sac", "ddsq")}
 
 
 def test_switches_are_found_where_their_values_stand_in_a_named_type_too():

@@ -66,7 +66,10 @@ class GaussianActor(Actor):
 
     def at(self, obs: Array, log_std_max: float | Array = LOG_STD_MAX) -> "TanhGaussian":
         mean, log_std = jnp.split(self.outputs(obs), 2)
-        return TanhGaussian(mean, jnp.clip(log_std, LOG_STD_MIN, log_std_max))
+        log_std = jnp.where(
+            log_std < LOG_STD_MIN, LOG_STD_MIN, log_std
+        )  # no jnp.clip, for its slope: see `least`
+        return TanhGaussian(mean, jnp.where(log_std > log_std_max, log_std_max, log_std))
 
 
 @pytree

@@ -28,7 +28,7 @@ def least(values: Array) -> Array:
     """The least of the values `(n,)`; its slope is that of the first one that is so small. NaN where one is NaN.
 
     The slope of `jnp.min` asks which values equal the least. A compiled program may compute them twice and round them
-    differently; it then finds none, and the slope is 0 / 0.
+    differently; it then finds none, and the slope is 0 / 0. That of `jnp.clip` is 0 for the same reason.
     """
     return reduce(lambda a, b: jnp.where((a <= b) | jnp.isnan(a), a, b), values)
 
