@@ -16,7 +16,7 @@ from softq.exact.boltzmann import Boltzmann
 from softq.exact.laws import softmax_law
 from softq.exact.values import evaluate
 from softq.samplers import SAMPLERS, StableStep, spread
-from softq.samplers.start import step_size
+from softq.samplers.start import absolute_step
 from softq.training import evaluate_run, train
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, replace, static
@@ -91,7 +91,7 @@ def test_another_temperature_compiles_nothing():
 
 def test_the_step_follows_temperature_and_curvature():
     quad, key = landscapes.get("quad1"), jax.random.key(0)  # its curvature is 2 everywhere
-    step = jax.jit(lambda temperature: step_size(StableStep(), key, quad, 1, temperature))
+    step = jax.jit(lambda temperature: absolute_step(StableStep(), key, quad, 1, temperature))
     assert float(step(0.01)) == pytest.approx(0.25 * 4 * 0.01 / 2)
     assert float(step(10.0)) == pytest.approx(0.1), "never longer than that"
 

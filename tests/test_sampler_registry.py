@@ -100,11 +100,24 @@ def test_another_step_compiles_nothing():
 
 
 def test_a_known_curvature_is_not_measured():
-    """On a parabola of curvature 2 the measured step is the known one, and so is the share of accepted proposals."""
+    """On a parabola of curvature 2, far from the walls, the measured step is the known one; both cost the same."""
     measured, known = (s.MALA(40, 8, s.StableStep(0.5, 1.0, L)) for L in (None, 2.0))
-    steps = [s.start.step_size(x.step, KEY, bowl, 2, 0.1) for x in (measured, known)]
-    assert steps == pytest.approx([0.5 * 4 * 0.1 / 2] * 2, rel=1e-4)
+    steps = [s.start.absolute_step(x.step, KEY, bowl, 2, 0.02) for x in (measured, known)]
+    assert steps == pytest.approx([0.5 * 4 * 0.02 / 2] * 2, rel=1e-4)
     assert known.cost(2) == measured.cost(2) == (8, 41)
+
+
+@pytest.mark.parametrize("make", [partial(s.MALA, 5), partial(s.Tempering, 3, 5, hottest=0.5)])
+def test_a_step_that_the_compiler_knows_to_be_short_needs_fewer_images(make):
+    """Up to a step of 0.1 MALA leaves out all images but the nearest if it knows the step; the chain is the same."""
+    act = lambda step: make(step=step)(KEY, bowl, 2, 0.1).action
+    known, traced = jax.jit(lambda: act(0.01)), jax.jit(act)
+    exponentials = [
+        text.count("stablehlo.exponential")
+        for text in (known.lower().as_text(), traced.lower(0.01).as_text())
+    ]
+    assert 0 < exponentials[0] < exponentials[1]
+    np.testing.assert_allclose(known(), traced(0.01), atol=1e-5)
 
 
 # -- called by hand

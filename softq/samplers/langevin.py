@@ -13,7 +13,7 @@ from jax import Array
 
 from softq.box import reflect
 from softq.samplers.base import Landscape, Sample, Sampler
-from softq.samplers.start import start_and_step
+from softq.samplers.start import repeated, start_and_step
 from softq.samplers.step_size import StableStep
 from softq.utils.checked import checked
 from softq.utils.finite import nowhere, step_back, working
@@ -106,7 +106,7 @@ class Langevin(Sampler):
     def _run(self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool) -> Array:
         first, drive = jax.random.split(key)
         start, step = start_and_step(first, q, dim, temperature, self.num_candidates, self.step)
-        score, steps = softmax_score(q, temperature), jnp.full(self.num_steps, step)
+        score, steps = softmax_score(q, temperature), repeated(step, self.num_steps)
         return langevin(drive, score, start, steps, self.boundary, trajectory, self.check_last)
 
     @classmethod

@@ -15,7 +15,7 @@ from jax import Array
 
 from softq.box import reflect
 from softq.samplers.base import Landscape, Sample, Sampler
-from softq.samplers.start import start_and_step
+from softq.samplers.start import repeated, start_and_step
 from softq.samplers.step_size import StableStep
 from softq.utils.checked import checked
 from softq.utils.checks import positive
@@ -146,7 +146,7 @@ class MALA(Sampler):
     ) -> tuple[Array, Array]:
         first, drive = jax.random.split(key)
         start, step = start_and_step(first, q, dim, temperature, self.num_candidates, self.step)
-        return mala(drive, q, temperature, start, jnp.full(self.num_steps, step), trajectory)
+        return mala(drive, q, temperature, start, repeated(step, self.num_steps), trajectory)
 
     @classmethod
     def at_budget(cls, evaluations: int, dim: int) -> Self | None:

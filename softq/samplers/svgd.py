@@ -21,7 +21,7 @@ from softq.box import reflect, uniform_actions
 from softq.samplers.bandwidth import RULES, Bandwidth, median_bandwidth
 from softq.samplers.base import Landscape, Sample, Sampler
 from softq.samplers.langevin import softmax_score
-from softq.samplers.start import is_measured, step_size
+from softq.samplers.start import absolute_step, is_measured, repeated
 from softq.samplers.step_size import StableStep
 from softq.utils.checked import checked
 from softq.utils.checks import positive
@@ -137,8 +137,8 @@ class SVGD(Sampler):
 
     def _run(self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool) -> Array:
         probe, start = jax.random.split(key) if is_measured(self.step) else (None, key)
-        step = step_size(self.step, probe, q, dim, temperature)
-        steps = jnp.full(self.num_steps, step / 2 if isinstance(self.step, StableStep) else step)
+        step = absolute_step(self.step, probe, q, dim, temperature)
+        steps = repeated(step / 2 if isinstance(self.step, StableStep) else step, self.num_steps)
         particles, score = uniform_actions(start, dim, self.num_particles), softmax_score(q, temperature)
         switches = {"boundary": self.boundary, "trajectory": trajectory, "check_last": self.check_last}
         return svgd(score, particles, steps, **switches)

@@ -9,9 +9,9 @@ from softq.box import uniform_actions
 from softq.samplers.base import Landscape
 from softq.samplers.mala import LARGEST_STEP
 from softq.samplers.qglg import spread
-from softq.samplers.start import step_size
+from softq.samplers.start import absolute_step
 from softq.samplers.step_size import StableStep
-from softq.utils.checks import positive
+from softq.utils.checks import eager, positive
 from softq.utils.errors import SoftqError
 
 HOTTEST = 4.0  # the top of a ladder, in standard deviations of Q
@@ -51,7 +51,9 @@ def rungs(
         hottest = jnp.maximum(
             HOTTEST * spread(jax.vmap(q)(uniform_actions(scale, dim, LOOKS))), 2 * temperature
         )
-    temperatures = temperature * (hottest / temperature) ** jnp.linspace(0, 1, num)
+    # numbers that the compiler knows stay known, which shortens the program of MALA's steps
+    xp = np if eager(temperature, hottest, step) else jnp
+    temperatures = temperature * (hottest / temperature) ** xp.linspace(0, 1, num)
     if not isinstance(step, StableStep):
-        return temperatures, jnp.minimum(step * temperatures / temperature, LARGEST_STEP)
-    return temperatures, jax.vmap(lambda t: step_size(step, probe, q, dim, t))(temperatures)
+        return temperatures, xp.minimum(step * temperatures / temperature, LARGEST_STEP)
+    return temperatures, jax.vmap(lambda t: absolute_step(step, probe, q, dim, t))(temperatures)

@@ -26,7 +26,7 @@ from softq.box import project, reflect
 from softq.diffusion import VarianceExploding
 from softq.samplers.base import Landscape, Sample, Sampler
 from softq.samplers.cost import Calls
-from softq.samplers.start import step_size
+from softq.samplers.start import absolute_step
 from softq.samplers.temperatures import HOTTEST
 from softq.utils.pytree import pytree, static
 
@@ -93,7 +93,7 @@ class ISIRMALA(Sampler):
 
     def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
         start, drive = jax.random.split(key)
-        steps = jnp.full(self.num_steps, step_size(self.step, None, q, dim, temperature))
+        steps = jnp.full(self.num_steps, absolute_step(self.step, None, q, dim, temperature))
 
         def cycle(action: Array, key: Array) -> tuple[Array, None]:
             far, near = jax.random.split(key)
