@@ -26,7 +26,7 @@ from by_hand import (
 
 from softq.algorithms import DQS
 from softq.algorithms.common.targets import bootstrap
-from softq.diffusion.scores import ESTIMATORS
+from softq.diffusion.scores import SCORE_ESTIMATORS
 from softq.diffusion.truncated_normal import truncated_normal
 from softq.testing.probe import random_batch
 from softq.utils.errors import SoftqError
@@ -220,7 +220,7 @@ def test_the_actor_regresses_to_the_estimator_that_is_named(estimator, options, 
             sigma, now = algo.schedule().noise(tau), algo.in_force(state)
             noisy = action + sigma * jax.random.normal(for_noise, (ACT,))
             q = state.critic.at(obs)
-            score = ESTIMATORS[estimator](for_estimate, q, now, noisy, 1.0, sigma, NUM, **options)
+            score = SCORE_ESTIMATORS[estimator](for_estimate, q, now, noisy, 1.0, sigma, NUM, **options)
             return jnp.sum((state.actor(obs, noisy, jnp.stack([tau, now])) - score) ** 2)
 
         keys = jax.random.split(jax.random.split(key)[1], BATCH)

@@ -16,7 +16,7 @@ from softq.diffusion.processes import (
     times,
 )
 from softq.diffusion.schedules import CosineVP, Schedule
-from softq.diffusion.scores import ESTIMATORS
+from softq.diffusion.scores import SCORE_ESTIMATORS
 from softq.utils.checks import eager, finite_on, positive
 from softq.utils.errors import SoftqError, suggest
 
@@ -46,8 +46,8 @@ def diffusion_sampler(
     """
     positive("temperature", temperature)
     positive("num", num)
-    if estimator not in ESTIMATORS:
-        raise SoftqError(f"unknown estimator '{estimator}'.{suggest(estimator, ESTIMATORS)}")
+    if estimator not in SCORE_ESTIMATORS:
+        raise SoftqError(f"unknown estimator '{estimator}'.{suggest(estimator, SCORE_ESTIMATORS)}")
     first, fresh = jax.random.split(key)
     extra = {} if estimate is None else estimate
     nodes = times(schedule, num_steps, options.get("spacing", "time"), options.get("t_end"))
@@ -55,7 +55,7 @@ def diffusion_sampler(
     def score(a: Array, t: Array) -> Array:
         # noise of its own at every node, by the node's number: the last bit of a time depends on the compiler
         at = jax.random.fold_in(fresh, jnp.argmin(jnp.abs(nodes - t)))
-        return ESTIMATORS[estimator](
+        return SCORE_ESTIMATORS[estimator](
             at, q, temperature, a, schedule.signal(t), schedule.noise(t), num, **extra
         )
 
