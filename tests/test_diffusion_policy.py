@@ -316,7 +316,7 @@ def test_the_regression_towards_the_exact_score_is_nought_for_the_network_that_k
         x, t = jnp.float32(NOISY), jnp.float32(t)
         loss = lambda target, x=x, t=t: float(learner.regression_loss(None, x, t, jnp.float32(target)))
         size = np.sum(score**2)
-        assert loss(np.asarray(learner.scale(t)) * score) < 1e-6 * size
+        assert loss(np.asarray(learner.output_scale(t)) * score) < 1e-6 * size
         np.testing.assert_allclose(learner.score(None)(x, t), score, rtol=1e-3)
         np.testing.assert_allclose(learner.noise(None)(x, t), -noise * score, rtol=1e-3)
         assert loss(-noise * score if law == "exploding" else score) > 1e-3 * size

@@ -32,7 +32,7 @@ from softq.algorithms.common.targets import soft_value
 from softq.algorithms.common.temperature import Temperature
 from softq.box import uniform_actions
 from softq.diffusion import DiffusionPolicy
-from softq.diffusion.scores import ESTIMATORS
+from softq.diffusion.scores import SCORE_ESTIMATORS
 from softq.testing.probe import random_batch
 from softq.utils.errors import SoftqError
 from softq.utils.flat_settings import flat
@@ -231,7 +231,7 @@ def test_the_actor_regresses_to_the_estimator_that_is_named(estimator, options, 
     def expected():
         def one(obs, action):
             noisy, q = action + sigma * jnp.float32(normals(ACT)), state.critic.network.at(obs)
-            score = ESTIMATORS[estimator](key, q, now, noisy, 1.0, sigma, NUM, **faces)
+            score = SCORE_ESTIMATORS[estimator](key, q, now, noisy, 1.0, sigma, NUM, **faces)
             return jnp.sum((state.actor.network(obs, noisy, jnp.stack([tau, now])) - score) ** 2)
 
         return jnp.mean(jax.vmap(one)(batch.obs, batch.action))

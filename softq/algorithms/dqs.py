@@ -19,7 +19,7 @@ from softq.algorithms.common.targets import Backup
 from softq.algorithms.common.temperature import Temperature, tempered
 from softq.diffusion import DiffusionPolicy, Likelihood, VarianceExploding
 from softq.diffusion.policy import Prediction
-from softq.diffusion.scores import ESTIMATORS
+from softq.diffusion.scores import SCORE_ESTIMATORS
 from softq.diffusion.space import Space, landscape
 from softq.networks import Critic, ScoreNetwork
 from softq.utils.checks import eager
@@ -157,7 +157,7 @@ class DQS(Algorithm):
         temperature = self.current_temperature(state) * self.temperature_spread**exponent
         q = landscape(self.space, state.critic.network.at(obs), temperature, self.jacobian)
         faces = {"boundary": self.faces} if self.estimator in ("idem", "combined") else {}
-        score = ESTIMATORS[self.estimator](
+        score = SCORE_ESTIMATORS[self.estimator](
             for_estimate,
             q,
             temperature,
@@ -168,7 +168,7 @@ class DQS(Algorithm):
             self.truncate,
             **faces,
         )
-        target = diffusion.scale(t) * score
+        target = diffusion.output_scale(t) * score
         return diffusion.regression_loss(obs, x, t, target, self.told(temperature)), {}
 
     def entropies(self, state: State, batch: Transition, key: Array, info: Info) -> Array:

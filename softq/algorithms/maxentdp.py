@@ -19,7 +19,7 @@ from softq.algorithms.common.targets import best_action
 from softq.algorithms.common.temperature import Temperature, tempered
 from softq.diffusion import CosineVP, DiffusionPolicy, Likelihood, qne
 from softq.diffusion.likelihood import Rule
-from softq.diffusion.scores import ESTIMATORS
+from softq.diffusion.scores import SCORE_ESTIMATORS
 from softq.networks import Critic, ScoreNetwork
 from softq.utils.fields import choice, count, flag, positive
 from softq.utils.pytree import pytree
@@ -113,7 +113,7 @@ class MaxEntDP(Algorithm):
             SCHEDULE,
             process=self.sampling,
             predicts="noise",
-            reads="log_snr",
+            level_input="log_snr",
             num_steps=self.num_steps,
             likelihood=likelihood,
         )
@@ -162,8 +162,10 @@ class MaxEntDP(Algorithm):
         if self.estimator == "qne":
             noise = qne(for_estimate, *given, self.num_samples, self.truncate, target="noise")
         else:
-            estimate = ESTIMATORS[self.estimator]
-            noise = diffusion.scale(t) * estimate(for_estimate, *given, self.num_samples, self.truncate)
+            estimate = SCORE_ESTIMATORS[self.estimator]
+            noise = diffusion.output_scale(t) * estimate(
+                for_estimate, *given, self.num_samples, self.truncate
+            )
         return diffusion.regression_loss(obs, x, t, noise), {}
 
     def entropies(self, state: State, batch: Transition, key: Array, info: Info) -> Array:

@@ -1,7 +1,7 @@
 """Diffusion as a sampler of the softmax: schedules, score estimates, reverse processes, likelihood, and a policy.
 
-Noise an action, learn or estimate the score of the noised softmax, run the noise backwards. No part of it needs a
-network: `softq.samplers.diffusion_sampler` estimates each score from Q on the fly.
+An action is noised, the score of the noised softmax is learned or estimated, and the noise is run backwards. Only
+`DiffusionPolicy` needs a network: `softq.samplers.diffusion_sampler` estimates each score from values of Q.
 """
 
 from softq.diffusion.likelihood import log_likelihood

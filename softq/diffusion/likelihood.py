@@ -1,11 +1,12 @@
-"""log pi(a) of a diffusion policy, from how well its network predicts the noise that is put on a.
+"""log pi(a) of a diffusion policy, from how well its network predicts the noise that is added to the action a.
 
 MaxEntDP Theorem 3.5: with u = signal^2 in a variance-preserving schedule and mse(u) = E |eps - eps_phi(a_t)|^2,
 
     log pi(a) = -(d / 2) log(2 pi e) + (1 / 2) int_0^1 (d u - mse(u)) / (u (1 - u)) du       (Equation 65)
 
-if the network is the noise of one and the same density at every level. du / (u (1 - u)) is the element of the log
-signal-to-noise ratio. The sum that replaces the integral matters, and so does the noise of mse(u).
+if the network predicts the noise of one density at every noise level. du / (u (1 - u)) is the differential of the log
+signal-to-noise ratio log(u / (1 - u)). The estimate has two errors: the integral is a sum over a few levels, and
+mse(u) is a mean over a few noises.
 """
 
 from collections.abc import Callable
@@ -37,12 +38,13 @@ def log_likelihood(
 ) -> Array:
     """log pi(a0) in nats, a scalar, for one action `(d,)` and a noise network `noise_of(a_t, t)` `(d,)`.
 
-    `rule` says how `num_steps` cells make an integral: see `quadrature`. "left" is Equation 66 as printed, and flattens
-    the density. `paired` draws noises in pairs +eps, -eps and subtracts u^2 (|eps|^2 - d), whose mean is 0: no bias,
-    and without it "trapezoid" is useless, since it multiplies the error of mse(u) by 1 / (1 - u) at the cleanest level.
-    Deviation: the released code clips the clean action that a prediction implies to the box and recomputes the noise
-    (`clip_x0`); what results is the noise of no density.
-    Raises `SoftqError` for no steps, no noises, an odd number of paired noises, or an unknown rule.
+    `rule` turns the integral into a sum over `num_steps` intervals, see `quadrature`; "left" is Equation 66 as printed,
+    which makes the density flatter than it is. `num_noises` noises estimate mse(u) at each level. `paired` draws the
+    noises in pairs +eps, -eps and subtracts u^2 (|eps|^2 - d), which has mean 0, so that the estimate keeps its mean.
+    The rule "trapezoid" needs pairs: it multiplies the error of mse(u) at the cleanest level by 1 / (1 - u).
+    `clip_x0` is what MaxEntDP's released code does and its paper does not: the clean action that a prediction implies
+    is clipped to the box, and the noise recomputed. The result is the noise of no density.
+    Raises `SoftqError` for `num_steps` or `num_noises` below 1, an odd number of paired noises, or an unknown rule.
     """
     positive("num_noises", num_noises)
     if paired and num_noises % 2:
@@ -53,7 +55,7 @@ def log_likelihood(
     eps = jax.random.normal(key, (len(t), num_noises // (2 if paired else 1), dim), a0.dtype)
 
     def mean_square(t: Array, u: Array, eps: Array) -> Array:
-        """mse(u) at one level."""
+        """mse(u) at one noise level, a scalar."""
         signal, noise = schedule.signal(t), schedule.noise(t)
 
         def error(e: Array) -> Array:
@@ -71,24 +73,27 @@ def log_likelihood(
     return -dim / 2 * jnp.log(2 * jnp.pi * jnp.e) + 0.5 * jnp.dot(weights, difference)
 
 
-def beyond(a0: Array, largest: float | Array) -> Array:
-    """What the noise beyond the standard deviation `largest` adds to log pi(a0) where no schedule ends in pure noise.
+def terminal_term(a0: Array, largest: float | Array) -> Array:
+    """The part of log pi(a0), in nats, from noise levels above the standard deviation `largest`, where a schedule ends.
 
-    A variance-exploding sampler starts from N(0, largest^2 I) as if that were the noised law: with that law's network
-    the rest of the integral has a closed form. For a normal law of variance u * largest^2 it is too low by
-    (u - log(1 + u)) / 2 nats a coordinate.
+    A variance-exploding schedule does not end in pure noise, yet its sampler starts from N(0, largest^2 I). If the
+    noised law is taken to be that normal law, the rest of the integral of Theorem 3.5 has this closed form. For a
+    normal pi of variance v * largest^2 it is too low by (v - log(1 + v)) / 2 nats for each coordinate of the action.
     """
     snr = largest**-2
     return (a0.size * jnp.log1p(snr) - snr * jnp.sum(a0**2)) / 2
 
 
 def quadrature(schedule: Schedule, num_steps: int, rule: Rule) -> tuple[Array, Array, Array]:
-    """Times, u, and the weight of d u - mse(u) at each node: the integral as a sum over `num_steps` cells.
+    """Times t, u = signal^2 and the weight of d u - mse(u) at each node of a sum that stands for the integral.
 
-    "left": nodes even in t, each cell by its noisier end (the left one in u), so the cleanest node has no weight and is
-    left out, `(num_steps,)` (Equation 66). "trapezoid": both ends, `(num_steps + 1,)`. "log_snr": nodes even in the
-    log signal-to-noise ratio and the trapezoid in it; for a smooth function that dies out at both ends this rule
-    converges faster than any power of the number of cells. Raises `SoftqError` for no steps or an unknown rule.
+    - "left" (Equation 66) has `num_steps` intervals of equal length in t and takes the integrand at the noisier end of
+      each, the left end in u. The cleanest node has no weight and is left out: the three arrays are `(num_steps,)`.
+    - "trapezoid" has the same intervals and averages the integrand over both ends of each, `(num_steps + 1,)`.
+    - "log_snr" is the trapezoidal rule in the log signal-to-noise ratio with evenly spaced nodes, `(num_steps + 1,)`.
+      For a smooth integrand that vanishes at both ends it converges faster than any power of 1 / `num_steps`.
+
+    Raises `SoftqError` for `num_steps` below 1 or an unknown rule.
     """
     one_of("rule", rule, Rule)
     t = times(schedule, num_steps, "log_sigma" if rule == "log_snr" else "time")[::-1]  # cleanest first
@@ -96,10 +101,8 @@ def quadrature(schedule: Schedule, num_steps: int, rule: Rule) -> tuple[Array, A
     u, rest = jax.nn.sigmoid(log_snr), jax.nn.sigmoid(-log_snr)
     widths = log_snr[:-1] - log_snr[1:] if rule == "log_snr" else rest[1:] - rest[:-1]
     element = 1.0 if rule == "log_snr" else u * rest
-    cleaner, noisier = (
-        jnp.append(widths, 0.0),
-        jnp.append(0.0, widths),
-    )  # the cell of which a node is that end
+    # the widths of the intervals of which a node is the cleaner end, and of those of which it is the noisier end
+    cleaner, noisier = jnp.append(widths, 0.0), jnp.append(0.0, widths)
     if rule == "left":
         return t[1:], u[1:], (noisier / element)[1:]
     return t, u, (cleaner + noisier) / (2 * element)

@@ -1,7 +1,7 @@
-"""How an action is noised: a_t = signal(t) * a_0 + noise(t) * z, z standard normal.
+"""How an action is noised: a_t = signal(t) * a_0 + noise(t) * z with a standard normal z.
 
-Two schedules: the geometric variance-exploding one of DQS and the cosine variance-preserving one of MaxEntDP. Both are
-marginals of the stochastic differential equation da = drift(t) a dt + sqrt(g2(t)) dw.
+The schedules are the geometric variance-exploding one of DQS and the cosine variance-preserving one of MaxEntDP. Each
+gives the marginal laws of a stochastic differential equation, da = drift(t) a dt + sqrt(g2(t)) dw.
 """
 
 from typing import Protocol
@@ -18,7 +18,7 @@ Time = Array | float
 
 
 class Schedule(Protocol):
-    """What the samplers ask of a schedule; `t` runs from `t_min` (hardly any noise) to `t_max`."""
+    """What every sampler needs of a noise schedule; the time t runs from `t_min` (least noise) to `t_max` (most)."""
 
     t_min: float
     t_max: float
@@ -32,7 +32,7 @@ class Schedule(Protocol):
 
 
 def _ordered(name: str, low: object, high: object, remedy: str) -> None:
-    """`SoftqError` unless low < high, where both are plain numbers."""
+    """Raise `SoftqError` unless low < high; numbers that JAX traces are not checked."""
     if isinstance(low, int | float) and isinstance(high, int | float) and not low < high:
         raise SoftqError(f"{name}, got {low:g} and {high:g}; {remedy}.")
 
@@ -41,8 +41,9 @@ def _ordered(name: str, low: object, high: object, remedy: str) -> None:
 class VarianceExploding:
     """sigma_t = sigma_min (sigma_max / sigma_min)^t, the geometric schedule of DQS (Section 4.2; Song et al. 2021).
 
-    Deviation: DQS prints sigma_t^2 = int g^2 from 0 to t; with this schedule sigma_0 is sigma_min, not zero, and the
-    integral is sigma_t^2 - sigma_0^2. `g2` is the derivative of sigma_t^2, which both share.
+    Deviation: DQS prints sigma_t^2 as the integral of g^2 from 0 to t, which is sigma_t^2 - sigma_0^2, and sigma_0 is
+    sigma_min, not 0. `g2` is the derivative of sigma_t^2 and not affected. Sigmas are in units of the action.
+    Raises `SoftqError` for a sigma_min that is not positive, sigma_max <= sigma_min or t_max <= t_min.
     """
 
     sigma_min: float | Array = 1e-5
@@ -61,15 +62,15 @@ class VarianceExploding:
         return jnp.log(self.sigma_max) - jnp.log(self.sigma_min)
 
     def signal(self, t: Time) -> Array:
-        """1: the action is never shrunk."""
+        """The factor on the clean action at time t: always 1."""
         return jnp.ones_like(jnp.asarray(t, jnp.result_type(float)))
 
     def noise(self, t: Time) -> Array:
-        """sigma_t, in units of the action."""
+        """The standard deviation sigma_t of the noise at time t, in units of the action."""
         return jnp.exp(jnp.log(self.sigma_min) + self._rate * t)
 
     def log_snr(self, t: Time) -> Array:
-        """log(signal^2 / noise^2)."""
+        """The log signal-to-noise ratio log(signal^2 / noise^2) at time t."""
         return -2 * (jnp.log(self.sigma_min) + self._rate * t)
 
     def time_of(self, log_snr: Time) -> Array:
@@ -77,11 +78,11 @@ class VarianceExploding:
         return (-log_snr / 2 - jnp.log(self.sigma_min)) / self._rate
 
     def drift(self, t: Time) -> Array:
-        """0."""
+        """The coefficient of a dt in the stochastic differential equation: always 0."""
         return 0 * self.signal(t)
 
     def g2(self, t: Time) -> Array:
-        """2 log(sigma_max / sigma_min) sigma_t^2."""
+        """The squared diffusion coefficient at time t: 2 log(sigma_max / sigma_min) sigma_t^2."""
         return 2 * self._rate * self.noise(t) ** 2
 
 
@@ -89,8 +90,9 @@ class VarianceExploding:
 class CosineVP:
     """signal(t)^2 = cos^2(u_t) / cos^2(u_0), u_t = (pi / 2) (t + offset) / (1 + offset): Nichol and Dhariwal's cosine.
 
-    The paper of MaxEntDP names no schedule; its released code uses this one, and t_max = 0.9946 (Appendix A.5) is the
-    constant that goes with it. signal^2 + noise^2 = 1, and signal^2 is the paper's sigma(alpha_t).
+    MaxEntDP's paper names no schedule; its released code has this one, to which the paper's t_max = 0.9946
+    (Appendix A.5) belongs. signal^2 + noise^2 = 1, and signal^2 is the paper's sigma(alpha_t).
+    Raises `SoftqError` for an offset that is not positive, or unless 0 < t_min < t_max < 1.
     """
 
     offset: float | Array = 0.008
@@ -109,16 +111,19 @@ class CosineVP:
         return jnp.pi / 2 / (1 + self.offset)
 
     def signal(self, t: Time) -> Array:
-        """sqrt(sigma(alpha_t)), between 0 and 1."""
+        """The factor on the clean action at time t, sqrt(sigma(alpha_t)), between 0 and 1."""
         return jnp.cos(self._rate * (t + self.offset)) / jnp.cos(self._rate * self.offset)
 
     def noise(self, t: Time) -> Array:
-        """sqrt(1 - signal^2), as a product of sines: 1 - signal^2 would lose three digits at t_min."""
+        """The standard deviation of the noise at time t, sqrt(1 - signal^2) as a product of sines.
+
+        The difference 1 - signal^2 itself would lose three digits at t_min.
+        """
         product = jnp.sin(self._rate * t) * jnp.sin(self._rate * (t + 2 * self.offset))
         return jnp.sqrt(product) / jnp.cos(self._rate * self.offset)
 
     def log_snr(self, t: Time) -> Array:
-        """alpha_t = log(signal^2 / noise^2)."""
+        """The log signal-to-noise ratio at time t, alpha_t = log(signal^2 / noise^2)."""
         return 2 * (jnp.log(self.signal(t)) - jnp.log(self.noise(t)))
 
     def time_of(self, log_snr: Time) -> Array:
@@ -129,9 +134,9 @@ class CosineVP:
         return jnp.arctan2(jnp.sqrt(sin2), jnp.sqrt(cos2)) / self._rate - self.offset
 
     def drift(self, t: Time) -> Array:
-        """(1/2) d log signal^2 / dt, negative (MaxEntDP Equation 5)."""
+        """The coefficient of a dt in the stochastic differential equation, (1/2) d log signal^2 / dt (Equation 5)."""
         return -self._rate * jnp.tan(self._rate * (t + self.offset))
 
     def g2(self, t: Time) -> Array:
-        """-d log signal^2 / dt."""
+        """The squared diffusion coefficient at time t, -d log signal^2 / dt."""
         return -2 * self.drift(t)

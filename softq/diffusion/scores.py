@@ -1,18 +1,19 @@
-"""The score of a noised softmax, from values or slopes of Q at a handful of actions.
+"""The score of a noised softmax, estimated from values or slopes of Q at a few actions.
 
-The noised softmax at signal s and noise n is p_t(a_t) ∝ int exp(Q(a) / temperature) N(a_t; s a, n^2 I) da. Seen from
-a_t, the clean action is a Gaussian around a_t / s with standard deviation n / s, weighted by exp(Q / temperature)
-(MaxEntDP Lemma 3.1). Three published estimates of grad log p_t, each for ONE noisy action `(d,)`:
+The noised softmax at signal s and noise n is p_t(a_t) ∝ int exp(Q(a) / temperature) N(a_t; s a, n^2 I) da. Given a_t,
+the clean action has the law of a Gaussian around a_t / s with standard deviation n / s, weighted by
+exp(Q / temperature) (MaxEntDP Lemma 3.1). Three estimates of grad log p_t are published, each for one noisy action
+`(d,)`; the actions a_i = (a_t + n eps_i) / s are drawn from that Gaussian, with weights w = softmax(Q / temperature):
 
     qsm    grad Q(a_t) / temperature                     Psenka et al. 2024; right without noise only
     idem   (1 / s) sum_i w_i grad Q(a_i) / temperature   DQS Equation 5, MaxEntDP Equation 63
-    qne    (1 / n) sum_i w_i eps_i                       MaxEntDP Equation 15;   w = softmax(Q / temperature)
+    qne    (1 / n) sum_i w_i eps_i                       MaxEntDP Equation 15
 
-On all of R^d the last two have the same mean but for O(1 / num), by Stein's identity, so any theta qne + (1 - theta)
-idem is an estimate as well; `combined` takes the theta that cancels their noise, exactly so if the target is Gaussian.
-On the box the identity has a boundary term, which `idem` as published leaves out, and coordinate j of the score lies
-between (-s - a_t) / n^2 and (s - a_t) / n^2, since it is (s E[a] - a_t) / n^2 and E[a] lies in the box. An action where
-Q is not finite has weight nought.
+On all of R^d, `idem` and `qne` have the same mean up to O(1 / num), by Stein's identity, so that every
+theta qne + (1 - theta) idem is an estimate too. `combined` takes the theta at which their noises cancel, which they do
+exactly for a Gaussian softmax. On the box the identity has a boundary term, which `idem` as published leaves out.
+There coordinate j of the score, (s E[a_j] - a_t,j) / n^2, lies between (-s - a_t,j) / n^2 and (s - a_t,j) / n^2.
+An action at which Q is not finite has weight zero.
 """
 
 from typing import Literal
@@ -27,15 +28,16 @@ from softq.utils.checks import positive
 from softq.utils.errors import SoftqError
 from softq.utils.finite import shares, tamed, weighable, working
 
-LARGEST = 30.0  # exp(30) is beyond every score, and its square no overflow
+MAX_LOG_FLUX = 30.0  # terms of `_flux` are cut at exp(30), above every score; its square is a float32 number
 
 
 def proposals(
     key: Array, a_t: Array, signal: Array | float, noise: Array | float, num: int, truncate: bool
 ) -> tuple[Array, Array]:
-    """`num` clean actions around a_t / signal, and their noises eps: both `(num, d)`, a = (a_t + noise * eps) / signal.
+    """`num` clean actions a = (a_t + noise * eps) / signal with standard normal eps, and the eps: `(num, d)` each.
 
-    `truncate` restricts them to the box. This eps is *minus* the noise that made a_t (theory of Theorem 3.2).
+    `truncate` restricts the actions to the box. Each eps is *minus* the noise that turns its action into a_t, as in the
+    proof of MaxEntDP Theorem 3.2.
     """
     if not truncate:
         eps = jax.random.normal(key, (num, *a_t.shape), a_t.dtype)
@@ -55,10 +57,10 @@ def qsm(
     num: int = 1,
     truncate: bool = False,
 ) -> Array:
-    """grad Q(a_t) / temperature, `(d,)`: the score before any noise, used at every noise level.
+    """grad Q(a_t) / temperature, `(d,)`: the score of the softmax without noise (Psenka et al. 2024), for every level.
 
-    Deterministic; only `q`, `temperature` and `a_t` matter, the rest is there so that all four are called alike.
-    Raises `SoftqError` for a temperature that is not positive.
+    The result depends on `q`, `temperature` and `a_t` alone; the other arguments make the four estimators alike.
+    Raises `SoftqError` for a temperature, signal, noise or num that is not positive.
     """
     _check(temperature, signal, noise, num)
     a_t = working(a_t)
@@ -77,13 +79,13 @@ def idem(
     truncate: bool = False,
     boundary: bool = False,
 ) -> Array:
-    """Iterated denoising energy matching, `(d,)`: the average slope of Q / temperature over `num` weighted actions.
+    """Iterated denoising energy matching, `(d,)`: the mean slope of Q / temperature over `num` weighted actions.
 
-    Plain, for a Q on all of R^d. Deviation: with `truncate` the actions stay in the box, as in MaxEntDP's released
-    code; the average then tends to something else than the score unless `boundary` adds the faces, for 2 d more
-    values of Q an action. With its faces the estimate is clipped to the range that a score on the box can have, so it
-    is finite for a steep Q at a low temperature too; clipping never takes it further from the score, but moves the
-    mean where the noise is as wide as that range.
+    Without options it is DQS Equation 5, for a Q on all of R^d. Deviation: `truncate` keeps the actions in the box, as
+    MaxEntDP's released code does. The mean then does not converge to the score unless `boundary` adds the integral over
+    the faces of the box, for 2 d more values of Q an action. The estimate with `boundary` is clipped to the range of a
+    score on the box, so that it is finite for a steep Q at a low temperature. Clipping never moves an estimate away
+    from the score, but it moves their mean where the estimate's spread is as wide as the range.
     Raises `SoftqError` for `boundary` without `truncate`, or a number that is not positive.
     """
     _check(temperature, signal, noise, num)
@@ -96,7 +98,7 @@ def idem(
     score = shares(logits) @ slopes / (temperature * signal)
     if boundary:
         score = score - _flux(q, temperature, a_t, signal, noise, actions, logits).sum(0) / signal
-        score = _possible(score, a_t, signal, noise)
+        score = _clip_to_range(score, a_t, signal, noise)
     return score
 
 
@@ -112,11 +114,11 @@ def qne(
     target: Literal["score", "noise"] = "score",
     log_z: Array | float | None = None,
 ) -> Array:
-    """Q-weighted noise estimation, `(d,)`: no slope of Q is taken, and with `truncate` the box is respected.
+    """Q-weighted noise estimation (MaxEntDP Equation 15), `(d,)`: needs no slope of Q; `truncate` keeps to the box.
 
-    `target` "noise" gives the regression target of MaxEntDP's network, -noise * score (Equation 17; the sign is right:
-    eps is minus the forward noise). With `log_z` = log E[exp(Q / temperature)] over the proposals, where it is known,
-    the weights are not self-normalised and the estimate has no bias (Theorem 3.2, Equation 13).
+    `target` "noise" gives the regression target of MaxEntDP's network, -noise * score (Equation 17), whose sign is
+    right since eps is minus the forward noise. Where `log_z` = log E[exp(Q / temperature)] over the proposals is known
+    and given, the weights are not self-normalised and the estimate has no bias (Theorem 3.2, Equation 13).
     Raises `SoftqError` for a number that is not positive or an unknown target.
     """
     _check(temperature, signal, noise, num)
@@ -143,12 +145,12 @@ def combined(
 ) -> Array:
     """theta * qne + (1 - theta) * idem from the same actions, `(d,)`: a Stein control variate.
 
-    theta = r / (r + v) with r = (noise / signal)^2 and `variance` v, a number or `(d,)`: the variance of the softmax
-    around here. For a Gaussian softmax on R^d the result is the score itself, with one action. Without v, theta is
-    fitted to the sample, coordinate by coordinate, as the one of least estimated variance in [0, 1], that of the faces
-    included (this needs two actions and biases the result by O(1 / num)). `boundary` is as in `idem`, clipped as
-    there, and follows `truncate` by default; the result is then in the range of a score too, since `qne` always is.
-    Raises `SoftqError` for a number that is not positive, or one action and no v.
+    theta = r / (r + v) with r = (noise / signal)^2 and v = `variance`, a number or `(d,)`: the variance of the softmax
+    near a_t. For a Gaussian softmax on R^d with that variance the result is the score itself, even with one action.
+    Without `variance`, each coordinate's theta in [0, 1] is fitted to the actions so that the estimated variance of the
+    result is least; this needs two actions and adds a bias of O(1 / num). `boundary` adds the faces and clips as in
+    `idem`; None makes it follow `truncate`. The result then lies in the range of a score, since `qne` always does.
+    Raises `SoftqError` for a number that is not positive, `boundary` without `truncate`, or num 1 and no `variance`.
     """
     _check(temperature, signal, noise, num)
     boundary = truncate if boundary is None else boundary
@@ -163,7 +165,8 @@ def combined(
     _, values, slopes = jax.vmap(tamed)(actions, *jax.vmap(jax.value_and_grad(q))(actions))
     logits = values / temperature
     weights = shares(logits)[:, None]
-    by_slope, by_noise = weights * slopes / (temperature * signal), weights * eps / noise  # to be summed
+    # the weighted terms of `idem` and of `qne`, whose sums over the actions are the two estimates
+    by_slope, by_noise = weights * slopes / (temperature * signal), weights * eps / noise
     if boundary:
         by_slope = by_slope - _flux(q, temperature, a_t, signal, noise, actions, logits) / signal
     if variance is None:
@@ -173,14 +176,15 @@ def combined(
         theta = ratio / (ratio + variance)
     from_slope = by_slope.sum(0)
     if boundary:
-        from_slope = _possible(from_slope, a_t, signal, noise)
+        from_slope = _clip_to_range(from_slope, a_t, signal, noise)
     return theta * by_noise.sum(0) + (1 - theta) * from_slope
 
 
 def _least_variance(weights: Array, by_slope: Array, by_noise: Array) -> Array:
-    """theta `(d,)` that minimises sum_i w_i^2 (f_i - f)^2, f = theta by_noise + (1 - theta) by_slope, from w_i f_i.
+    """The theta `(d,)` in [0, 1] that minimises sum_i w_i^2 (f_i - f)^2, where f = theta qne + (1 - theta) idem.
 
-    Where one weight is all there is nothing to fit, and a ridge lets `by_noise` have it, whose size is bounded.
+    `by_slope` and `by_noise` are the terms w_i f_i of the two estimates, `weights` the w_i, all with a leading axis i.
+    If one weight is 1 and the others 0, a small ridge makes theta 1: `qne` is bounded and `idem` is not.
     """
     centred = lambda f: f - weights * f.sum(0)[None]
     slope, difference = centred(by_slope), centred(by_noise - by_slope)
@@ -198,22 +202,20 @@ def _flux(
     actions: Array,
     logits: Array,
 ) -> Array:
-    """What leaves through the faces of the box: the term that integration by parts adds on a box, as the contributions
-    `(num, d)` of the actions, to be summed.
+    """The boundary term of Stein's identity on the box: contributions `(num, d)` of the actions, still to be summed.
 
-    For coordinate j and the wall at 1: the truncated proposal's density there times the ratio of E exp(Q / temperature)
-    with a_j put on the wall to the same with a_j where it was; minus the same for the wall at -1.
+    For coordinate j and the wall at 1 it is the density of the truncated proposal on the wall times the ratio of
+    E[exp(Q / temperature)] with a_j moved onto the wall to E[exp(Q / temperature)]. The wall at -1 has a minus sign.
     """
     dim, spread = a_t.size, noise / signal
     low, high = (-signal - a_t) / noise, (signal - a_t) / noise
     log_total, total = log_mass(low, high), jax.nn.logsumexp(logits)
-    known = total > -jnp.inf  # otherwise there is no proposal that Q can be asked about, and no flux
+    known = total > -jnp.inf  # False if Q is finite at no proposal; the flux is then 0
 
     def log_through(wall: float, z: Array) -> Array:
         log_density = -(z**2) / 2 - 0.5 * jnp.log(2 * jnp.pi) - jnp.log(spread) - log_total
-        wall = jax.lax.optimization_barrier(
-            jnp.asarray(wall, actions.dtype)
-        )  # or XLA evaluates Q while compiling
+        # the barrier keeps XLA from evaluating Q on the wall, a constant, while it compiles
+        wall = jax.lax.optimization_barrier(jnp.asarray(wall, actions.dtype))
         moved = jax.vmap(lambda j: actions.at[:, j].set(wall))(jnp.arange(dim))
         lifted = weighable(jax.vmap(jax.vmap(q))(moved), actions) / temperature
         return log_density[None] + lifted.T - jnp.where(known, total, 0.0)
@@ -221,13 +223,13 @@ def _flux(
     upper, lower = log_through(1.0, high), log_through(-1.0, low)
     larger = jnp.maximum(upper, lower)
     larger = jnp.where((larger > -jnp.inf) & known, larger, 0.0)
-    # where no proposal came near a wall that is far better, the larger overflows; both would, and leave inf - inf
-    flux = jnp.exp(jnp.minimum(larger, LARGEST)) * (jnp.exp(upper - larger) - jnp.exp(lower - larger))
+    # exp(larger) overflows if no proposal came near a wall where Q is far higher; inf - inf would then be not a number
+    flux = jnp.exp(jnp.minimum(larger, MAX_LOG_FLUX)) * (jnp.exp(upper - larger) - jnp.exp(lower - larger))
     return jnp.where(known, flux, 0.0)
 
 
-def _possible(score: Array, a_t: Array, signal: Array | float, noise: Array | float) -> Array:
-    """`score` clipped to what a score on the box can be: that of a clean action at -1, and that of one at 1."""
+def _clip_to_range(score: Array, a_t: Array, signal: Array | float, noise: Array | float) -> Array:
+    """`score` clipped to the range of a score on the box: from that of a clean action at -1 to that of one at 1."""
     return jnp.clip(score, (-signal - a_t) / noise**2, (signal - a_t) / noise**2)
 
 
@@ -238,4 +240,4 @@ def _check(temperature: Array | float, signal: Array | float, noise: Array | flo
     positive("num", num)
 
 
-ESTIMATORS = {"qsm": qsm, "idem": idem, "qne": qne, "combined": combined}
+SCORE_ESTIMATORS = {"qsm": qsm, "idem": idem, "qne": qne, "combined": combined}

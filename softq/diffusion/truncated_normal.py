@@ -1,27 +1,27 @@
-"""Standard normal variables kept between two bounds, also far out in a tail."""
+"""Standard normal variables restricted to an interval, accurate also for an interval far out in a tail."""
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import log_ndtr, ndtri
 
-FAR = -60.0  # exp(-60) is still an ordinary single-precision number
+# `_inverse_log_ndtr` inverts log-probabilities below this one by an expansion; exp(-60) is still a float32 number
+TAIL_LOG_P = -60.0
 
 
 def log_mass(low: Array, high: Array) -> Array:
-    """log of the standard normal probability of (low, high), coordinate by coordinate, with no cancellation."""
+    """log of the standard normal probability of (low, high), coordinate by coordinate, `(d,)`, with no cancellation."""
     left, right = _to_the_left(low, high)
     above = log_ndtr(right)
     return above + jnp.log(-jnp.expm1(log_ndtr(left) - above))
 
 
 def truncated_normal(key: Array, low: Array, high: Array, num: int) -> Array:
-    """`num` draws `(num, d)` of a standard normal given low < z < high, `(d,)` each: the inverse distribution function.
+    """`num` draws `(num, d)` of a standard normal z given low < z < high, both `(d,)`, by inverting its distribution.
 
-    In logarithms: an interval twenty standard deviations away is no different from one around zero. MaxEntDP's released
-    code draws by `jax.random.truncated_normal`, whose distribution function rounds to one beyond 5.5 standard
-    deviations: there it returns the bound that is farther from zero. (The code also replaces not-a-number, of which
-    today's JAX makes none.)
+    The inversion works with logarithms, so that intervals far from zero are as accurate as others. MaxEntDP's released
+    code uses `jax.random.truncated_normal`, whose distribution function rounds to 1 beyond 5.5 standard deviations:
+    for an interval out there it returns the bound that is farther from zero.
     """
     flip = low + high > 0
     left, right = _to_the_left(low, high)
@@ -34,17 +34,17 @@ def truncated_normal(key: Array, low: Array, high: Array, num: int) -> Array:
 
 
 def _to_the_left(low: Array, high: Array) -> tuple[Array, Array]:
-    """The interval or its mirror image, whichever has its middle at or below zero: there logarithms are exact."""
+    """The interval or its mirror image, whichever has its middle at or below zero, where `log_ndtr` is accurate."""
     flip = low + high > 0
     return jnp.where(flip, -high, low), jnp.where(flip, -low, high)
 
 
 def _inverse_log_ndtr(log_p: Array) -> Array:
-    """z with log_ndtr(z) = log_p < 0; in the far tail by Newton's method, from the leading term of its expansion."""
-    near = ndtri(jnp.exp(jnp.maximum(log_p, FAR)))
-    tail = jnp.minimum(log_p, FAR)
+    """The z with log_ndtr(z) = log_p < 0; in the far tail by Newton's method from the leading term of an expansion."""
+    near = ndtri(jnp.exp(jnp.maximum(log_p, TAIL_LOG_P)))
+    tail = jnp.minimum(log_p, TAIL_LOG_P)
     z = -jnp.sqrt(-2 * tail - jnp.log(2 * jnp.pi) - jnp.log(-2 * tail))
     for _ in range(3):
         value = log_ndtr(z)
         z = z - (value - tail) * jnp.exp(value + z**2 / 2 + 0.5 * jnp.log(2 * jnp.pi))
-    return jnp.where(log_p > FAR, near, z)
+    return jnp.where(log_p > TAIL_LOG_P, near, z)

@@ -16,10 +16,10 @@ from softq.diffusion.processes import (
     times,
 )
 from softq.diffusion.schedules import CosineVP, Schedule
-from softq.diffusion.scores import ESTIMATORS
+from softq.diffusion.scores import SCORE_ESTIMATORS
 from softq.samplers.base import Landscape, Sample, Sampler
 from softq.utils.checked import checked
-from softq.utils.errors import SoftqError, suggest
+from softq.utils.checks import one_of
 from softq.utils.pytree import pytree, static
 
 PROCESSES = ("ancestral", "sde", "flow")
@@ -47,8 +47,7 @@ def diffusion_sampler(
     action that would end outside is put back. Raises `SoftqError` for a number that is not positive, or an unknown
     name; called by hand, also where Q is not finite in the box, or an estimated score is not.
     """
-    if estimator not in ESTIMATORS:
-        raise SoftqError(f"unknown estimator '{estimator}'.{suggest(estimator, ESTIMATORS)}")
+    one_of("estimator", estimator, SCORE_ESTIMATORS)
     first, fresh = jax.random.split(key)
     extra = {} if estimate is None else estimate
     nodes = times(schedule, num_steps, options.get("spacing", "time"), options.get("t_end"))
@@ -56,12 +55,11 @@ def diffusion_sampler(
     def score(a: Array, t: Array) -> Array:
         # noise of its own at every node, by the node's number: the last bit of a time depends on the compiler
         at = jax.random.fold_in(fresh, jnp.argmin(jnp.abs(nodes - t)))
-        return ESTIMATORS[estimator](
+        return SCORE_ESTIMATORS[estimator](
             at, q, temperature, a, schedule.signal(t), schedule.noise(t), num, **extra
         )
 
-    if process not in PROCESSES:
-        raise SoftqError(f"unknown process '{process}'.{suggest(process, PROCESSES)}")
+    one_of("process", process, PROCESSES)
     if process == "ancestral":
         noise_of = noise_from_score(score, schedule)
         return ancestral(first, noise_of, dim, schedule, num_steps, trajectory=trajectory, **options)
