@@ -8,7 +8,7 @@ import pytest
 from softq.algorithms import DQS, MaxEntDP
 from softq.algorithms.common.temperature import sac_step, softmax_entropies
 from softq.exact.boltzmann import Boltzmann
-from softq.experiments.exact_critic import Known
+from softq.experiments.exact_critic import ExactCritic
 from softq.landscapes import Landscape
 from softq.testing import random_batch
 from softq.utils.pytree import replace
@@ -40,7 +40,7 @@ def test_the_temperature_settles_near_the_entropy_that_was_asked_for(target):
             state = algo.adjust(state, algo.entropy(state, obs, key))
             return state, algo.in_force(state)
 
-        state = replace(start(algo), critic=Known(HILLS))
+        state = replace(start(algo), critic=ExactCritic(HILLS))
         _, temperatures = jax.lax.scan(turn, state, jax.random.split(jax.random.key(1), 600))
         mean = temperatures[-200:].mean()
         return mean, temperatures[-200:].std() / mean

@@ -15,7 +15,7 @@ from softq.utils.pytree import pytree, replace, static
 
 
 @pytree
-class Known:
+class ExactCritic:
     """`scale` times the landscape in every state, with the face of a pair of equal critics."""
 
     landscape: Landscape = static()
@@ -25,18 +25,18 @@ class Known:
     def action_dim(self) -> int:
         return self.landscape.dim
 
-    def at(self, obs: Array) -> "KnownAt":
-        return KnownAt(self)
+    def at(self, obs: Array) -> "ExactLandscape":
+        return ExactLandscape(self)
 
     def __call__(self, obs: Array, action: Array) -> Array:
         return jnp.full(2, self.at(obs)(action))
 
 
 @pytree
-class KnownAt:
-    """The landscape of a `Known` as samplers ask for it: its value, and one slope at every noise level."""
+class ExactLandscape:
+    """The landscape of a `ExactCritic` as samplers ask for it: its value, and one slope at every noise level."""
 
-    critic: Known
+    critic: ExactCritic
 
     def __call__(self, action: Array) -> Array:
         return self.critic.scale * self.critic.landscape(action)
@@ -66,7 +66,7 @@ def fit(
     state = algo.init(first, obs[0], jnp.zeros(landscape.dim))
 
     def known(state: State, scale: float | Array) -> State:
-        critic = Known(landscape, jnp.asarray(scale, jnp.float32))
+        critic = ExactCritic(landscape, jnp.asarray(scale, jnp.float32))
         return replace(state, critic=Learner(critic, (), critic))
 
     def step(state: State, t: Array) -> tuple[State, None]:

@@ -1,7 +1,7 @@
 """With which settings each method runs, read from its class: what a comparison shows beside its numbers.
 
 The settings as printed are the defaults of a class and its `paper`; those of a run are a preset and the class's
-`small`, or what `softq.experiments.mode_coverage` gives the method in a world.
+`small`, or what `softq.experiments.mode_coverage` gives the method in a task.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from softq.algorithms import ALGORITHMS, Algorithm, get
-from softq.experiments.mode_coverage.tasks import WORLDS
+from softq.experiments.mode_coverage.tasks import TASKS
 from softq.experiments.mode_coverage.tasks import settings as given_in
 from softq.training import TrainConfig, preset_of
 from softq.utils.checks import one_of
@@ -25,27 +25,27 @@ LENGTH = ("env", "algorithm", "seeds", "seed", "iterations", "eval_every", "eval
 LENGTH += ("checkpoint_every",)
 
 
-def learner(name: str, preset: str = "small", world: str | None = None) -> tuple[Algorithm, TrainConfig]:
-    """The algorithm called `name` and its training: by a preset of `softq train`, or in a world of `softq visits`.
+def learner(name: str, preset: str = "small", task: str | None = None) -> tuple[Algorithm, TrainConfig]:
+    """The algorithm called `name` and its training: by a preset of `softq train`, or in a task of `softq visits`.
 
     Raises `SoftqError` for a name that is unknown.
     """
     cls = get(name)
-    if world is not None:
-        one_of("world", world, WORLDS)
-    given = given_in(WORLDS[world], name) if world else preset_of(cls, preset)
+    if task is not None:
+        one_of("task", task, TASKS)
+    given = given_in(TASKS[task], name) if task else preset_of(cls, preset)
     return cls(**fields_from(given, cls)), TrainConfig(
         **fields_from(given, TrainConfig) | {"algorithm": name}
     )
 
 
-def title(label: str, preset: str = "small", world: str | None = None) -> str:
+def title(label: str, preset: str = "small", task: str | None = None) -> str:
     """How the book writes what a results file calls `label`: "DDSQ, relu critic" for "ddsq, relu critic".
 
     DQS with the estimator QNE, which is MaxEntDP's and not its own, is "DQS (QNE)".
     """
     name, comma, rest = label.partition(",")
-    algo, _ = learner(name, preset, world)
+    algo, _ = learner(name, preset, task)
     borrowed = name == "dqs" and getattr(algo, "estimator", None) == "qne"
     return TITLES[name] + (" (QNE)" if borrowed else "") + comma + rest
 
@@ -70,14 +70,14 @@ def work(algo: Algorithm) -> str:
 
 
 def settings_table(
-    names: Iterable[str] = tuple(ALGORITHMS), preset: str = "small", world: str | None = None
+    names: Iterable[str] = tuple(ALGORITHMS), preset: str = "small", task: str | None = None
 ) -> pd.DataFrame:
     """A row for each method: networks, rates, scales, temperature, walls, work an action, reported action; all text.
 
     A dash stands where a method has no such setting. Raises `SoftqError` for a name that is unknown.
     """
-    learners = [learner(name, preset, world) for name in names]
-    titles = [title(name, preset, world) for name in names]
+    learners = [learner(name, preset, task) for name in names]
+    titles = [title(name, preset, task) for name in names]
     table = settings_of({label: algo for label, (algo, _) in zip(titles, learners, strict=True)})
     table.insert(4, "batch", [text(config.batch_size) for _, config in learners])
     return table
@@ -118,7 +118,7 @@ def normalised_by(algo: Algorithm) -> str:
 
 
 def changes(
-    names: Iterable[str] = tuple(ALGORITHMS), preset: str = "small", world: str | None = None
+    names: Iterable[str] = tuple(ALGORITHMS), preset: str = "small", task: str | None = None
 ) -> pd.DataFrame:
     """Every setting in which a method's run differs from its paper: columns `method, setting, paper, here, meaning`.
 
@@ -127,13 +127,13 @@ def changes(
     """
     rows = []
     for name in names:
-        pairs = zip(learner(name, "paper"), learner(name, preset, world), strict=True)
+        pairs = zip(learner(name, "paper"), learner(name, preset, task), strict=True)
         for paper, here in pairs:
             meaning, before = helps(type(here)), flat(paper)
             for field, new in flat(here).items():
                 old = before[field]
                 if old != new and field not in LENGTH:
-                    row = (title(name, preset, world), field, text(old), text(new), meaning.get(field, ""))
+                    row = (title(name, preset, task), field, text(old), text(new), meaning.get(field, ""))
                     rows.append(row)
     return pd.DataFrame(rows, columns=["method", "setting", "paper", "here", "meaning"])
 

@@ -19,69 +19,69 @@ from softq.utils.pytree import pytree, static
 
 
 @dataclass(frozen=True)
-class Variant:
-    """A training of `algorithm` in which `change` differs from its own settings in the world."""
+class Ablation:
+    """A training of `algorithm` in which `change` differs from its own settings in the task."""
 
     algorithm: str
     change: dict[str, Any] = field(default_factory=dict)
     exact_critic: bool = False  # the policy acts on, or its actor is fitted to, the landscape itself
-    exact_sampler: bool = False  # trained as it is; in the count its critic acts through `Exactly`
+    exact_sampler: bool = False  # trained as it is; in the count its critic acts through `ResampledPolicy`
 
 
 PRESET = {name: DQS.presets["small"][name] for name in ("space", "estimator", "truncate", "predict")}
-VARIANTS: dict[str, dict[str, Variant]] = {
+ABLATIONS: dict[str, dict[str, Ablation]] = {
     "bandit": {
-        "ddsq, exact critic": Variant("ddsq", exact_critic=True),
-        "ddsq, exact critic, random end point": Variant("ddsq", {"select": "random"}, exact_critic=True),
-        "nclql, exact critic": Variant("nclql", exact_critic=True),
-        "maxentdp, exact critic": Variant("maxentdp", exact_critic=True),
-        "maxentdp, exact critic, action times 16": Variant(
+        "ddsq, exact critic": Ablation("ddsq", exact_critic=True),
+        "ddsq, exact critic, random end point": Ablation("ddsq", {"select": "random"}, exact_critic=True),
+        "nclql, exact critic": Ablation("nclql", exact_critic=True),
+        "maxentdp, exact critic": Ablation("maxentdp", exact_critic=True),
+        "maxentdp, exact critic, action times 16": Ablation(
             "maxentdp", {"action_gain": 16.0}, exact_critic=True
         ),
-        "dqs, exact critic": Variant("dqs", exact_critic=True),
-        "dqs, exact critic, action times 50": Variant("dqs", {"action_gain": 50.0}, exact_critic=True),
-        "sql, exact critic": Variant("sql", exact_critic=True),
-        "ddsq, relu critic": Variant("ddsq", {"activation": "relu"}),
-        "nclql, relu critic": Variant("nclql", {"activation": "relu"}),
-        "nclql, reflected at the walls": Variant("nclql", {"boundary": "reflect"}),
-        "nclql, slopes of their own length": Variant("nclql", {"unit_slope": False}),
-        "ddsq, never greedy": Variant("ddsq", {"explore_prob": 1.0}),
-        "dqs, action times 50": Variant("dqs", {"action_gain": 50.0}),
-        "sql, exact critic, 6000 updates": Variant("sql", {"iterations": 6000}, exact_critic=True),
-        "ddsq, relu critic, never greedy": Variant("ddsq", {"activation": "relu", "explore_prob": 1.0}),
-        "maxentdp, action times 16, relu critic": Variant(
+        "dqs, exact critic": Ablation("dqs", exact_critic=True),
+        "dqs, exact critic, action times 50": Ablation("dqs", {"action_gain": 50.0}, exact_critic=True),
+        "sql, exact critic": Ablation("sql", exact_critic=True),
+        "ddsq, relu critic": Ablation("ddsq", {"activation": "relu"}),
+        "nclql, relu critic": Ablation("nclql", {"activation": "relu"}),
+        "nclql, reflected at the walls": Ablation("nclql", {"boundary": "reflect"}),
+        "nclql, slopes of their own length": Ablation("nclql", {"unit_slope": False}),
+        "ddsq, never greedy": Ablation("ddsq", {"explore_prob": 1.0}),
+        "dqs, action times 50": Ablation("dqs", {"action_gain": 50.0}),
+        "sql, exact critic, 6000 updates": Ablation("sql", {"iterations": 6000}, exact_critic=True),
+        "ddsq, relu critic, never greedy": Ablation("ddsq", {"activation": "relu", "explore_prob": 1.0}),
+        "maxentdp, action times 16, relu critic": Ablation(
             "maxentdp", {"action_gain": 16.0, "critic_activation": "relu"}
         ),
-        "dqs, exact critic, 6000 updates": Variant("dqs", {"iterations": 6000}, exact_critic=True),
-        "maxentdp, exact critic, 6000 updates": Variant("maxentdp", {"iterations": 6000}, exact_critic=True),
+        "dqs, exact critic, 6000 updates": Ablation("dqs", {"iterations": 6000}, exact_critic=True),
+        "maxentdp, exact critic, 6000 updates": Ablation("maxentdp", {"iterations": 6000}, exact_critic=True),
     },
     "multigoal": {
-        "ddsq, exact sampler": Variant("ddsq", exact_sampler=True),
-        "nclql, exact sampler": Variant("nclql", exact_sampler=True),
-        "malaq, exact sampler": Variant("malaq", exact_sampler=True),
-        "dqs, exact sampler": Variant("dqs", exact_sampler=True),
-        "lql, exact sampler": Variant("lql", exact_sampler=True),
-        "maxentdp, exact sampler": Variant("maxentdp", exact_sampler=True),
-        "sql, exact sampler": Variant("sql", exact_sampler=True),
-        "ddsq, random end point": Variant("ddsq", {"select": "random"}),
-        "ddsq, relu critic": Variant("ddsq", {"activation": "relu"}),
-        "nclql, relu critic": Variant("nclql", {"activation": "relu"}),
-        "malaq, fixed temperature": Variant("malaq", {"temperature_rule": "fixed"}),
-        "dqs, action times 50": Variant("dqs", {"action_gain": 50.0}),
-        "ddsq, twice the warm-up": Variant("ddsq", {"warmup": 200_000}),
-        "ddsq, temperature 1": Variant("ddsq", {"temperature": 1.0}),
-        "malaq, fixed temperature 1": Variant("malaq", {"temperature_rule": "fixed", "temperature": 1.0}),
-        "dqs, temperature 1": Variant("dqs", {"temperature": 1.0}),
+        "ddsq, exact sampler": Ablation("ddsq", exact_sampler=True),
+        "nclql, exact sampler": Ablation("nclql", exact_sampler=True),
+        "malaq, exact sampler": Ablation("malaq", exact_sampler=True),
+        "dqs, exact sampler": Ablation("dqs", exact_sampler=True),
+        "lql, exact sampler": Ablation("lql", exact_sampler=True),
+        "maxentdp, exact sampler": Ablation("maxentdp", exact_sampler=True),
+        "sql, exact sampler": Ablation("sql", exact_sampler=True),
+        "ddsq, random end point": Ablation("ddsq", {"select": "random"}),
+        "ddsq, relu critic": Ablation("ddsq", {"activation": "relu"}),
+        "nclql, relu critic": Ablation("nclql", {"activation": "relu"}),
+        "malaq, fixed temperature": Ablation("malaq", {"temperature_rule": "fixed"}),
+        "dqs, action times 50": Ablation("dqs", {"action_gain": 50.0}),
+        "ddsq, twice the warm-up": Ablation("ddsq", {"warmup": 200_000}),
+        "ddsq, temperature 1": Ablation("ddsq", {"temperature": 1.0}),
+        "malaq, fixed temperature 1": Ablation("malaq", {"temperature_rule": "fixed", "temperature": 1.0}),
+        "dqs, temperature 1": Ablation("dqs", {"temperature": 1.0}),
     },
     "maze": {
-        "dqs, one temperature": Variant("dqs", {"temperature": 0.1, "temperature_decay": 1.0}),
-        "dqs, preset": Variant("dqs", PRESET),
-        "dqs, preset, one temperature": Variant(
+        "dqs, one temperature": Ablation("dqs", {"temperature": 0.1, "temperature_decay": 1.0}),
+        "dqs, preset": Ablation("dqs", PRESET),
+        "dqs, preset, one temperature": Ablation(
             "dqs", PRESET | {"temperature": 0.1, "temperature_decay": 1.0}
         ),
-        "dqs, exact sampler": Variant("dqs", exact_sampler=True),
-        "maxentdp, exact sampler": Variant("maxentdp", exact_sampler=True),
-        "lql, exact sampler": Variant("lql", exact_sampler=True),
+        "dqs, exact sampler": Ablation("dqs", exact_sampler=True),
+        "maxentdp, exact sampler": Ablation("maxentdp", exact_sampler=True),
+        "lql, exact sampler": Ablation("lql", exact_sampler=True),
     },
 }
 
@@ -99,7 +99,7 @@ def softmax_temperature(algo: Algorithm, state: Any, obs: Array, otherwise: floa
 
 
 @pytree
-class Exactly:
+class ResampledPolicy:
     """A policy that samples the softmax of what `algo` has learned, almost exactly: `num` resampled uniform candidates.
 
     `otherwise`: the temperature where the algorithm has none that divides Q.

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from softq.algorithms import ALGORITHMS, get
-from softq.experiments.mode_coverage.ablations import VARIANTS, Variant
+from softq.experiments.mode_coverage.ablations import ABLATIONS, Ablation
 from softq.experiments.mode_coverage.count import verdict, visits
-from softq.experiments.mode_coverage.snapshot import portrait
-from softq.experiments.mode_coverage.tasks import WORLDS
+from softq.experiments.mode_coverage.snapshot import snapshot
+from softq.experiments.mode_coverage.tasks import TASKS
 from softq.utils.atomic_files import csv_file, whole
 from softq.utils.cli_options import Parser, integer
 from softq.utils.errors import SoftqError, suggest
@@ -23,14 +23,14 @@ def add(table: pd.DataFrame, path: Path, digits: int, order: list[str]) -> None:
         table.round(digits).to_csv(partial, index=False)
 
 
-def holds(path: Path, name: str) -> bool:
+def has_rows(path: Path, name: str) -> bool:
     return path.exists() and name in set(pd.read_csv(path)["algorithm"])
 
 
-def parser_of(world: str | None) -> Parser:
+def parser_of(task: str | None) -> Parser:
     parser = Parser(
-        prog=f"softq visits {world or '|'.join(WORLDS)}",
-        description="Train algorithms in a small world and count which modes, goals or paths their policies visit.",
+        prog=f"softq visits {task or '|'.join(TASKS)}",
+        description="Train algorithms in a small task and count which modes, goals or paths their policies visit.",
     )
     add_option, number = parser.add_argument, {"type": integer, "metavar": "N"}
     add_option("--out", metavar="FILE.csv", help="counts; algorithms in it are not redone")
@@ -52,11 +52,11 @@ def parser_of(world: str | None) -> Parser:
 
 def command(argv: list[str]) -> int:
     """`softq visits`."""
-    world = argv[0] if argv and not argv[0].startswith("-") else None
-    options = parser_of(world).parse(argv[1:] if world else argv)
-    if world not in WORLDS:
-        hint = suggest(world, WORLDS) if world else ""
-        raise SoftqError(f"name a world: softq visits {'|'.join(WORLDS)} --out FILE.csv.{hint}")
+    task = argv[0] if argv and not argv[0].startswith("-") else None
+    options = parser_of(task).parse(argv[1:] if task else argv)
+    if task not in TASKS:
+        hint = suggest(task, TASKS) if task else ""
+        raise SoftqError(f"name a task: softq visits {'|'.join(TASKS)} --out FILE.csv.{hint}")
     for name in ("seeds", "episodes", "keep", "iterations"):
         value = getattr(options, name)
         if value is not None and value < 1:
@@ -65,42 +65,42 @@ def command(argv: list[str]) -> int:
         get(name)
     if bool(options.out) == bool(options.portrait):
         raise SoftqError("name one of --out FILE.csv, for counts, and --portrait PREFIX.")
-    return close_up(world, options) if options.portrait else count_all(world, options)
+    return snapshots(task, options) if options.portrait else count_all(task, options)
 
 
-def count_all(world: str, options: argparse.Namespace) -> int:
-    """Trainings of every algorithm, or of every variant, counted."""
+def count_all(task: str, options: argparse.Namespace) -> int:
+    """Trainings of every algorithm, or of every ablation, counted."""
     out, paths = csv_file(options.out), csv_file(options.paths) if options.paths else None
     if options.variants:
-        runs = {k: v for k, v in VARIANTS[world].items() if v.algorithm in options.algorithms}
+        runs = {k: v for k, v in ABLATIONS[task].items() if v.algorithm in options.algorithms}
         if not runs:
             raise SoftqError(
-                f"{world} has no variants of {', '.join(options.algorithms)}; leave --variants out."
+                f"{task} has no variants of {', '.join(options.algorithms)}; leave --variants out."
             )
     else:
-        runs = {name: Variant(name) for name in options.algorithms}
-    order = [*ALGORITHMS, *VARIANTS[world]]
-    for label, variant in runs.items():
-        if holds(out, label):
+        runs = {name: Ablation(name) for name in options.algorithms}
+    order = [*ALGORITHMS, *ABLATIONS[task]]
+    for label, ablation in runs.items():
+        if has_rows(out, label):
             continue
         size = options.seeds, options.episodes, options.keep, options.iterations
-        table, kept = visits(WORLDS[world], label, variant, *size, progress=not options.no_progress)
+        table, kept = visits(TASKS[task], label, ablation, *size, progress=not options.no_progress)
         if paths:
             add(kept, paths, 2, order)
         add(table, out, 2, order)
-        print(f"{label}: {verdict(WORLDS[world], table)}", flush=True)
+        print(f"{label}: {verdict(TASKS[task], table)}", flush=True)
     return 0
 
 
-def close_up(world: str, options: argparse.Namespace) -> int:
+def snapshots(task: str, options: argparse.Namespace) -> int:
     """One training of every algorithm; PREFIX-during.csv, PREFIX-moves.csv, PREFIX-critics.csv."""
     if options.variants or options.paths:
         raise SoftqError("--portrait is of the algorithms as they are; leave --variants and --paths out.")
     files = {part: csv_file(f"{options.portrait}-{part}.csv") for part in ("during", "moves", "critics")}
     for name in options.algorithms:
-        if holds(files["critics"], name):  # written last
+        if has_rows(files["critics"], name):  # written last
             continue
-        tables = portrait(WORLDS[world], name, iterations=options.iterations)
+        tables = snapshot(TASKS[task], name, iterations=options.iterations)
         for part, digits in (("during", 2), ("moves", 3), ("critics", 4)):
             add(tables[part], files[part], digits, list(ALGORITHMS))
         print(f"{name}: done", flush=True)

@@ -13,9 +13,9 @@ import pandas as pd
 
 from softq.algorithms import Algorithm
 from softq.envs import make
-from softq.experiments.mode_coverage.ablations import Variant, softmax_temperature
-from softq.experiments.mode_coverage.count import tidy_paths, trained, travel
-from softq.experiments.mode_coverage.tasks import World
+from softq.experiments.mode_coverage.ablations import Ablation, softmax_temperature
+from softq.experiments.mode_coverage.count import paths_to_frame, rollout, trained
+from softq.experiments.mode_coverage.tasks import Task
 from softq.utils.pytree import unstacked
 
 MOMENTS = (0.1, 0.3, 1.0)  # shares of the training at which paths are kept
@@ -24,33 +24,33 @@ RESOLUTION = 48  # cells a side of the grid of actions; values are those of the 
 MIDDLES = (np.arange(RESOLUTION) + 0.5) * 2 / RESOLUTION - 1
 
 
-def portrait(
-    world: World, name: str, episodes: int = 20, draws: int = 300, iterations: int | None = None
+def snapshot(
+    task: Task, name: str, episodes: int = 20, draws: int = 300, iterations: int | None = None
 ) -> dict[str, pd.DataFrame]:
     """Three tables of the training of seed 0 of the algorithm `name`.
 
-    `during`: `episodes` paths after each of `MOMENTS`. `moves`: `draws` actions at each of `world.places`, also at
+    `during`: `episodes` paths after each of `MOMENTS`. `moves`: `draws` actions at each of `task.places`, also at
     `FACTORS` times its own temperature where it can act at them. `critics`: at the same places the temperature,
     and the smaller or mean twin (as the method's sampler sees it) on the grid, one row for each `dy`.
     """
-    env, total = make(world.env_id), iterations or world.iterations
+    env, total = make(task.env_id), iterations or task.iterations
     during = []
     for share in MOMENTS:  # the same keys: each training is the beginning of the next
         updates = max(1, round(share * total))
-        algo, states = trained(world, Variant(name), 1, updates)
+        algo, states = trained(task, Ablation(name), 1, updates)
         state = unstacked(states, 0)
-        paths, _ = travel(algo, state, env, jax.random.key(20_000), episodes, False)
-        table = tidy_paths(name, paths, world.stride)
+        paths, _ = rollout(algo, state, env, jax.random.key(20_000), episodes, False)
+        table = paths_to_frame(name, paths, task.stride)
         table.insert(1, "updates", updates)
         during.append(table)
     # pyrefly: ignore[unbound-name] - the last training of the loop
-    places = [looked_at(world, name, algo, state, env, place, draws) for place in world.places]
+    places = [inspect_state(task, name, algo, state, env, place, draws) for place in task.places]
     moves, critics = (pd.concat(tables) for tables in zip(*places, strict=True))
     return {"during": pd.concat(during), "moves": moves, "critics": critics}
 
 
-def looked_at(
-    world: World, name: str, algo: Algorithm, state: Any, env: Any, place: tuple[float, float], draws: int
+def inspect_state(
+    task: Task, name: str, algo: Algorithm, state: Any, env: Any, place: tuple[float, float], draws: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Moves and critic at one place."""
     _, obs = env.reset_to(jnp.asarray(place, jnp.float32))
@@ -65,7 +65,7 @@ def looked_at(
     q = state.critic.network.at(obs)
     grid = jnp.asarray(np.stack(np.meshgrid(MIDDLES, MIDDLES), -1), jnp.float32)
     values = np.asarray(jax.jit(jax.vmap(jax.vmap(q)))(grid))
-    temperature = float(softmax_temperature(algo, state, obs, world.common["temperature"]))
+    temperature = float(softmax_temperature(algo, state, obs, task.common["temperature"]))
     rows = pd.DataFrame(values, columns=[f"{x:.4f}" for x in MIDDLES])
     head = pd.DataFrame(where | {"temperature": temperature, "dy": MIDDLES})
     return pd.concat(moves), pd.concat([head, rows], axis=1)

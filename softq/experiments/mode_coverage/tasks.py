@@ -1,4 +1,4 @@
-"""The three small worlds in which answers can be counted, and what each algorithm is given there."""
+"""The three small tasks in which answers can be counted, and what each algorithm is given there."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ NEAR = 0.15  # what counts as a mode of the bandit; NC-LQL's 0.3, in units of th
 
 
 @dataclass(frozen=True)
-class World:
+class Task:
     """What is trained and counted in one environment; the rest is `--preset small`."""
 
     env_id: str
@@ -28,7 +28,7 @@ class World:
     stride: int  # every so many steps of a path are stored
     common: dict[str, Any]  # settings of the training, and hyper-parameters that have one meaning
     own: dict[str, dict[str, Any]]  # what an algorithm needs beyond it
-    places: tuple[tuple[float, float], ...] = ((0.0, 0.0),)  # states at which a portrait looks at the critic
+    places: tuple[tuple[float, float], ...] = ((0.0, 0.0),)  # states at which a snapshot looks at the critic
 
 
 @jax.jit
@@ -50,8 +50,8 @@ def multigoal_goal(env: Any, path: Array) -> Array:
 SOFT = {"hidden_sizes": (64, 64), "learning_rate": 2e-3, "polyak": 0.02, "batch_size": 64}
 PRINTED = {"space": "tanh", "estimator": "idem", "truncate": False, "predict": "score"}
 COOLING = {"temperature": 1.0, "temperature_decay": 0.1, "decay_updates": 3000.0}
-WORLDS = {
-    "bandit": World(
+TASKS = {
+    "bandit": Task(
         "Bandit",
         (*SIDES, "low", "none"),
         bandit_mode,
@@ -62,7 +62,7 @@ WORLDS = {
         # 16 candidates often miss it. LQL's and NC-LQL's temperatures are those of their presets.
         {"ddsq": {"temperature": 0.3, "num_candidates": 64}, "lql": {}, "nclql": {}},
     ),
-    "multigoal": World(
+    "multigoal": Task(
         "MultiGoal",
         (*SIDES, "none"),
         multigoal_goal,
@@ -72,7 +72,7 @@ WORLDS = {
         {"ddsq": {"temperature": 0.3}, "lql": {}, "nclql": {}},
         ((0.0, 0.0), (2.5, 2.5)),
     ),
-    "maze": World(
+    "maze": Task(
         "Maze",
         ROUTES,
         jax.jit(lambda env, path: env.route(path)),
@@ -87,11 +87,11 @@ WORLDS = {
 }
 
 
-def settings(world: World, name: str) -> dict[str, Any]:
-    """All of `name`'s settings in `world`: fields of `TrainConfig` and of the algorithm."""
-    own = world.own.get(name)
-    common = dict(world.common)
+def settings(task: Task, name: str) -> dict[str, Any]:
+    """All of `name`'s settings in `task`: fields of `TrainConfig` and of the algorithm."""
+    own = task.own.get(name)
+    common = dict(task.common)
     if own == {}:  # its temperature has a unit of its own
         del common["temperature"]
     given = preset_of(get(name), "small") | common | (own or {})
-    return given | {"iterations": world.iterations, "eval_every": world.iterations}
+    return given | {"iterations": task.iterations, "eval_every": task.iterations}
