@@ -11,7 +11,7 @@ from softq.algorithms.base import Algorithm, Transition
 from softq.envs.adapter import Fault
 from softq.envs.gym_vector import GymVector
 from softq.training.config import TrainConfig
-from softq.training.loop import Loop, act, fault, initial, learn
+from softq.training.loop import LoopState, act, fault, initial, learn
 from softq.training.replay import Replay
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import replace
@@ -22,7 +22,7 @@ KINDS = {"action": 1, "next_obs": 2, "reward": 3, "reset": 4}  # in `loop.FAULTS
 class EnvironmentFailed(SoftqError):
     """An environment could not be stepped or reset; `loop` is the training up to there."""
 
-    def __init__(self, error: SoftqError, loop: Loop):
+    def __init__(self, error: SoftqError, loop: LoopState):
         super().__init__(str(error))
         self.loop = loop
 
@@ -43,7 +43,7 @@ class HostLoop:
             obs_dtype=envs.obs_dtype,
         )
 
-    def init(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
+    def init(self, algo: Algorithm, keys: Array, init_keys: Array) -> LoopState:
         """The loops of all seeds; `init_keys` `(seeds,)`. The environments start from their own seeds."""
         return self._init(algo, init_keys, self.start(0))
 
@@ -56,11 +56,11 @@ class HostLoop:
         self.check(step, reset=obs)
         return obs
 
-    def afresh(self, loop: Loop, step: int) -> Loop:
+    def afresh(self, loop: LoopState, step: int) -> LoopState:
         """`loop` with new episodes in every environment."""
         return replace(loop, obs=self.start(step), returns=np.zeros_like(loop.returns))
 
-    def shapes(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
+    def shapes(self, algo: Algorithm, keys: Array, init_keys: Array) -> LoopState:
         """What `init` would return, as shapes and types; no environment is touched."""
         obs = jax.ShapeDtypeStruct((self.config.seeds, self.config.num_envs, self.obs_dim), np.float32)
         return jax.eval_shape(self._init, algo, init_keys, obs)
@@ -69,7 +69,7 @@ class HostLoop:
         """`(seeds * num_envs, ...)` -> `(seeds, num_envs, ...)`."""
         return x.reshape(self.config.seeds, self.config.num_envs, *x.shape[1:])
 
-    def run(self, algo: Algorithm, loop: Loop, keys: Array, num: int, uniform: bool) -> Loop:
+    def run(self, algo: Algorithm, loop: LoopState, keys: Array, num: int, uniform: bool) -> LoopState:
         """`num` steps of all seeds; `loop` is donated.
 
         Raises `SoftqError` at a value that is not finite, `EnvironmentFailed` at whatever else an environment does
@@ -79,10 +79,10 @@ class HostLoop:
         step, returns = np.array(loop.step), np.array(loop.returns)
         sums, episodes, finished = tally.metrics, np.array(tally.episodes), np.array(tally.returns)
 
-        def packed(done: int) -> Loop:
+        def packed(done: int) -> LoopState:
             updates = np.asarray(tally.updates) + (0 if uniform else done)
             sofar = replace(tally, metrics=sums, updates=updates, episodes=episodes, returns=finished)
-            return Loop(state, replay, (), obs, returns, step, sofar)
+            return LoopState(state, replay, (), obs, returns, step, sofar)
 
         for i in range(num):
             action = self._act(algo, state, obs, keys, step.copy(), uniform=uniform)
@@ -141,7 +141,7 @@ class HostLoop:
 
 
 @partial(jax.jit, static_argnames=("action_dim", "batch_size", "capacity", "obs_dtype"))
-def _start(algo: Algorithm, init_keys: Array, obs: Array, **shapes: Any) -> Loop:
+def _start(algo: Algorithm, init_keys: Array, obs: Array, **shapes: Any) -> LoopState:
     return jax.vmap(lambda key, obs: initial(algo, key, obs, (), **shapes))(init_keys, obs)
 
 

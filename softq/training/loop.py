@@ -25,7 +25,7 @@ FAULTS = {1: "action", 2: "observation", 3: "reward", 4: "observation after a re
 
 
 @pytree
-class Tally:
+class LogSums:
     """Sums since the last row of the log, and the first fault `(what, environment, step)`; 0 is none."""
 
     metrics: dict[str, Array]
@@ -36,7 +36,7 @@ class Tally:
 
 
 @pytree
-class Loop:
+class LoopState:
     """Everything that a checkpoint holds; for one seed here, with a leading seed axis in the loops below."""
 
     state: Any  # of the algorithm
@@ -45,7 +45,7 @@ class Loop:
     obs: Array  # (num_envs, obs_dim), float32
     returns: Array  # (num_envs,), of the episodes under way
     step: Array  # steps of the vector so far, warm-up included
-    tally: Tally
+    tally: LogSums
 
 
 def single(tree: Any) -> Any:
@@ -101,7 +101,7 @@ def initial(
     batch_size: int,
     capacity: int,
     obs_dtype: Any = np.float32,
-) -> Loop:
+) -> LoopState:
     """The loop of one seed before its first step; `obs` `(num_envs, obs_dim)`, of `obs_dtype` in the environment."""
     obs, env = obs.astype(jnp.float32), single(env)
     action, scalar = jnp.zeros(action_dim, jnp.float32), jnp.zeros((), jnp.float32)
@@ -111,10 +111,10 @@ def initial(
     batch = jax.tree.map(lambda x: jnp.zeros((batch_size, *x.shape), x.dtype), row)
     _, metrics = jax.eval_shape(algo.update, state, batch, key)
     sums = {name: single(jnp.zeros(x.shape, x.dtype)) for name, x in metrics.items()}
-    tally = Tally(sums, count, count, scalar, jnp.zeros(3, jnp.int32))
+    tally = LogSums(sums, count, count, scalar, jnp.zeros(3, jnp.int32))
     kept = obs[0].astype(stored(obs_dtype))
     replay = Replay.create(replace(row, obs=kept, next_obs=kept), capacity)
-    return Loop(state, replay, env, obs, jnp.zeros(len(obs), jnp.float32), count, tally)
+    return LoopState(state, replay, env, obs, jnp.zeros(len(obs), jnp.float32), count, tally)
 
 
 def fault(config: TrainConfig, what: int, step: int, seed: int, env: int) -> SoftqError:

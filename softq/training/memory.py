@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from softq.training.config import TrainConfig
-from softq.training.loop import Loop
+from softq.training.loop import LoopState
 from softq.utils.errors import SoftqError, SoftqWarning
 from softq.utils.memory import amount, of_host
 
@@ -19,7 +19,7 @@ def size(tree: Any) -> int:
     return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
-def check(loop: Loop, config: TrainConfig, copies: int = 1) -> None:
+def check(loop: LoopState, config: TrainConfig, copies: int = 1) -> None:
     """`SoftqError` when a run whose loop has these shapes, `copies` times, needs more memory than is free.
 
     A `SoftqWarning` when it needs nearly all. What compiled programs need in between is not counted.

@@ -15,7 +15,7 @@ from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
 from softq.training.evaluate import Evaluator
 from softq.training.loop import learner
-from softq.training.run_directory import RunDirectory, read_log, tidy
+from softq.training.run_directory import RunDirectory, read_log, to_frame
 from softq.utils.atomic_files import csv_file, whole
 from softq.utils.errors import SoftqError, suggest
 from softq.utils.pytree import unstacked
@@ -64,7 +64,7 @@ def curves(run_dirs: Path | str | Iterable[Path | str]) -> pd.DataFrame:
     tables = []
     for folder in folders:
         config = RunDirectory(folder).training()
-        tables.append(tidy(read_log(folder), config).assign(run=str(folder)))
+        tables.append(to_frame(read_log(folder), config).assign(run=str(folder)))
     return pd.concat(tables, ignore_index=True)
 
 

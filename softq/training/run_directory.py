@@ -66,7 +66,7 @@ def commit() -> dict[str, str]:
     return {"commit": git.stdout.strip()} if git.returncode == 0 else {}
 
 
-def numbered(path: Path) -> Iterator[Path]:
+def numbered_paths(path: Path) -> Iterator[Path]:
     """`path`, `path-2`, `path-3` and so on without end."""
     yield path
     yield from (path.with_name(f"{path.name}-{i}") for i in itertools.count(2))
@@ -105,11 +105,11 @@ def writer(content: dict) -> str | None:
 class RunDirectory:
     """A run on disk, open for writing by one process at a time.
 
-    With `numbered` a new run takes the first free of `folder`, `folder-2`, `folder-3` and so on.
+    With `unique_path` a new run takes the first free of `folder`, `folder-2`, `folder-3` and so on.
     """
 
-    def __init__(self, folder: Path | str, numbered: bool = False):
-        self.folder, self.numbered = Path(folder), numbered
+    def __init__(self, folder: Path | str, unique_path: bool = False):
+        self.folder, self.unique_path = Path(folder), unique_path
         self.log: Any = None  # the open file, once the run is locked
         self.made: list[Path] | None = None  # folders that `create` has made, the innermost first
         self.kept = True  # False from `create` to the first row of the log or checkpoint
@@ -137,12 +137,12 @@ class RunDirectory:
 
     def make(self) -> None:
         """Make the folder. Of two processes that want the same one, only one gets it."""
-        for folder in numbered(self.folder):
+        for folder in numbered_paths(self.folder):
             made = [path for path in (folder, *folder.parents) if not path.exists()]
             try:
                 folder.mkdir(parents=True)
             except FileExistsError:
-                if self.numbered:
+                if self.unique_path:
                     continue
                 self.check_free()  # an empty folder will do
             self.folder, self.made = folder, made
@@ -289,10 +289,10 @@ def default_run(config: TrainConfig) -> RunDirectory:
     """A new run in runs/ALGORITHM-ENV-DATE, with a number behind it where that exists."""
     env = config.env.replace("/", "_").replace(":", "_")
     name = f"{config.algorithm}-{env}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return RunDirectory(Path("runs") / name, numbered=True)
+    return RunDirectory(Path("runs") / name, unique_path=True)
 
 
-def tidy(rows: list[dict], config: TrainConfig) -> pd.DataFrame:
+def to_frame(rows: list[dict], config: TrainConfig) -> pd.DataFrame:
     """Rows of a log as a table with the columns `COLUMNS` first, then the metrics."""
     table = pd.DataFrame(rows).assign(algorithm=config.algorithm, env=config.env)
     # a run stopped before its first evaluation has no column of theirs yet

@@ -11,9 +11,9 @@ import pandas as pd
 
 from softq.algorithms import ALGORITHMS, Algorithm, get
 from softq.training.config import TrainConfig, preset_of
-from softq.training.loop import Loop
+from softq.training.loop import LoopState
 from softq.training.progress import Interrupt, Progress
-from softq.training.run_directory import RunDirectory, tidy
+from softq.training.run_directory import RunDirectory, to_frame
 from softq.training.trainer import Trainer
 from softq.utils.errors import SoftqError, suggest
 from softq.utils.flat_settings import fields_from
@@ -69,18 +69,18 @@ def train(
     run = RunDirectory(out) if isinstance(out, str | Path) else out
     if run:
         check_kwargs(config)
-    if run and not run.numbered:
+    if run and not run.unique_path:
         run.check_free()
     with explained(), Interrupt() as stop, contextlib.closing(Trainer(algo, config)) as trainer:
         loop = trainer.start()
         if run is None:
-            return finish(trainer, loop, 0, stop, progress)
+            return run_to_end(trainer, loop, 0, stop, progress)
         run.create(
             trainer.algo, trainer.config, trainer.dims
         )  # only now: bad input leaves no directory behind
         try:
             trainer.attach(run)
-            return finish(trainer, loop, 0, stop, progress)
+            return run_to_end(trainer, loop, 0, stop, progress)
         finally:
             run.close()
             if not run.kept:
@@ -115,12 +115,12 @@ def resume(folder: Path | str, progress: bool = True, iterations: int | None = N
         try:
             trainer.attach(run)
             loop, step = trainer.restore()
-            return finish(trainer, loop, step, stop, progress)
+            return run_to_end(trainer, loop, step, stop, progress)
         finally:
             run.close()
 
 
-def finish(trainer: Trainer, loop: Loop, step: int, stop: Interrupt, show: bool) -> Run:
+def run_to_end(trainer: Trainer, loop: LoopState, step: int, stop: Interrupt, show: bool) -> Run:
     config, run = trainer.config, trainer.run
     if step < config.total_steps:
         trainer.announce()
@@ -132,5 +132,5 @@ def finish(trainer: Trainer, loop: Loop, step: int, stop: Interrupt, show: bool)
         loop, done = trainer.train(loop, step, stop, progress)
     finally:
         progress.close()
-    curve = tidy(trainer.rows, config)
+    curve = to_frame(trainer.rows, config)
     return Run(trainer.algo, config, loop.state, curve, done, run.folder if run else None, trainer.inexact)

@@ -19,7 +19,7 @@ from softq.training.config import TrainConfig, plain_algorithm
 from softq.training.device_loop import DeviceLoop
 from softq.training.evaluate import NO_LIMIT, Diverged, Evaluator
 from softq.training.host_loop import EnvironmentFailed, HostLoop
-from softq.training.loop import Loop
+from softq.training.loop import LoopState
 from softq.training.progress import Interrupt, Pace, Progress
 from softq.training.run_directory import RunDirectory, described, read_log
 from softq.utils.errors import SoftqError, SoftqWarning
@@ -38,7 +38,7 @@ class Trainer:
         env: Any = make(config.env, config.num_envs, config.seed_list, config.env_kwargs)
         config = dataclasses.replace(config, env=getattr(env, "env_id", config.env))
         self.algo, self.config = algo, config
-        self.inner = (DeviceLoop if is_jax(config.env) else HostLoop)(env, config)
+        self.loop = (DeviceLoop if is_jax(config.env) else HostLoop)(env, config)
         self.dims = {"obs_dim": env.obs_dim, "action_dim": env.action_dim}
         self.envs: Any = None if is_jax(config.env) else env
         self.inexact: str | None = None  # why resuming starts new episodes, where it does
@@ -53,10 +53,10 @@ class Trainer:
         """Write the run there."""
         self.run, self.checkpoints = run, Checkpoints(run.folder / "checkpoints")
 
-    def start(self) -> Loop:
+    def start(self) -> LoopState:
         """The loop before the first step. Raises `SoftqError` when the memory will not do."""
-        memory.check(self.inner.shapes(self.algo, self.keys, self.init_keys), self.config)
-        return jax.block_until_ready(self.inner.init(self.algo, self.keys, self.init_keys))
+        memory.check(self.loop.shapes(self.algo, self.keys, self.init_keys), self.config)
+        return jax.block_until_ready(self.loop.init(self.algo, self.keys, self.init_keys))
 
     def say(self, note: str) -> None:
         """A warning that the person who trains should read."""
@@ -90,7 +90,9 @@ class Trainer:
             if one is not None:
                 one.close()
 
-    def train(self, loop: Loop, step: int, stop: Interrupt, progress: Progress) -> tuple[Loop, bool]:
+    def train(
+        self, loop: LoopState, step: int, stop: Interrupt, progress: Progress
+    ) -> tuple[LoopState, bool]:
         """Go on from `step` to the end, or until `stop()`. Returns the loop and whether this is the end."""
         config, pace, began = self.config, Pace(), time.perf_counter() - self.seconds
         progress.at(step, note="compiling")
@@ -131,10 +133,10 @@ class Trainer:
         periods = (config.log_every, config.eval_every, config.checkpoint_every)
         return min(end - step, *(every - (step - start) % every for every in periods))
 
-    def step(self, loop: Loop, num: int, uniform: bool) -> Loop:
+    def step(self, loop: LoopState, num: int, uniform: bool) -> LoopState:
         try:
             with explained():
-                return self.inner.run(self.algo, loop, self.keys, num, uniform)
+                return self.loop.run(self.algo, loop, self.keys, num, uniform)
         except EnvironmentFailed as error:
             step = int(error.loop.step[0])
             if step:
@@ -163,7 +165,7 @@ class Trainer:
         if self.run:
             self.run.append(row)
 
-    def log(self, loop: Loop, step: int, progress: Progress) -> Loop:
+    def log(self, loop: LoopState, step: int, progress: Progress) -> LoopState:
         """A row per seed with means since the last one; starts the tally afresh."""
         tally = jax.tree.map(np.asarray, loop.tally)
         for i, seed in enumerate(self.config.seed_list):
@@ -176,7 +178,7 @@ class Trainer:
             progress.note(train=f"{tally.returns.sum() / tally.episodes.sum():.1f}")
         return replace(loop, tally=jax.tree.map(jnp.zeros_like, loop.tally))
 
-    def evaluate(self, loop: Loop, step: int, stop: Interrupt, progress: Progress) -> None:
+    def evaluate(self, loop: LoopState, step: int, stop: Interrupt, progress: Progress) -> None:
         """A row per seed with the mean return of the evaluation episodes; none when it is interrupted."""
         config = self.config
         progress.note(note="evaluating")
@@ -199,7 +201,7 @@ class Trainer:
         self.evaluated = step
         progress.note(eval=f"{returns.mean():.1f}", note="")
 
-    def save(self, loop: Loop, step: int, done: bool, broken: bool = False) -> None:
+    def save(self, loop: LoopState, step: int, done: bool, broken: bool = False) -> None:
         """A checkpoint of everything, then status.json; without the environments where they are `broken`."""
         if self.run is None:
             return
@@ -213,7 +215,7 @@ class Trainer:
         self.run.kept = True
         envs = {"text": [], "physics": np.zeros(0, np.uint8)}
         try:
-            envs = envs if broken or self.inexact else self.inner.get_state()
+            envs = envs if broken or self.inexact else self.loop.get_state()
         except SoftqError as error:
             self.unsaved(str(error))
         if broken or self.inexact:
@@ -230,7 +232,7 @@ class Trainer:
         """Updates that have been made after `step` steps."""
         return max(0, step - self.config.warmup_steps)
 
-    def restore(self) -> tuple[Loop, int]:
+    def restore(self) -> tuple[LoopState, int]:
         """The loop and step of the newest checkpoint, environments and log put back; from the start without
         one. Where the number of iterations has changed since, config.json and the log say so.
         """
@@ -247,7 +249,7 @@ class Trainer:
         state, rest = self.checkpoints.restore(learner=template.state, rest=rest)
         try:
             if not afresh:
-                self.inner.set_state({"text": meta["text"], "physics": rest["physics"]})
+                self.loop.set_state({"text": meta["text"], "physics": rest["physics"]})
         except SoftqError as error:
             afresh = f"{self.config.env}: {error}"
         self.run.cut(meta["position"])
@@ -256,7 +258,7 @@ class Trainer:
         loop = replace(rest["loop"], state=state)
         if afresh:
             self.say(f"the learner and the replay go on; the episodes start anew ({afresh}).")
-            loop = self.inner.afresh(loop, meta["step"])
+            loop = self.loop.afresh(loop, meta["step"])
         loop = jax.device_put(loop)
         if loop.replay.added.max() <= capacity < self.config.capacity:
             loop = replace(loop, replay=jax.vmap(lambda x: x.grown(self.config.capacity))(loop.replay))
@@ -282,12 +284,12 @@ class Trainer:
         width = self.checkpoints.rows("['physics']")
         return jax.ShapeDtypeStruct((0,) if width is None else (self.envs.num_envs, width), np.uint8)
 
-    def template(self) -> tuple[Loop, int]:
+    def template(self) -> tuple[LoopState, int]:
         """The loop as the checkpoint holds it, as shapes and types, and the capacity of its replay.
 
         That capacity follows from the number of iterations, which may have changed.
         """
-        loop = self.inner.shapes(self.algo, self.keys, self.init_keys)
+        loop = self.loop.shapes(self.algo, self.keys, self.init_keys)
         capacity = self.checkpoints.rows(".replay.data.obs") or self.config.capacity
         resized = lambda x: jax.ShapeDtypeStruct((x.shape[0], capacity, *x.shape[2:]), x.dtype)
         data = jax.tree.map(resized, loop.replay.data)
