@@ -17,7 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from softq.training.run_directory import writer
-from softq.utils.atomic_files import write_whole
+from softq.utils.atomic_files import write_json
 from softq.utils.errors import SoftqError
 
 KEEP = 2  # the last one, and the one before should a disk fail
@@ -84,7 +84,7 @@ class Checkpoints:
         for old in self.folder.glob("*.sums.json"):
             if int(old.name.split(".")[0]) not in self.manager.all_steps():
                 old.unlink()
-        write_whole(self.folder / f"{step}.sums.json", checksums(self.folder / str(step)))
+        write_json(self.folder / f"{step}.sums.json", checksums(self.folder / str(step)))
 
     def meta(self) -> dict:
         """Counters and positions of the newest checkpoint."""

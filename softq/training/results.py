@@ -16,7 +16,7 @@ from softq.training.config import TrainConfig
 from softq.training.evaluate import Evaluator
 from softq.training.loop import learner
 from softq.training.run_directory import RunDirectory, read_log, to_frame
-from softq.utils.atomic_files import csv_file, whole
+from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.errors import SoftqError, suggest
 from softq.utils.pytree import unstacked
 
@@ -163,6 +163,6 @@ def made_with(run_dir: Path | str) -> dict[str, str]:
 
 def write_csv(table: pd.DataFrame, out: Path | str) -> int:
     """Write `table` to `out`, whole or not at all."""
-    with whole(csv_file(out)) as partial:
+    with atomic_write(csv_file(out)) as partial:
         table.to_csv(partial, index=False, float_format="%.6g")
     return len(table)

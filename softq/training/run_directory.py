@@ -23,7 +23,7 @@ from softq import __version__
 from softq.algorithms import Algorithm, get
 from softq.training.config import TrainConfig, plain, plain_algorithm
 from softq.training.old_names import renamed
-from softq.utils.atomic_files import write_whole
+from softq.utils.atomic_files import write_json
 from softq.utils.errors import SoftqError
 from softq.utils.flat_settings import built, flat
 
@@ -129,7 +129,7 @@ class RunDirectory:
         self.lock()
         try:
             for name, content in files.items():
-                write_whole(self.folder / name, content)
+                write_json(self.folder / name, content)
         except BaseException:
             self.discard()
             raise
@@ -222,14 +222,14 @@ class RunDirectory:
     def describe(self, content: dict) -> None:
         """Replace config.json where its content has changed."""
         if self.read("config.json") != content:
-            write_whole(self.folder / "config.json", content)
+            write_json(self.folder / "config.json", content)
 
     def finished(self) -> bool:
         return (self.folder / "status.json").exists() and bool(self.read("status.json").get("finished"))
 
     def status(self, **content: Any) -> None:
         """Replace status.json."""
-        write_whole(self.folder / "status.json", content)
+        write_json(self.folder / "status.json", content)
 
     def lock(self) -> None:
         """Take the run for this process. Raises `SoftqError` when another has it, or it cannot be written."""

@@ -11,7 +11,7 @@ from softq.utils.errors import SoftqError
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary name to write to, which becomes `path` at the end, and is removed if that is not reached.
 
     Raises `SoftqError` when it cannot be written, on a full disk for example; `path` is then as it was.
@@ -30,9 +30,9 @@ def whole(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any) -> None:
     """Write JSON."""
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(json.dumps(content, indent=1) + "\n")
 
 

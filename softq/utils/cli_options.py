@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
         return known
 
 
-def integer(text: str) -> int:
+def int_option(text: str) -> int:
     """An integer, also written 1e6 or 1_000_000."""
     number = float(text)
     if number != int(number):
@@ -111,8 +111,8 @@ def reading(kind: Any) -> dict[str, Any]:
     if typing.get_origin(kind) is dict:
         return {"nargs": "+", "action": Keywords, "metavar": "NAME=VALUE"}
     if typing.get_origin(kind) is tuple:
-        return {"nargs": "+", "type": integer, "metavar": "N"}
+        return {"nargs": "+", "type": int_option, "metavar": "N"}
     if typing.get_origin(kind) is typing.Literal:
         return {"choices": typing.get_args(kind)}
     metavar = {int: "N", float: "X"}.get(kind, "NAME")
-    return {"type": {int: integer, float: float}.get(kind, str), "metavar": metavar}
+    return {"type": {int: int_option, float: float}.get(kind, str), "metavar": metavar}

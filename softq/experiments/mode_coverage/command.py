@@ -10,8 +10,8 @@ from softq.experiments.mode_coverage.ablations import ABLATIONS, Ablation
 from softq.experiments.mode_coverage.count import verdict, visits
 from softq.experiments.mode_coverage.snapshot import snapshot
 from softq.experiments.mode_coverage.tasks import TASKS
-from softq.utils.atomic_files import csv_file, whole
-from softq.utils.cli_options import Parser, integer
+from softq.utils.atomic_files import atomic_write, csv_file
+from softq.utils.cli_options import Parser, int_option
 from softq.utils.errors import SoftqError, suggest
 
 
@@ -19,7 +19,7 @@ def add(table: pd.DataFrame, path: Path, digits: int, order: list[str]) -> None:
     """Write `table` behind what `path` holds, whole or not at all; algorithms in this order."""
     table = pd.concat([pd.read_csv(path), table]) if path.exists() else table
     table = table.sort_values("algorithm", key=lambda c: c.map(order.index), kind="stable")
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         table.round(digits).to_csv(partial, index=False)
 
 
@@ -32,7 +32,7 @@ def parser_of(task: str | None) -> Parser:
         prog=f"softq visits {task or '|'.join(TASKS)}",
         description="Train algorithms in a small task and count which modes, goals or paths their policies visit.",
     )
-    add_option, number = parser.add_argument, {"type": integer, "metavar": "N"}
+    add_option, number = parser.add_argument, {"type": int_option, "metavar": "N"}
     add_option("--out", metavar="FILE.csv", help="counts; algorithms in it are not redone")
     add_option("--paths", metavar="FILE.csv", help="also some paths of the first seed")
     add_option(
