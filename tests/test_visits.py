@@ -1,6 +1,5 @@
 """Counting what policies visit: outcomes of paths drawn by hand, rollouts of a known policy, the command."""
 
-import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +9,7 @@ import pytest
 
 from softq import landscapes
 from softq.algorithms import ALGORITHMS, get
+from softq.algorithms.common.learner import Learner
 from softq.cli import main
 from softq.envs import Bandit, Maze, MultiGoal, make
 from softq.envs.maze import ROUTES
@@ -31,7 +31,7 @@ from softq.experiments.mode_coverage import (
     verdict,
 )
 from softq.training import TrainConfig
-from softq.utils.flat_settings import fields_from
+from softq.utils.flat_settings import fields_from, settings_of
 from softq.utils.pytree import pytree, replace
 
 PARTS = ("during", "moves", "critics")
@@ -120,7 +120,7 @@ def test_every_algorithm_has_settings(task):
         given = settings(TASKS[task], name)
         cls = get(name)
         algo, config = cls(**fields_from(given, cls)), TrainConfig(**fields_from(given, TrainConfig))
-        lost = set(given) - set(cls.__dataclass_fields__) - set(TrainConfig.__dataclass_fields__)
+        lost = set(given) - set(settings_of(cls)) - set(settings_of(TrainConfig))
         assert lost <= {"temperature", "reward_scale"}, lost
         assert algo.hidden_sizes == (64, 64) and config.iterations == TASKS[task].iterations
     assert make(TASKS[task].env_id).action_dim == 2
@@ -161,7 +161,7 @@ def test_an_ablation_changes_what_it_says(task, label):
     """Fields that exist, values that differ from the row's own settings; the label names the rest."""
     ablation = ABLATIONS[task][label]
     given, cls = settings(TASKS[task], ablation.algorithm), get(ablation.algorithm)
-    defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+    defaults = {name: setting.default for name, setting in settings_of(cls).items()}
     assert label.startswith(ablation.algorithm)
     assert set(ablation.change) <= set(defaults) | {"iterations", "warmup"}
     assert all((defaults | given)[field] != value for field, value in ablation.change.items())
@@ -247,7 +247,8 @@ def test_moves_and_critic_at_a_place():
     """The stored grid is the critic's, cell by cell; a dial that is turned up gives hotter moves."""
     env, algo = MultiGoal(), get("malaq")(hidden_sizes=(8,), temperature=0.02)
     state = jax.jit(algo.init)(jax.random.key(0), jnp.zeros(2), jnp.zeros(2))
-    state = replace(state, critic=ExactCritic(landscapes.get("bandit")))
+    critic = ExactCritic(landscapes.get("bandit"))
+    state = replace(state, critic=Learner(critic, (), critic))
     moves, critic = inspect_state(TASKS["multigoal"], "malaq", algo, state, env, (2.5, -2.5), 400)
     middles = critic.columns[5:].astype(float).to_numpy()
     np.testing.assert_allclose(middles, critic["dy"], atol=1e-4)

@@ -37,11 +37,14 @@ class Parser(argparse.ArgumentParser):
 
 
 def int_option(text: str) -> int:
-    """An integer, also written 1e6 or 1_000_000."""
-    number = float(text)
-    if number != int(number):
-        raise ValueError(text)
-    return int(number)
+    """The whole number that an option's `text` stands for, also written 1e6 or 1_000_000; argparse reports others."""
+    try:
+        number = float(text)
+        if number == int(number):
+            return int(number)
+    except (ValueError, OverflowError):
+        pass
+    raise argparse.ArgumentTypeError(f"invalid integer value: {text!r}")
 
 
 def keywords(words: list[str]) -> dict[str, Any]:
