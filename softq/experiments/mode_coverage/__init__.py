@@ -1,6 +1,7 @@
-"""Which modes, goals and paths a policy visits: train every algorithm on a small task with equal answers, and count.
+"""Counts of the modes, goals and paths that trained policies visit in small tasks with several equally good answers.
 
-Returns cannot tell a policy that knows four equally good goals from one that knows one. Counts can. `softq visits`.
+The return cannot tell a policy that knows four equally good goals from one that knows a single one; counts can. The
+command is `softq visits`.
 """
 
 from softq.experiments.mode_coverage.ablations import (

@@ -1,7 +1,7 @@
-"""Why a method misses modes: one thing changed at a time, and none of it replaces the row of the settings as they are.
+"""Ablations that ask why a method misses modes: each changes one thing in the settings of a method on a task.
 
-Two questions come first. Is the critic wrong? Give the policy the true landscape (the bandit's is known). Is the
-sampler wrong? Let the same critic act through a sampler that is almost exact.
+Two kinds separate the critic from the sampler. With an exact critic the policy is given the true landscape, which is
+known for the bandit. With an exact sampler the trained critic acts through a sampler that is almost exact.
 """
 
 from dataclasses import dataclass, field
@@ -20,15 +20,19 @@ from softq.utils.pytree import pytree, static
 
 @dataclass(frozen=True)
 class Ablation:
-    """A training of `algorithm` in which `change` differs from its own settings in the task."""
+    """A training of `algorithm` with its settings on a task, of which those in `change` have other values."""
 
     algorithm: str
     change: dict[str, Any] = field(default_factory=dict)
-    exact_critic: bool = False  # the policy acts on, or its actor is fitted to, the landscape itself
-    exact_sampler: bool = False  # trained as it is; in the count its critic acts through `ResampledPolicy`
+    # whether the landscape of the bandit takes the place of the critic that is learned
+    exact_critic: bool = False
+    # whether the trained critic is counted through a `ResampledPolicy` in place of its own policy
+    exact_sampler: bool = False
 
 
+# the settings of DQS's preset "small" that its settings on the maze replace by those of its paper
 PRESET = {name: DQS.presets["small"][name] for name in ("space", "estimator", "truncate", "predict")}
+# by the name of the task, then by the label of the row in the results
 ABLATIONS: dict[str, dict[str, Ablation]] = {
     "bandit": {
         "ddsq, exact critic": Ablation("ddsq", exact_critic=True),
@@ -87,22 +91,28 @@ ABLATIONS: dict[str, dict[str, Ablation]] = {
 
 
 def exact_states(algo: Algorithm, env: Any, seeds: int, updates: int, batch_size: int) -> Any:
-    """States of `algo` whose critic is the bandit's landscape, a leading axis `seeds`; an actor is fitted to it."""
+    """States of `algo`, with a leading axis `seeds`, whose critic is the landscape of the bandit `env`.
+
+    An actor is fitted to the landscape by `updates` steps with `batch_size` actions each.
+    """
     landscape, keys = landscapes.get(env.landscape), jax.random.split(jax.random.key(0), seeds)
     return jax.jit(jax.vmap(lambda key: fit(algo, landscape, key, updates, batch_size)))(keys)
 
 
 def softmax_temperature(algo: Algorithm, state: Any, obs: Array, otherwise: float) -> Array:
-    """What divides Q at `obs` in the softmax that `algo` aims at; `otherwise` where it aims at none."""
+    """The temperature that divides Q at `obs` `(obs_dim,)` in the softmax that `algo` aims at, in the unit of Q.
+
+    It is `otherwise` for an algorithm that has no such temperature.
+    """
     temperature = algo.temperature_of(state, obs)
     return jnp.asarray(otherwise) if temperature is None else temperature
 
 
 @pytree
 class ResampledPolicy:
-    """A policy that samples the softmax of what `algo` has learned, almost exactly: `num` resampled uniform candidates.
+    """A policy that samples the softmax of the critic of `algo` almost exactly, by resampling `num` uniform actions.
 
-    `otherwise`: the temperature where the algorithm has none that divides Q.
+    The temperature is that of `softmax_temperature`, and `otherwise` for an algorithm that has none.
     """
 
     algo: Algorithm
@@ -110,7 +120,7 @@ class ResampledPolicy:
     num: int = static(default=1024)
 
     def policy(self, state: Any, obs: Array, key: Array) -> Array:
-        """One action `(action_dim,)`."""
+        """One action `(action_dim,)` at `obs` `(obs_dim,)`, from the critic in `state`."""
         q = state.critic.network.at(obs)
         temperature = softmax_temperature(self.algo, state, obs, self.otherwise)
         return snis(key, q, q.critic.action_dim, temperature, self.num)

@@ -1,4 +1,4 @@
-"""`softq visits`: count, or look closely, one algorithm after the other; what a file holds already is not redone."""
+"""The command `softq visits`: counts or snapshots of one algorithm after another; rows of a file are not made again."""
 
 import argparse
 from pathlib import Path
@@ -16,7 +16,10 @@ from softq.utils.errors import SoftqError, suggest
 
 
 def add(table: pd.DataFrame, path: Path, digits: int, order: list[str]) -> None:
-    """Write `table` behind what `path` holds, whole or not at all; algorithms in this order."""
+    """Append `table` to the CSV file `path`, rounded to `digits`, and sort its rows by the algorithms in `order`.
+
+    Raises `SoftqError` when the file cannot be written; it is then as it was.
+    """
     table = pd.concat([pd.read_csv(path), table]) if path.exists() else table
     table = table.sort_values("algorithm", key=lambda c: c.map(order.index), kind="stable")
     with atomic_write(path) as partial:
@@ -24,34 +27,54 @@ def add(table: pd.DataFrame, path: Path, digits: int, order: list[str]) -> None:
 
 
 def has_rows(path: Path, name: str) -> bool:
+    """Whether the CSV file `path` exists and has rows of the algorithm or ablation called `name`."""
     return path.exists() and name in set(pd.read_csv(path)["algorithm"])
 
 
 def parser_of(task: str | None) -> Parser:
+    """The options of `softq visits`; `task` appears in the usage line."""
     parser = Parser(
         prog=f"softq visits {task or '|'.join(TASKS)}",
-        description="Train algorithms in a small task and count which modes, goals or paths their policies visit.",
+        description="Train algorithms on a small task and count which modes, goals or paths their policies visit.",
     )
     add_option, number = parser.add_argument, {"type": int_option, "metavar": "N"}
-    add_option("--out", metavar="FILE.csv", help="counts; algorithms in it are not redone")
-    add_option("--paths", metavar="FILE.csv", help="also some paths of the first seed")
+    add_option(
+        "--out",
+        metavar="FILE.csv",
+        help="file for the counts; algorithms in it are not trained again",
+    )
+    add_option("--paths", metavar="FILE.csv", help="file for some paths of the first seed of each algorithm")
     add_option(
         "--portrait",
         metavar="PREFIX",
-        help="instead: one training of each, its paths while it learns, its moves and its critic, in three files",
+        help="instead of counts, write PREFIX-during.csv, PREFIX-moves.csv and PREFIX-critics.csv: paths during one "
+        "training of each algorithm, and at its end the moves and the critic",
     )
-    add_option("--algorithms", nargs="+", default=list(ALGORITHMS), metavar="NAME", help="[all]")
-    add_option("--seeds", **number, default=10, help="trainings of each [10]")
-    add_option("--episodes", **number, default=200, help="counted per training [200]")
-    add_option("--keep", **number, default=40, help="paths that are stored [40]")
-    add_option("--iterations", **number, help="updates, instead of the world's own")
-    add_option("--variants", action="store_true", help="of the algorithms: one setting changed at a time")
-    add_option("--no-progress", action="store_true", help="no progress bar")
+    add_option(
+        "--algorithms", nargs="+", default=list(ALGORITHMS), metavar="NAME", help="algorithms to train [all]"
+    )
+    add_option("--seeds", **number, default=10, help="number of trainings of each algorithm [10]")
+    add_option(
+        "--episodes",
+        **number,
+        default=200,
+        help="number of episodes that are counted for each training [200]",
+    )
+    add_option(
+        "--keep", **number, default=40, help="number of paths of each algorithm that --paths stores [40]"
+    )
+    add_option("--iterations", **number, help="number of updates of a training, instead of the task's own")
+    add_option(
+        "--variants",
+        action="store_true",
+        help="train ablations of the algorithms, with one setting changed at a time, instead of the algorithms",
+    )
+    add_option("--no-progress", action="store_true", help="show no progress bar")
     return parser
 
 
 def command(argv: list[str]) -> int:
-    """`softq visits`."""
+    """Run `softq visits` with the words `argv` and return its exit code. Raises `SoftqError` for bad input."""
     task = argv[0] if argv and not argv[0].startswith("-") else None
     options = parser_of(task).parse(argv[1:] if task else argv)
     if task not in TASKS:
@@ -69,7 +92,7 @@ def command(argv: list[str]) -> int:
 
 
 def count_all(task: str, options: argparse.Namespace) -> int:
-    """Trainings of every algorithm, or of every ablation, counted."""
+    """Train and count the chosen algorithms, or with --variants their ablations, and print a line for each."""
     out, paths = csv_file(options.out), csv_file(options.paths) if options.paths else None
     if options.variants:
         runs = {k: v for k, v in ABLATIONS[task].items() if v.algorithm in options.algorithms}
@@ -93,12 +116,12 @@ def count_all(task: str, options: argparse.Namespace) -> int:
 
 
 def snapshots(task: str, options: argparse.Namespace) -> int:
-    """One training of every algorithm; PREFIX-during.csv, PREFIX-moves.csv, PREFIX-critics.csv."""
+    """Write the three files of --portrait PREFIX, one training of each chosen algorithm after another."""
     if options.variants or options.paths:
-        raise SoftqError("--portrait is of the algorithms as they are; leave --variants and --paths out.")
+        raise SoftqError("--portrait looks at the algorithms themselves; leave --variants and --paths out.")
     files = {part: csv_file(f"{options.portrait}-{part}.csv") for part in ("during", "moves", "critics")}
     for name in options.algorithms:
-        if has_rows(files["critics"], name):  # written last
+        if has_rows(files["critics"], name):  # of the three files this one is written last
             continue
         tables = snapshot(TASKS[task], name, iterations=options.iterations)
         for part, digits in (("during", 2), ("moves", 3), ("critics", 4)):

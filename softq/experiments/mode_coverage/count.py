@@ -1,4 +1,4 @@
-"""Train, let the policy walk, and count where its paths end."""
+"""Train an algorithm on a task, let its policy play episodes, and count their outcomes."""
 
 from functools import partial
 from typing import Any
@@ -20,9 +20,10 @@ from softq.utils.pytree import unstacked
 
 @partial(jax.jit, static_argnames=("num", "fixed"))
 def rollout(algo: Any, state: Any, env: Any, key: Array, num: int, fixed: bool) -> tuple[Array, Array]:
-    """`num` episodes of `algo.policy`: paths `(num, time, 2)`, still after an end, and returns `(num,)`.
+    """Play `num` episodes with `algo.policy`: paths `(num, time, 2)` and returns `(num,)`.
 
-    `fixed`: all from the very centre, without the noise of `reset`, so that only the policy can choose.
+    A path stays at its last position after the episode ends. With `fixed` all episodes start at the centre, without the
+    noise of `reset`, so that nothing but the policy chooses the outcome.
     """
 
     def one(key: Array) -> tuple[Array, Array]:
@@ -44,7 +45,7 @@ def rollout(algo: Any, state: Any, env: Any, key: Array, num: int, fixed: bool) 
 
 
 def count(task: Task, env: Any, paths: Array) -> np.ndarray:
-    """How many of the paths `(num, time, 2)` had each outcome of `task`."""
+    """The number of `paths` `(num, time, 2)` with each of `task.outcomes`, as an array `(outcomes,)`."""
     which = jax.vmap(partial(task.sort, env))(paths)
     return np.bincount(np.asarray(which), minlength=len(task.outcomes))
 
@@ -52,7 +53,10 @@ def count(task: Task, env: Any, paths: Array) -> np.ndarray:
 def trained(
     task: Task, ablation: Ablation, seeds: int, iterations: int | None = None, progress: bool = False
 ) -> tuple[Algorithm, Any]:
-    """The algorithm of `ablation` with its settings in `task`, and its trained states, a leading axis `seeds`."""
+    """The algorithm of `ablation` with its settings on `task`, and its trained states with a leading axis `seeds`.
+
+    `iterations` replaces the number of updates. Raises `KeyboardInterrupt` when the training is stopped.
+    """
     cls = get(ablation.algorithm)
     given = settings(task, ablation.algorithm) | ablation.change
     given |= {"iterations": iterations} if iterations else {}
@@ -77,15 +81,16 @@ def visits(
     iterations: int | None = None,
     progress: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train `ablation` in `task` and count: one row per seed and kind of start, and `keep` paths of the first seed.
+    """Train `ablation` on `task` and count the outcomes of `episodes` episodes for each of `seeds` seeds.
 
-    `label` names the rows. Starts: `fixed`, all episodes from the centre; `usual`, those of the environment.
+    Returns the counts, a row for each seed and kind of start (`STARTS`), and `keep` paths of the first seed in the form
+    of `paths_to_frame`. `label` names the rows. `iterations` replaces the number of updates.
     """
     algo, states = trained(task, ablation, seeds, iterations, progress)
     actor, env = algo, make(task.env_id)
     if ablation.exact_sampler:
         actor = ResampledPolicy(algo, task.common["temperature"])
-    starts = STARTS[:1] if env.max_steps == 1 else STARTS  # one step from the one state: no choice of start
+    starts = STARTS[:1] if env.max_steps == 1 else STARTS  # the bandit has a single state to start from
     rows, kept = [], []
     for seed in range(seeds):
         state = unstacked(states, seed)
@@ -101,7 +106,10 @@ def visits(
 
 
 def paths_to_frame(name: str, paths: Array, stride: int) -> pd.DataFrame:
-    """Paths `(num, time, 2)` as rows `algorithm, episode, step, x, y`, rounded; without the rest after an end."""
+    """Paths `(num, time, 2)` as a table `algorithm, episode, step, x, y`, rounded to 0.01.
+
+    It holds every `stride`-th step and the last one; steps after the last motion are left out.
+    """
     rows = []
     for episode, path in enumerate(np.asarray(paths)):
         moved = np.flatnonzero(np.any(np.diff(path, axis=0) != 0, axis=1))
@@ -112,9 +120,11 @@ def paths_to_frame(name: str, paths: Array, stride: int) -> pd.DataFrame:
 
 
 def verdict(task: Task, table: pd.DataFrame, least: float = 0.05) -> str:
-    """In how many seeds every wanted outcome had a share of `least` from the fixed start, and the mean shares.
+    """One line that says in how many seeds every wanted outcome had a share of `least`, and the mean shares.
 
-    Uniform actions of the bandit have 0.018 for each mode, so a broad policy does not pass for one that knows them.
+    Episodes from the fixed start count. `table` holds the counts that `visits` returns; outcomes that no good policy
+    has ("low", "none", "B_bottom") are not wanted. Of uniform actions about 0.018 are near each high mode of the bandit
+    (the area of a disc of radius `NEAR` in the box), so a policy of such actions does not pass.
     """
     fixed = table.loc[table["start"] == "fixed", list(task.outcomes)]
     shares = fixed.div(fixed.sum(axis=1), axis=0)
