@@ -112,7 +112,7 @@ def tuned(algo: Algorithm) -> bool:
 
 
 def normalised_by(algo: Algorithm) -> str:
-    """The text "std of Q" where the temperature multiplies it, "slope" where slopes are divided by their length, or a dash."""
+    """What normalises `algo`: "std of Q" multiplies its temperature, the length of a "slope" divides it, or a dash."""
     has = flat(algo)
     return "std of Q" if has.get("relative") else "slope" if has.get("unit_slope") else "–"
 

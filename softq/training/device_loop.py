@@ -1,4 +1,4 @@
-"""The loop for JAX environments: act, learn, step and store, any number of times in one compiled program."""
+"""The training loop for JAX environments, in which many steps run as one compiled program."""
 
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from softq.training.loop import LogSums, LoopState, act, fault, initial, learn, 
 
 
 class DeviceLoop:
-    """Training in JAX environments: any number of steps is one dispatch of one compiled program."""
+    """The training loop in a JAX environment: each call of `run` is one dispatch of one compiled program."""
 
     def __init__(self, env: Any, config: TrainConfig):
         self.config = config
@@ -24,15 +24,18 @@ class DeviceLoop:
         self._init = partial(_start, **given, num_envs=config.num_envs, capacity=config.capacity)
 
     def init(self, algo: Algorithm, keys: Array, init_keys: Array) -> LoopState:
-        """The loops of all seeds; `keys` and `init_keys` `(seeds,)`."""
+        """The loop state of all seeds before the first step; `keys` and `init_keys` are `(seeds,)`."""
         return self._init(algo, init_keys)
 
     def shapes(self, algo: Algorithm, keys: Array, init_keys: Array) -> LoopState:
-        """What `init` would return, as shapes and types."""
+        """The shapes and types of what `init` returns."""
         return jax.eval_shape(self._init, algo, init_keys)
 
     def run(self, algo: Algorithm, loop: LoopState, keys: Array, num: int, uniform: bool) -> LoopState:
-        """`num` steps of all seeds; `loop` is donated. Raises `SoftqError` at a value that is not finite."""
+        """The loop state after `num` more steps of all seeds, with uniform actions and no updates if `uniform`.
+
+        `loop` is donated and cannot be used again. Raises `SoftqError` at a value that is not finite.
+        """
         loop = self._run(algo, loop, keys, num, uniform=uniform)
         for seed, (what, env, step) in enumerate(np.asarray(jax.block_until_ready(loop.tally.fault))):
             if what:
@@ -40,21 +43,21 @@ class DeviceLoop:
         return loop
 
     def get_state(self) -> dict:
-        """Nothing: the environments are part of `LoopState`."""
+        """An empty state: JAX environments are part of `LoopState`."""
         return {"text": [], "physics": np.zeros(0, np.uint8)}
 
     def set_state(self, state: dict) -> None:
-        """Nothing to do."""
+        """Do nothing: JAX environments are part of `LoopState`."""
 
 
-# The compiled programs, of all seeds. A second loop with an equal environment and equal shapes uses them again.
+# The compiled programs train all seeds. A second loop with an equal environment and equal shapes uses them again.
 
 
 @partial(jax.jit, static_argnames=("env", "batch_size", "num_envs", "capacity"))
 def _start(
     algo: Algorithm, init_keys: Array, env: Any, batch_size: int, num_envs: int, capacity: int
 ) -> LoopState:
-    """The loops of all seeds before their first step."""
+    """The loop state of all seeds before the first step."""
 
     def one(init_key: Array) -> LoopState:
         keys = jax.random.split(jax.random.fold_in(init_key, 1), num_envs)
@@ -68,16 +71,16 @@ def _start(
 def _steps(
     algo: Algorithm, loop: LoopState, keys: Array, num: Array, env: Any, batch_size: int, uniform: bool
 ) -> LoopState:
-    """`num` steps; `loop` is donated."""
+    """The loop state after `num` more steps of all seeds; `loop` is donated."""
     step = jax.vmap(lambda loop, key: _step(algo, loop, key, env, batch_size, uniform))
-    # a loop with a traced bound: one compilation serves every number of steps
+    # the number of steps is traced, so that one compilation serves all
     return jax.lax.fori_loop(0, num, lambda _, loop: step(loop, keys), loop)
 
 
 def _step(
     algo: Algorithm, loop: LoopState, key: Array, env: Any, batch_size: int, uniform: bool
 ) -> LoopState:
-    """One step of one seed."""
+    """The loop state of one seed after one step of its environments and, unless `uniform`, one update."""
     num_envs, tally = len(loop.obs), loop.tally
     _, k_env, k_reset, _, _ = step_keys(key, loop.step)
     action = act(algo, loop.state, loop.obs, key, loop.step, uniform, env.action_dim)
