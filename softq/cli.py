@@ -237,7 +237,7 @@ def cut_at(cut: float | None) -> str:
 
 def evaluate_command(argv: list[str]) -> int:
     """Run `softq evaluate` and return its exit code. Raises `SoftqError` for bad input."""
-    from softq.algorithms.common.critic_policy import SAMPLERS
+    from softq.samplers.registry import SAMPLERS
     from softq.training.results import evaluate_run, export_evaluation
     from softq.utils.atomic_files import csv_file
 

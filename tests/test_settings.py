@@ -11,6 +11,7 @@ from softq.algorithms import ALGORITHMS
 from softq.experiments.mode_coverage import TASKS
 from softq.experiments.settings import (
     LENGTH,
+    MEASURED,
     changes,
     in_words,
     learner,
@@ -93,7 +94,7 @@ def test_the_reported_action_is_what_the_table_says(name):
 
 def test_the_table_has_a_row_for_each_method_and_text_only():
     table = settings_table()
-    assert list(table.index[:3]) == ["DDSQ", "LQL", "NC-LQL"] and len(table) == len(ALGORITHMS)
+    assert list(table.index[:3]) == ["DDSQ", "LQL", "NC-LQL"] and len(table) == len(MEASURED)
     assert not table.isna().any(axis=None) and table.map(lambda cell: isinstance(cell, str)).all(axis=None)
     ddsq = table.loc["DDSQ"]
     assert (
@@ -118,6 +119,8 @@ def test_algorithms_that_a_page_has_made_are_described_by_the_same_columns():
 def test_work_an_action_leaves_out_what_only_learning_uses():
     assert work(learner("ddsq")[0]) == "16 candidates, 3 schedules, 5 steps"
     assert work(learner("dqs")[0]) == "15 steps"  # its levels are of the likelihood
+    maxentdp, _ = learner("maxentdp")  # whose steps are the sampler's and its likelihood's
+    assert work(maxentdp) == f"{maxentdp.num_steps} steps, {maxentdp.num_actions} actions"
     assert work(learner("ddpg")[0]) == "–"
 
 

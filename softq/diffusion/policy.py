@@ -51,7 +51,9 @@ class DiffusionPolicy:
 
     network: Any  # a `softq.networks.ScoreNetwork`
     schedule: Schedule
-    t_end: float | Array | None = None  # where sampling ends; by default at the schedule's t_min
+    t_end: float | Array | None = (
+        None  # where "sde" and "flow" end; by default, as "ancestral", at the schedule's t_min
+    )
     process: Process = static(default="sde")
     predicts: Prediction = static(default="score")
     reads: Literal["time", "log_snr"] = static(default="time")  # what the network is told of the noise level
@@ -126,7 +128,8 @@ class DiffusionPolicy:
         inside = log_likelihood(
             key, noise, x, self.schedule, how.num_levels, how.num_noises, how.rule, how.clip_x0, how.paired
         )
-        tail = beyond(x, self.schedule.sigma_max) if isinstance(self.schedule, VarianceExploding) else 0.0
+        largest = self.schedule.noise(self.schedule.t_max)
+        tail = beyond(x, largest) if isinstance(self.schedule, VarianceExploding) else 0.0
         return inside + tail - log_volume(self.space, x)
 
     # Learning

@@ -2,9 +2,12 @@
 
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Bool, Float
 
 from softq import landscapes
 from softq.utils.pytree import pytree, static
+
+Action = Float[Array, " action_dim"]
 
 
 @pytree
@@ -24,22 +27,22 @@ class Bandit:
     def action_dim(self) -> int:
         return landscapes.get(self.landscape).dim
 
-    def reset(self, key: Array) -> tuple[Array, Array]:
+    def reset(self, key: Array) -> tuple[Action, Float[Array, "1"]]:
         """`(state, obs)` at the start of an episode: the state is the last action `(action_dim,)`, here zeros."""
         return jnp.zeros(self.action_dim), jnp.ones(1)
 
     def step(
-        self, state: Array, action: Array, key: Array | None = None
-    ) -> tuple[Array, Array, Array, Array, Array]:
+        self, state: Action, action: Action, key: Array | None = None
+    ) -> tuple[Action, Float[Array, "1"], Float[Array, ""], Bool[Array, ""], Bool[Array, ""]]:
         """`(state, obs, reward, terminated, truncated)` after `action` `(action_dim,)`, which is clipped to [-1, 1]."""
         action = jnp.clip(action, -1.0, 1.0)
         reward = landscapes.get(self.landscape)(action)
         return action, jnp.ones(1), reward, jnp.ones((), bool), jnp.zeros((), bool)
 
-    def reset_to(self, position: Array) -> tuple[Array, Array]:
+    def reset_to(self, position: Action) -> tuple[Action, Float[Array, "1"]]:
         """`(state, obs)` at the start of an episode, with `position` `(action_dim,)` as the last action."""
         return position, jnp.ones(1)
 
-    def where(self, state: Array) -> Array:
+    def where(self, state: Action) -> Action:
         """The last action `(action_dim,)`."""
         return state

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Bool, Float, Int
 
 from softq.utils.pytree import pytree, static
 
@@ -72,35 +73,35 @@ class Maze:
     action_dim = 2
 
     @property
-    def walls(self) -> Array:
+    def walls(self) -> Float[Array, "n 2"]:
         """Centres of the inner walls, `(n, 2)`; each is a square of side 1."""
         return jnp.asarray(WALLS)
 
     @property
-    def goals(self) -> Array:
+    def goals(self) -> Float[Array, "2 2"]:
         """Positions of the two goals, `(2, 2)`: top left, bottom right."""
         return jnp.asarray(GOALS)
 
-    def reset(self, key: Array) -> tuple[MazeState, Array]:
+    def reset(self, key: Array) -> tuple[MazeState, Float[Array, "4"]]:
         """`(state, obs)` of a ball that rests at a random place near the centre."""
         return self.reset_to(self.start_std * jax.random.normal(key, (2,)))
 
-    def reset_to(self, position: Array) -> tuple[MazeState, Array]:
+    def reset_to(self, position: Float[Array, "2"]) -> tuple[MazeState, Float[Array, "4"]]:
         """`(state, obs)` of a ball that rests at `position` `(2,)`, clipped to [-0.3, 0.3] cells."""
         state = MazeState(jnp.clip(position, -0.3, 0.3), jnp.zeros(2), jnp.zeros((), jnp.int32))
         return state, self.observe(state)
 
-    def observe(self, state: MazeState) -> Array:
+    def observe(self, state: MazeState) -> Float[Array, "4"]:
         """Position and velocity, scaled to about [-1, 1]: `(4,)`."""
         return jnp.concatenate([state.position / HALF, state.velocity / self.max_speed])
 
-    def where(self, state: MazeState) -> Array:
+    def where(self, state: MazeState) -> Float[Array, "2"]:
         """Position of the ball `(2,)`, in cells."""
         return state.position
 
     def step(
-        self, state: MazeState, action: Array, key: Array | None = None
-    ) -> tuple[MazeState, Array, Array, Array, Array]:
+        self, state: MazeState, action: Float[Array, "2"], key: Array | None = None
+    ) -> tuple[MazeState, Float[Array, "4"], Float[Array, ""], Bool[Array, ""], Bool[Array, ""]]:
         """`(state, obs, reward, terminated, truncated)` after `action` `(2,)`; the motion is deterministic."""
         action = jnp.clip(action, -1.0, 1.0)
         velocity = state.velocity + self.dt * (self.force * action - self.damping * state.velocity)
@@ -110,7 +111,9 @@ class Maze:
         reward = -jnp.min(jnp.linalg.norm(position[None] - self.goals, axis=-1))
         return new, self.observe(new), reward, jnp.zeros((), bool), new.step >= self.max_steps
 
-    def slide(self, position: Array, velocity: Array) -> tuple[Array, Array]:
+    def slide(
+        self, position: Float[Array, "2"], velocity: Float[Array, "2"]
+    ) -> tuple[Float[Array, "2"], Float[Array, "2"]]:
         """Position `(2,)` after a step at `velocity` `(2,)`, and the velocity that walls leave; in cells and seconds.
 
         Both coordinates are judged from where the step begins, so none has precedence: the motion in the maze's mirror
@@ -142,7 +145,7 @@ class Maze:
         kept = stopped(alone, stops & (alone < walls), stops & (alone > walls))
         return kept[0], jnp.where(kept == wanted, velocity[None], 0.0)[0]
 
-    def route(self, path: Array) -> Array:
+    def route(self, path: Float[Array, "time 2"]) -> Int[Array, ""]:
         """The route that `path`, positions `(time, 2)`, took to a goal, as an index into `ROUTES`.
 
         The route is named after the corridor to that goal which the ball was in last. A path that does not end at a
@@ -161,7 +164,7 @@ class Maze:
         last = jnp.stack([jnp.max(time * inside) for inside in corridors]).reshape(2, 2)[goal]
         return jnp.where((goal < 0) | (jnp.max(last) == 0), 4, 2 * goal + jnp.argmax(last))
 
-    def nearest_goal(self, position: Array, within: float = 0.5) -> Array:
+    def nearest_goal(self, position: Float[Array, "2"], within: float = 0.5) -> Int[Array, ""]:
         """Index of the goal less than `within` cells from `position` `(2,)`, or -1 when there is none."""
         distance = jnp.linalg.norm(position[None] - self.goals, axis=-1)
         return jnp.where(jnp.min(distance) < within, jnp.argmin(distance), -1)

@@ -7,6 +7,7 @@ pure JAX, so that a whole training is one compiled program.
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Bool, Float, Int
 
 from softq.utils.pytree import pytree, static
 
@@ -42,25 +43,25 @@ class MultiGoal:
     action_dim = 2
 
     @property
-    def goals(self) -> Array:
+    def goals(self) -> Float[Array, "4 2"]:
         """Positions of the four goals, `(4, 2)`: east, west, north, south."""
         return self.goal_distance * jnp.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
 
-    def reset(self, key: Array) -> tuple[MultiGoalState, Array]:
+    def reset(self, key: Array) -> tuple[MultiGoalState, Float[Array, "2"]]:
         """`(state, obs)` at a random start near the origin."""
         return self.reset_to(self.start_std * jax.random.normal(key, (2,)))
 
-    def reset_to(self, position: Array) -> tuple[MultiGoalState, Array]:
+    def reset_to(self, position: Float[Array, "2"]) -> tuple[MultiGoalState, Float[Array, "2"]]:
         """`(state, obs)` at a start at `position` `(2,)`."""
         return MultiGoalState(position, jnp.zeros((), jnp.int32)), position
 
-    def where(self, state: MultiGoalState) -> Array:
+    def where(self, state: MultiGoalState) -> Float[Array, "2"]:
         """Position of the point `(2,)`."""
         return state.position
 
     def step(
-        self, state: MultiGoalState, action: Array, key: Array | None = None
-    ) -> tuple[MultiGoalState, Array, Array, Array, Array]:
+        self, state: MultiGoalState, action: Float[Array, "2"], key: Array | None = None
+    ) -> tuple[MultiGoalState, Float[Array, "2"], Float[Array, ""], Bool[Array, ""], Bool[Array, ""]]:
         """`(state, obs, reward, terminated, truncated)` after `action` `(2,)`; the motion is deterministic."""
         action = jnp.clip(action, -1.0, 1.0)
         position = jnp.clip(state.position + action, -self.bound, self.bound)
@@ -71,7 +72,7 @@ class MultiGoal:
         new = MultiGoalState(position, state.step + 1)
         return new, position, reward, terminated, new.step >= self.max_steps
 
-    def nearest_goal(self, position: Array) -> Array:
+    def nearest_goal(self, position: Float[Array, "2"]) -> Int[Array, ""]:
         """Index into `goals` of the goal at which `position` `(2,)` has arrived, or -1 when there is none."""
         squared = jnp.sum((position[None] - self.goals) ** 2, axis=-1)
         return jnp.where(jnp.min(squared) < self.goal_radius**2, jnp.argmin(squared), -1)

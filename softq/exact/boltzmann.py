@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from jaxtyping import Float, Real
 from scipy.special import logsumexp
 
 from softq.exact.histograms import histogram_tv, tv_floor
@@ -22,7 +23,7 @@ ORDER = 10  # Gauss-Legendre points in a panel and coordinate
 PANELS = {1: 1600, 2: 64}
 
 
-def nodes_and_weights(dim: int, panels: int) -> tuple[np.ndarray, np.ndarray]:
+def nodes_and_weights(dim: int, panels: int) -> tuple[Float[np.ndarray, "n {dim}"], Float[np.ndarray, " n"]]:
     """Composite Gauss-Legendre rule on [-1, 1]^dim: nodes `(n, dim)`, weights `(n,)` that sum to 2^dim."""
     x, w = np.polynomial.legendre.leggauss(ORDER)
     edges = np.linspace(-1, 1, panels + 1)
@@ -110,11 +111,11 @@ class Boltzmann:
         law._solve(float(temperature))
         return law
 
-    def log_density(self, actions: np.ndarray) -> np.ndarray:
+    def log_density(self, actions: Real[np.ndarray, "n {self.dim}"]) -> Float[np.ndarray, " n"]:
         """log pi at each row of `actions` `(n, dim)`."""
         return evaluate(self.q, np.asarray(actions)) / self.temperature - self.log_partition
 
-    def density(self, actions: np.ndarray) -> np.ndarray:
+    def density(self, actions: Real[np.ndarray, "n {self.dim}"]) -> Float[np.ndarray, " n"]:
         """pi at each row of `actions` `(n, dim)`."""
         return np.exp(self.log_density(actions))
 

@@ -6,6 +6,7 @@ finitely many actions have weight one. `softq.exact.bellman` iterates Bellman ba
 """
 
 import numpy as np
+from jaxtyping import Float
 from scipy.special import xlogy
 
 from softq.exact.boltzmann import nodes_and_weights
@@ -37,12 +38,12 @@ class MDP:
         self.terminal = np.zeros(states, bool) if terminal is None else np.asarray(terminal, bool)
         _check(self)
 
-    def lookahead(self, values: np.ndarray) -> np.ndarray:
+    def lookahead(self, values: Float[np.ndarray, "... S"]) -> Float[np.ndarray, "... S A"]:
         """Q = r + discount * P V `(..., S, A)`, from the values V `(..., S)` of the next states; 0 in terminal ones."""
         ahead = (self.transitions @ (values * ~self.terminal)[..., None, :, None])[..., 0]
         return (self.rewards + self.discount * ahead) * ~self.terminal[:, None]
 
-    def evaluate(self, policy: np.ndarray, temperature: float = 0.0) -> np.ndarray:
+    def evaluate(self, policy: np.ndarray, temperature: float = 0.0) -> Float[np.ndarray, "... S A"]:
         """Q `(..., S, A)` of a policy `(..., S, A)`, probabilities of the nodes, by one linear solve.
 
         With a positive `temperature`, the soft Q of SQL Eq. 15: each later state also pays temperature * entropy.
@@ -59,11 +60,13 @@ class MDP:
         values = np.linalg.solve(np.eye(len(self.terminal)) - self.discount * chain, gain[..., None])[..., 0]
         return self.lookahead(values)
 
-    def uniform(self) -> np.ndarray:
+    def uniform(self) -> Float[np.ndarray, "... S A"]:
         """The uniform policy, `(..., S, A)`."""
         return np.broadcast_to(self.weights / self.weights.sum(), self.rewards.shape)
 
-    def visits(self, policy: np.ndarray, start: int, steps: int) -> np.ndarray:
+    def visits(
+        self, policy: Float[np.ndarray, "S A"], start: int, steps: int
+    ) -> Float[np.ndarray, "{steps} S"]:
         """Probability of each state at times 0, ..., steps - 1, `(steps, S)`, of one MDP (no batch)."""
         chain = (policy[:, None, :] @ self.transitions)[:, 0, :]
         rows = [np.eye(len(chain))[start]]

@@ -75,10 +75,10 @@ def fit(
 
     def step(state: State, t: Array) -> tuple[State, None]:
         scale = jnp.minimum(1.0, (t + 1) / jnp.maximum(growth * num_steps, 1.0))
-        for_action, *keys = jax.random.split(jax.random.fold_in(rest, t), 3)
+        for_action, for_actor, for_entropy = jax.random.split(jax.random.fold_in(rest, t), 3)
         action, zeros = uniform_actions(for_action, landscape.dim, batch_size), jnp.zeros(batch_size)
         batch = Transition(obs, action, zeros, zeros, obs)
-        return algo.policy_step(with_critic(state, scale), batch, *keys, {})[0], None
+        return algo.policy_step(with_critic(state, scale), batch, for_actor, for_entropy, {})[0], None
 
     state = with_critic(state, 1.0)
     if state.actor is None:

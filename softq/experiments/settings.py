@@ -17,8 +17,10 @@ from softq.training import TrainConfig, preset_of
 from softq.utils.checks import one_of
 from softq.utils.flat_settings import fields_from, flat, helps
 
+# the methods that the stored tables of `results/` and the chapters about them compare
+MEASURED = ("ddsq", "lql", "nclql", "malaq", "dqs", "maxentdp", "sql", "sac", "ddpg")
 TITLES = {name: cls.__name__ for name, cls in ALGORITHMS.items()} | {"nclql": "NC-LQL"}
-# the ends of the names num_... of settings that say what one action costs; a setting of the likelihood does not count
+# ends of the names num_... of settings that say what an action costs, unless their help speaks of the likelihood
 WORK = ("candidates", "schedules", "levels", "steps", "fresh", "ascents", "actions")
 # fields of TrainConfig that concern the length of a run and what is written of it, and not how it learns
 LENGTH = ("env", "algorithm", "seeds", "seed", "iterations", "eval_every", "eval_episodes", "log_every")
@@ -64,13 +66,13 @@ def work(algo: Algorithm) -> str:
     of_an_action = {
         what: count
         for what, count in counts.items()
-        if count > 1 and "likelihood" not in meaning[f"num_{what}"]
+        if count > 1 and f"{what} of the likelihood" not in meaning[f"num_{what}"]
     }
     return ", ".join(f"{count} {what}" for what, count in of_an_action.items()) or "–"
 
 
 def settings_table(
-    names: Iterable[str] = tuple(ALGORITHMS), preset: str = "small", task: str | None = None
+    names: Iterable[str] = MEASURED, preset: str = "small", task: str | None = None
 ) -> pd.DataFrame:
     """The settings of the methods `names` as text, a row for each: networks, rates, temperature, cost of an action.
 
@@ -117,9 +119,7 @@ def normalised_by(algo: Algorithm) -> str:
     return "std of Q" if has.get("relative") else "slope" if has.get("unit_slope") else "–"
 
 
-def changes(
-    names: Iterable[str] = tuple(ALGORITHMS), preset: str = "small", task: str | None = None
-) -> pd.DataFrame:
+def changes(names: Iterable[str] = MEASURED, preset: str = "small", task: str | None = None) -> pd.DataFrame:
     """The settings in which the run of a method differs from its paper: `method, setting, paper, here, meaning`.
 
     Hyper-parameters, batch, replay, warm-up and number of environments are compared; the length of the run is not.

@@ -6,13 +6,15 @@ an action part; the twins are one stacked network, so each layer is one batched 
 exponential for its value and its slope together.
 """
 
+from functools import reduce
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from softq.networks.base import Network
 from softq.networks.mlp import ACTIVATIONS, dense
@@ -20,10 +22,21 @@ from softq.utils.checks import one_of
 from softq.utils.pytree import pytree
 
 Twins = Literal["mean", "min", "sum"]
-TWINS = {"mean": jnp.mean, "min": jnp.min, "sum": jnp.sum}
 
 
-def reduce_twins(values: Array, twins: Twins) -> Array:
+def least(values: Array) -> Array:
+    """The least of the values `(n,)`; its slope is that of the first one that is so small. NaN where one is NaN.
+
+    The slope of `jnp.min` asks which values equal the least. A compiled program may compute them twice and round them
+    differently; it then finds none, and the slope is 0 / 0.
+    """
+    return reduce(lambda a, b: jnp.where((a <= b) | jnp.isnan(a), a, b), values)
+
+
+TWINS = {"mean": jnp.mean, "min": least, "sum": jnp.sum}
+
+
+def reduce_twins(values: Array, twins: str) -> Array:
     """One number from the values `(2,)` of twin critics. Raises `SoftqError` for an unknown way."""
     one_of("twins", twins, TWINS)
     return TWINS[twins](values)
@@ -81,7 +94,7 @@ class Critic(Network):
         hidden_sizes: tuple[int, ...] = (256, 256, 256),
         activation: str = "mish",
         num: int = 2,
-    ) -> Self:
+    ) -> "Critic":
         """`num` fresh networks, each from its own key, for these shapes; raises as `Network.sized` does."""
         return cls.sized(obs, action, hidden_sizes, activation).initialised(key, obs, action, num=num)
 
@@ -89,10 +102,12 @@ class Critic(Network):
     def module(self) -> QModule:
         return QModule(self.hidden_sizes, self.activation, self.obs_dim + self.action_dim)
 
-    def __call__(self, obs: Array, action: Array) -> Array:
+    def __call__(
+        self, obs: Float[Array, " {self.obs_dim}"], action: Float[Array, " {self.action_dim}"]
+    ) -> Float[Array, " twins"]:
         return self.at(obs).twins(action)
 
-    def at(self, obs: Array) -> "StateLandscape":
+    def at(self, obs: Float[Array, " {self.obs_dim}"]) -> "StateLandscape":
         """Q(s, .) as a function of the action alone, with the state part of the first layer computed once."""
         encode = lambda params: self.apply(params, obs, method="encode")
         return StateLandscape(self, jax.vmap(encode)(self.params))
@@ -105,10 +120,10 @@ class StateLandscape:
     critic: Critic
     features: Array  # (2, width)
 
-    def twins(self, action: Array) -> Array:
+    def twins(self, action: Float[Array, " {self.critic.action_dim}"]) -> Float[Array, " twins"]:
         """Both values, `(2,)`."""
         value = lambda params, features: self.critic.apply(params, features, action, method="value")
         return jax.vmap(value)(self.critic.params, self.features)
 
-    def __call__(self, action: Array) -> Array:
-        return jnp.min(self.twins(action))
+    def __call__(self, action: Float[Array, " {self.critic.action_dim}"]) -> Float[Array, ""]:
+        return least(self.twins(action))

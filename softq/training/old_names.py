@@ -45,8 +45,8 @@ def renamed(given: Mapping[str, Any], cls: type) -> dict[str, Any]:
             raise SoftqError(f"{old} is the old name of {new}; leave {old} out.")
         settings[new] = rule(cls, value) if new == RULE else value
     rate = settings.get(RATE)
-    if RULE in settings_of(cls) and isinstance(rate, int | float):
-        settings.setdefault(RULE, rule(cls, rate > 0))
+    if RULE in settings_of(cls) and RULE not in settings and isinstance(rate, int | float):
+        settings[RULE] = rule(cls, rate > 0)
         if rate == 0:  # in softq 0.1.0 a learning rate of 0 meant a fixed temperature
             del settings[RATE]
     return settings

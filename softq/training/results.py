@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pandas as pd
 
 from softq.algorithms import Algorithm
-from softq.algorithms.common.critic_policy import AtTemperature, Through
+from softq.algorithms.common.critic_policy import AtTemperature, CriticPolicy
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
 from softq.training.evaluate import Evaluator
@@ -99,10 +99,10 @@ def evaluate_run(
     if temperature is not None and not 0 < temperature < float("inf"):
         raise SoftqError(f"temperature is {temperature}; it must be positive and finite.")
     method = method or ("exploit" if temperature is None else "policy")
-    actor: Algorithm | Through | AtTemperature = algo
+    actor: Algorithm | CriticPolicy | AtTemperature = algo
     unit = algo.temperature_unit
     if sampler is not None:
-        actor, method = Through(sampler, temperature, budget, algo), "policy"
+        actor, method = CriticPolicy(sampler, temperature, budget, algo), "policy"
         unit = "Q" if unit in (None, "action") else unit
     elif temperature is not None:
         algo.check_adjustable(temperature)

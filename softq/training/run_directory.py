@@ -203,13 +203,13 @@ class RunDirectory:
         try:
             return read(content)
         except (KeyError, TypeError, AttributeError, SoftqError) as error:
-            reason = " ".join(str(error).split()).rstrip(".")
             earlier = writer(content) if isinstance(content, dict) else None
             if earlier:
                 raise SoftqError(
-                    f"{self.folder} was written by {earlier} and does not fit this softq ({reason}); load it with "
-                    "that version."
+                    f"{self.folder} was written by {earlier} and its config.json does not fit this softq; load it "
+                    "with that version."
                 ) from None
+            reason = " ".join(str(error).split()).rstrip(".")
             raise SoftqError(
                 f"{self.folder / 'config.json'} does not fit this softq ({reason}); put it back as it was "
                 "written, or use the softq named in versions.json."

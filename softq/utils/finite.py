@@ -4,7 +4,7 @@ One rule for types. A sampler works in the type of the action that it is given, 
 whole numbers and half precision become JAX's default float (single, or double under `jax_enable_x64`), in which
 uniform actions are drawn as well. Steps, temperatures, values of Q and slopes are taken in that type.
 
-One rule for values. Called by hand, samplers raise where Q is not finite (`softq.utils.checks`). A compiled program
+One rule for values. Called by hand, samplers raise where Q is not finite (`softq.utils.checked`). A compiled program
 cannot raise; there an action whose Q is NaN or infinite has weight nought. Plus infinity counts as an overflow like the
 rest: an infinite weight is no law. A chain leaves such an action at once, unless it was started there and has not found
 the way out. Chains that accept every step look at their last one only if they are asked to (`check_last`): that costs

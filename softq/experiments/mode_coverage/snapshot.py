@@ -59,7 +59,6 @@ def inspect_state(
     where = {"algorithm": name, "x": place[0], "y": place[1]}
     act, moves = jax.jit(jax.vmap(algo.policy, (None, None, 0, None))), []
     for factor in FACTORS if algo.adjustable else (1.0,):
-        # pyrefly: ignore[unsupported-operation] - an adjustable policy has a temperature
         temperature = algo.current_temperature(state) * factor if algo.adjustable else None
         actions = np.asarray(act(state, obs, keys, temperature))
         moves.append(pd.DataFrame(where | {"factor": factor, "dx": actions[:, 0], "dy": actions[:, 1]}))

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from itertools import product
 from pathlib import Path
 from zlib import crc32
@@ -44,7 +44,8 @@ def program(sampler: str, dim: int, budget: int, num: int) -> Callable[[Array, F
     """
 
     def draw(key: Array, q: Formula, given: Given) -> Array:
-        one = partial(REGISTRY[sampler].run, q=q, g=given, **REGISTRY[sampler].plan(budget, dim))
+        chosen = REGISTRY[sampler].sampler(budget, dim, given)
+        one = lambda key: chosen(key, q, dim, given.temperature).action
         return jax.lax.map(one, jax.random.split(key, num), batch_size=min(BATCH, num))
 
     shapes = jax.random.key(0), *_arguments(dim)
