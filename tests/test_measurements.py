@@ -87,13 +87,13 @@ def test_an_evaluation_has_the_sampler_and_temperature_of_its_command(file: str)
 def test_counts_have_the_size_of_their_command(file: str) -> None:
     """A second command for a file adds the variants that its options name, with a number of seeds of its own."""
     words = [shlex.split(command)[2:] for command in COMMANDS[file].split("; ")]
-    parsed = [parser_of(world).parse(rest) for world, *rest in words]
-    world, options = words[0][0], parsed[0]
+    parsed = [parser_of(task).parse(rest) for task, *rest in words]
+    task, options = words[0][0], parsed[0]
     table = pd.read_csv(RESULTS / file)
     if file == Path(options.paths or "").name:
         assert set(table["episode"]) == set(range(options.keep))
         return
-    assert file == Path(options.out).name and file.startswith(world)
+    assert file == Path(options.out).name and file.startswith(task)
     assert {more.out for more in parsed} == {options.out}
     seeds = table.groupby("algorithm")["seed"].nunique()
     for more in parsed:

@@ -13,7 +13,7 @@ import pytest
 from softq.algorithms import DDSQ
 from softq.training import TrainConfig, curves, evaluate_run, export, load, load_all, resume, train
 from softq.training.results import export_evaluation
-from softq.training.run_directory import COLUMNS, FORMAT, RunDirectory, default_run, tidy
+from softq.training.run_directory import COLUMNS, FORMAT, RunDirectory, default_run, to_frame
 from softq.utils.errors import SoftqError
 
 TINY = DDSQ(hidden_sizes=(8,), num_candidates=4, num_schedules=2, num_steps=2, temperature=0.3)
@@ -263,5 +263,5 @@ def test_impossible_hyper_parameters_are_refused(change, message):
 def test_a_run_stopped_before_its_first_evaluation_has_a_curve():
     rows = [{"kind": "train", "seed": 0, "updates": 1, "env_steps": 4, "return": None, "episodes": 0}]
     for given in (rows, []):
-        table = tidy(given, TrainConfig(env="MultiGoal"))
+        table = to_frame(given, TrainConfig(env="MultiGoal"))
         assert list(table)[: len(COLUMNS)] == COLUMNS and len(table) == len(given)

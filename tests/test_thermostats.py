@@ -11,7 +11,7 @@ from softq.algorithms.common.entropy import softmax_entropies
 from softq.algorithms.common.learner import Learner
 from softq.algorithms.common.temperature import Temperature
 from softq.exact.boltzmann import Boltzmann
-from softq.experiments.exact_critic import Known
+from softq.experiments.exact_critic import ExactCritic
 from softq.landscapes import Landscape
 from softq.testing import random_batch
 from softq.utils.pytree import replace
@@ -66,7 +66,7 @@ def test_the_temperature_settles_near_the_entropy_that_was_asked_for(target):
             state = replace(state, temperature=algo.temperature_step(state, batch, key, {}, state.step))
             return state, algo.current_temperature(state)
 
-        state = replace(start(algo), critic=Learner(Known(HILLS), (), Known(HILLS)))
+        state = replace(start(algo), critic=Learner(ExactCritic(HILLS), (), ExactCritic(HILLS)))
         _, temperatures = jax.lax.scan(turn, state, jax.random.split(jax.random.key(1), 600))
         mean = temperatures[-200:].mean()
         return mean, temperatures[-200:].std() / mean

@@ -20,7 +20,7 @@ from softq.experiments.sampler_benchmark.problems import DIMS, HEATS, Problem, n
 from softq.experiments.sampler_benchmark.reference import Truth
 from softq.experiments.sampler_benchmark.registry import REGISTRY, Given
 from softq.landscapes import Formula
-from softq.utils.atomic_files import csv_file, whole
+from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.cli_options import Parser
 from softq.utils.errors import SoftqError, suggest
 
@@ -184,7 +184,7 @@ def command(argv: list[str]) -> int:
             bar.update(not what.endswith("compiling"))
 
         table = contest(tick=tick, **chosen)
-    with whole(path) as partial_path:
+    with atomic_write(path) as partial_path:
         write(table, partial_path)
     print(f"{path}: {len(table)} rows")
     return 0

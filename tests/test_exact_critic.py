@@ -10,7 +10,7 @@ from softq import landscapes
 from softq.algorithms import DDPG, LQL, SAC, State
 from softq.algorithms.common.learner import Learner
 from softq.algorithms.common.temperature import Temperature
-from softq.experiments.exact_critic import Known, fit
+from softq.experiments.exact_critic import ExactCritic, fit
 from softq.testing import THRESHOLD, mean_test
 from softq.utils.pytree import pytree, replace
 
@@ -28,7 +28,7 @@ def objective(law, temperature):
 
 def test_the_critic_is_the_landscape_everywhere():
     q, action = landscapes.get("twomode2"), jnp.array([0.4, -0.2])
-    known = Known(q)
+    known = ExactCritic(q)
     for obs in (jnp.zeros(3), jnp.ones(3)):
         assert float(known.at(obs)(action)) == float(q(action))
         np.testing.assert_array_equal(known(obs, action), [q(action)] * 2)
