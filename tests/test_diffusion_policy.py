@@ -129,7 +129,9 @@ VARIANCE, MEAN = 0.25, 0.3
 EXPLODING = VarianceExploding(1e-3, 100.0, t_max=0.8)  # up to a noise of 10
 LAWS = {
     "cosine": (
-        DiffusionPolicy(NormalLaw(VARIANCE, MEAN), CosineVP(t_min=1e-4), predicts="noise", reads="log_snr"),
+        DiffusionPolicy(
+            NormalLaw(VARIANCE, MEAN), CosineVP(t_min=1e-4), predicts="noise", level_input="log_snr"
+        ),
         MEAN,
     ),
     # centred, for the closed form of the noise beyond the last takes the law for one around 0
@@ -206,7 +208,7 @@ def test_a_mistake_in_log_prob_shows(mutant, key, monkeypatch, all_noises):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"reads": "time"},
+        {"level_input": "time"},
         {"predicts": "score"},
         {"schedule": CosineVP(t_min=0.05)},
         {"likelihood": Likelihood(80, 2, "left")},
@@ -288,7 +290,7 @@ def test_a_sample_and_its_log_prob(space, key, all_noises):
 def test_the_regression_and_its_gradient(reads, weight):
     """weight |W z - target|^2 for the network W, and 2 weight (W z - target) z^T by its matrix."""
     t, target = 0.4, np.array([0.5, -1.0])
-    learner = DiffusionPolicy(NETWORK, CosineVP(), predicts="noise", reads=reads)
+    learner = DiffusionPolicy(NETWORK, CosineVP(), predicts="noise", level_input=reads)
     options = {} if weight == 1.0 else {"weight": weight}
 
     def loss(network, target):
