@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from softq.training import TrainConfig, evaluate_run, load, resume, train
     from softq.utils.errors import SoftqError, SoftqWarning
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 MODULES = ("algorithms", "box", "diffusion", "envs", "landscapes", "networks", "plots", "samplers")
 HOMES = {

@@ -333,7 +333,7 @@ def test_numbers_of_numpy_and_jax_are_numbers(tmp_path):
 def test_other_things_are_not(setting, message):
     with pytest.raises(SoftqError, match=message):
         TrainConfig(**setting)
-    with pytest.raises(SoftqError, match=r"hidden_sizes is 8; it must be whole numbers"):
+    with pytest.raises(SoftqError, match=r"hidden_sizes is 8; it must be one or more whole numbers"):
         train(DDPG(hidden_sizes=8), "MultiGoal", **SETTINGS)
 
 
