@@ -1,5 +1,8 @@
 """The box [-1, 1]^d of actions: uniform actions in it, what a step at its walls becomes, and tanh, which fills it."""
 
+from collections.abc import Callable
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -39,7 +42,12 @@ def unbounded(action: Array) -> Array:
     return action
 
 
-BOUNDARIES = {"reflect": reflect, "project": project, "none": unbounded}
+Boundary = Literal["project", "reflect", "none"]
+BOUNDARIES: dict[str, Callable[[Array], Array]] = {
+    "reflect": reflect,
+    "project": project,
+    "none": unbounded,
+}
 
 
 def log_tanh_slope(u: Array) -> Array:

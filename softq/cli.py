@@ -1,5 +1,6 @@
-"""The `softq` command. Bad input is one line on stderr and exit code 2; nothing is imported before it is
-needed.
+"""The `softq` command; bad input gives one line on stderr and exit code 2.
+
+Commands import what they need when they run, so that help and errors come at once.
 """
 
 import codecs
@@ -28,24 +29,29 @@ USAGE = """usage: softq COMMAND [options]
 
 Softmax policies on continuous actions: train, evaluate, measure.
 
-  softq list                                        algorithms, landscapes, environments
-  softq train ALGORITHM --env ID [options]          train; `softq train ALGORITHM --help` lists every knob
+  softq list                                        list algorithms, landscapes and environments
+  softq train ALGORITHM --env ID [options]          train; `softq train ALGORITHM --help` lists all options
   softq train --resume DIR [--iterations N]         continue a run exactly, to its end or to N updates
-  softq evaluate DIR [--temperature X] [--sampler NAME]   play episodes with a trained run
-  softq export DIR ... --out FILE.csv               learning curves as one tidy table
-  softq bench sampler | update ALGORITHM | loop     measured time against bare matrix products
-  softq visits bandit|multigoal|maze --out FILE.csv       which modes and goals every algorithm visits
-  softq gallery --out FILE.csv [--quick]            every sampler against the exact softmax, at equal budget
+  softq evaluate DIR [--temperature X] [--sampler NAME]   play episodes with the policy of a run
+  softq export DIR ... --out FILE.csv               write the learning curves of runs as one table
+  softq bench sampler | update ALGORITHM | loop     compare times with those of bare matrix products
+  softq visits bandit|multigoal|maze --out FILE.csv       count the modes and goals that policies visit
+  softq gallery --out FILE.csv [--quick]            compare samplers with the exact softmax at equal budget
 
   softq --version
 """
-INTERRUPTED, BROKEN_PIPE = 130, 141  # what shells report after Ctrl-C, and when nobody reads
+# exit codes that shells report after Ctrl-C, and when nobody reads the output
+INTERRUPTED, BROKEN_PIPE = 130, 141
+# replacements for characters that the encoding of a terminal lacks
 PLAIN = {"±": "+/-", "×": "x", "∝": "~"} | dict(zip("γδελ", ("gamma", "delta", "eps", "lambda"), strict=True))
 FORMAT_WARNING: Any = warnings.formatwarning
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 2 for bad input, 130 after Ctrl-C."""
+    """Run the command in `argv` and return its exit code: 0, 2 for bad input, 130 after Ctrl-C.
+
+    `argv` is by default that of the process. With SOFTQ_TRACEBACK set in the environment a `SoftqError` is raised.
+    """
     argv = sys.argv[1:] if argv is None else argv
     prepare_streams()
     try:
@@ -71,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def prepare_streams() -> None:
-    """Print where a character is missing from the terminal's encoding; a `SoftqWarning` is one line."""
+    """Let stdout replace characters that its encoding lacks, and print each `SoftqWarning` as one line."""
     plain = lambda error: (
         "".join(PLAIN.get(x, "?") for x in error.object[error.start : error.end]),
         error.end,
@@ -87,20 +93,20 @@ def prepare_streams() -> None:
 
 
 def tell(text: str) -> None:
-    """A line on stderr, if anybody can still read it."""
+    """Print `text` as a line on stderr; an error in writing is ignored."""
     with contextlib.suppress(OSError):
         print(f"softq: {text}", file=sys.stderr)
 
 
 def closed(stream: TextIO) -> bool:
-    """Whether nobody reads `stream` any more, as after `| head`; if so, what is left for it goes nowhere."""
+    """Whether nobody reads `stream` any more, as after `| head`; if so, its further output is dropped."""
     try:
         number = stream.fileno()
     except OSError:
-        return False  # no file of the system
+        return False  # a stream without a file descriptor
     try:
         stream.flush()
-        poll = select.poll()  # without a buffer nothing is left to flush
+        poll = select.poll()  # an unbuffered stream reports no error on a flush, and is asked in this way
         poll.register(number, select.POLLOUT)
         if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
             return False
@@ -111,6 +117,7 @@ def closed(stream: TextIO) -> bool:
 
 
 def dispatch(argv: list[str]) -> int:
+    """Run the command named by the first word of `argv`. Raises `SoftqError` for bad input."""
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0
@@ -126,7 +133,7 @@ def dispatch(argv: list[str]) -> int:
 
 
 def list_command(argv: list[str]) -> int:
-    """`softq list`."""
+    """Run `softq list` and return its exit code."""
     Parser(prog="softq list", description="Show algorithms, landscapes and environments.").parse(argv)
     import gymnasium
 
@@ -147,7 +154,7 @@ def list_command(argv: list[str]) -> int:
 
 
 def train_command(argv: list[str]) -> int:
-    """`softq train`."""
+    """Run `softq train` and return its exit code. Raises `SoftqError` for bad input."""
     from softq.algorithms import Algorithm, get
     from softq.training import TrainConfig, preset_of, resume, train
     from softq.training.config import preset_help
@@ -160,12 +167,14 @@ def train_command(argv: list[str]) -> int:
         description="Train an algorithm. Ctrl-C leaves a run that --resume continues exactly.",
     )
     parser.add_argument(
-        "--resume", metavar="DIR", help="continue the run in DIR; --iterations N makes it N updates in all"
+        "--resume", metavar="DIR", help="continue the run in DIR, with --iterations N to N updates in all"
     )
-    parser.add_argument("--out", metavar="DIR", help="a new run directory [runs/ALGORITHM-ENV-DATE]")
+    parser.add_argument(
+        "--out", metavar="DIR", help="directory to make for the run [runs/ALGORITHM-ENV-DATE]"
+    )
     algorithm: Any = get(argv[0]) if named else Algorithm
     parser.add_argument("--preset", metavar="NAME", help=preset_help(algorithm))
-    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     paper = algorithm.presets.get("paper", {})
     add_fields(parser, TrainConfig, "training", leave_out=("algorithm",), defaults=paper)
     if named:
@@ -196,7 +205,7 @@ def train_command(argv: list[str]) -> int:
 
 
 def report(run: "Run") -> int:
-    """The last line of a training, and its exit code."""
+    """Print the last returns of a training, or how to continue it, and return the exit code."""
     if not run.finished:
         how = " (with new episodes; the learner and the replay go on)" if run.inexact else ""
         tell(f"stopped; continue with: softq train --resume {shlex.quote(str(run.folder))}{how}")
@@ -220,21 +229,23 @@ def digits(number: float) -> str:
 
 
 def cut_at(cut: float | None) -> str:
-    """A remark about the episodes of an evaluation that did not end by themselves."""
+    """A remark that `cut` episodes of an evaluation were cut because they did not end; empty when there are none."""
     from softq.training.evaluate import NO_LIMIT
 
     return f" ({int(cut)} cut at {NO_LIMIT:,} steps)" if cut and cut > 0 else ""
 
 
 def evaluate_command(argv: list[str]) -> int:
-    """`softq evaluate`."""
-    from softq.algorithms.common.critic_policy import SAMPLERS
+    """Run `softq evaluate` and return its exit code. Raises `SoftqError` for bad input."""
+    from softq.samplers.registry import SAMPLERS
     from softq.training.results import evaluate_run, export_evaluation
     from softq.utils.atomic_files import csv_file
 
     parser = Parser(prog="softq evaluate", description="Play episodes with the newest checkpoint of a run.")
-    parser.add_argument("folder", metavar="DIR")
-    parser.add_argument("--episodes", type=int, default=20, metavar="N", help="per seed [20]")
+    parser.add_argument("folder", metavar="DIR", help="run directory")
+    parser.add_argument(
+        "--episodes", type=int, default=20, metavar="N", help="number of episodes for each seed [20]"
+    )
     parser.add_argument(
         "--temperature",
         type=float,
@@ -244,7 +255,7 @@ def evaluate_command(argv: list[str]) -> int:
     parser.add_argument(
         "--policy",
         choices=("exploit", "policy"),
-        help="reported action or a sample [exploit; policy with --temperature]",
+        help="play the action whose return is reported, or samples of the policy [exploit; policy with --temperature]",
     )
     parser.add_argument(
         "--sampler",
@@ -257,14 +268,14 @@ def evaluate_command(argv: list[str]) -> int:
         type=int,
         default=100,
         metavar="N",
-        help="candidates or gradients per sampled action [100]",
+        help="number of candidates or gradients that --sampler uses for one action [100]",
     )
-    parser.add_argument("--out", metavar="FILE.csv", help="write the table there too")
+    parser.add_argument("--out", metavar="FILE.csv", help="file for the table, which is printed as well")
     options = parser.parse(argv)
     if options.sampler and options.policy:
         raise SoftqError("--sampler replaces the policy; leave --policy out.")
     if options.out:
-        csv_file(options.out)  # better now than after the episodes
+        csv_file(options.out)  # a bad name is reported before the episodes, not after them
     table = evaluate_run(
         options.folder, options.episodes, options.policy, options.temperature, options.sampler, options.budget
     )
@@ -275,16 +286,18 @@ def evaluate_command(argv: list[str]) -> int:
 
 
 def export_command(argv: list[str]) -> int:
-    """`softq export`."""
+    """Run `softq export` and return its exit code. Raises `SoftqError` for bad input."""
     from softq.training.results import export
 
-    parser = Parser(
-        prog="softq export", description="Write the learning curves of runs as one tidy CSV file."
-    )
-    parser.add_argument("folders", nargs="+", metavar="DIR")
-    parser.add_argument("--out", required=True, metavar="FILE.csv")
+    parser = Parser(prog="softq export", description="Write the learning curves of runs as one CSV file.")
+    parser.add_argument("folders", nargs="+", metavar="DIR", help="run directories")
+    parser.add_argument("--out", required=True, metavar="FILE.csv", help="file for the table")
     parser.add_argument(
-        "--metrics", nargs="+", default=[], metavar="NAME", help="columns of the log too, such as temperature"
+        "--metrics",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="further columns of the log to write, such as temperature",
     )
     options = parser.parse(argv)
     rows = export(options.folders, options.out, options.metrics)
@@ -293,21 +306,21 @@ def export_command(argv: list[str]) -> int:
 
 
 def bench_command(argv: list[str]) -> int:
-    """`softq bench`."""
+    """Run `softq bench` and return its exit code. Raises `SoftqError` for bad input."""
     from softq.experiments.speed.benchmark import command
 
     return command(argv)
 
 
 def gallery_command(argv: list[str]) -> int:
-    """`softq gallery`."""
+    """Run `softq gallery` and return its exit code. Raises `SoftqError` for bad input."""
     from softq.experiments.sampler_benchmark.run import command
 
     return command(argv)
 
 
 def visits_command(argv: list[str]) -> int:
-    """`softq visits`."""
+    """Run `softq visits` and return its exit code. Raises `SoftqError` for bad input."""
     from softq.experiments.mode_coverage.command import command
 
     return command(argv)

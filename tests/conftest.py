@@ -25,10 +25,18 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0" if "SOFTQ_COMPILE
 
 import jax
 import pytest
-from exact import REFERENCE
+from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_enable_x64", False)
+
+# The annotations of these modules are checked on every call, see `typechecker`; installed before they are imported. Not
+# of all: some tests pass a wrong type on purpose, and for lists beartype draws from Python's generator of random
+# numbers, which softq.envs.trial watches.
+CHECKED = ["exact.boltzmann", "exact.mdp", "envs.bandit", "envs.maze", "envs.multigoal", "networks.critic"]
+install_import_hook([f"softq.{name}" for name in CHECKED], "typechecker.check")
+
+from exact import REFERENCE  # noqa: E402
 
 LONGEST = ("book", "interrupted", "problems", "temperature", "training", "book_gallery", "working")
 

@@ -5,30 +5,26 @@ from softq.utils.flat_settings import fields_from
 
 SMALL = {
     "ddsq": {
-        "hidden_sizes": (8,),
         "num_candidates": 8,
         "num_schedules": 2,
         "num_steps": 3,
         "num_entropy_samples": 16,
     },
-    "lql": {"hidden_sizes": (8,), "num_steps": 3},
-    "nclql": {"hidden_sizes": (8,), "num_levels": 3},
-    "dqs": {"hidden_sizes": (8,), "num_steps": 3, "num_samples": 4},
+    "lql": {"num_steps": 3},
+    "nclql": {"num_levels": 3},
+    "dqs": {"num_steps": 3, "num_samples": 4},
     "maxentdp": {
-        "hidden_sizes": (8,),
         "num_steps": 3,
         "num_samples": 4,
         "num_noises": 2,
         "num_actions": 2,
     },
-    "malaq": {"hidden_sizes": (8,), "num_candidates": 4, "num_levels": 2, "num_steps": 2},
-    "sql": {"hidden_sizes": (8,), "num_particles": 4, "num_updated": 4, "num_value_samples": 4},
-    "sac": {"hidden_sizes": (8,)},
-    "ddpg": {"hidden_sizes": (8,)},
+    "malaq": {"num_candidates": 4, "num_levels": 2, "num_steps": 2},
+    "sql": {"num_particles": 4, "num_updated": 4, "num_value_samples": 4},
 }
 
 
 def made(name: str, **settings) -> Algorithm:
     """The algorithm called `name` in its small form, with settings under their flat names."""
     cls = get(name)
-    return cls(**fields_from(SMALL[name] | settings, cls))
+    return cls(**fields_from({"hidden_sizes": (8,)} | SMALL.get(name, {}) | settings, cls))

@@ -49,7 +49,7 @@ def blurred_slope(q, sigma):
 
 
 def annealed_law(
-    q, levels, steps, temperature, repeats=2, normalise=True, boundary="project", cells=CELLS
+    q, levels, steps, temperature, repeats=2, unit_slope=True, boundary="project", cells=CELLS
 ) -> Law:
     """Exact law from a uniform start: `chain_law` level after level, each with its own score."""
     law = uniform_law(cells)
@@ -57,7 +57,7 @@ def annealed_law(
         slope = blurred_slope(q, sigma)
 
         def score(x, slope=slope):
-            length = np.abs(slope(x)) + 1e-8 if normalise else 1.0
+            length = np.abs(slope(x)) + 1e-8 if unit_slope else 1.0
             return slope(x) / length / temperature
 
         law = chain_law(score, [step] * repeats, law, cells, boundary)
@@ -65,13 +65,13 @@ def annealed_law(
 
 
 @cache
-def sampler(name, normalise=True, boundary="project"):
+def sampler(name, unit_slope=True, boundary="project"):
     """From a uniform start; compiled once for all levels, steps and temperatures of one shape."""
     q = landscapes.get(name)
 
     def one(key, levels, steps, temperature):
         first, drive = jax.random.split(key)
-        options = {"normalise": normalise, "boundary": BOUNDARIES[boundary]}
+        options = {"unit_slope": unit_slope, "boundary": BOUNDARIES[boundary]}
         return annealed_langevin(
             drive, slope_of(q), initial_action(first, q.dim), levels, steps, temperature, REPEATS, **options
         )
@@ -86,16 +86,16 @@ def draws(key, name, levels=LEVELS, last=LAST_STEP, temperature=TEMPERATURE, num
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("normalise", [True, False])
+@pytest.mark.parametrize("unit_slope", [True, False])
 @pytest.mark.parametrize("name", ["twomode1", "skew1"])
-def test_exact_law_and_its_mutants(name, normalise, boundary, key):
-    options = {"normalise": normalise, "boundary": boundary}
+def test_exact_law_and_its_mutants(name, unit_slope, boundary, key):
+    options = {"unit_slope": unit_slope, "boundary": boundary}
     steps = np.asarray(level_steps(LEVELS, LAST_STEP), float)
     law = annealed_law(landscapes.get(name), LEVELS, steps, TEMPERATURE, **options)
     rejects = lambda samples: chi_square(samples, *law) < THRESHOLD
     assert not rejects(draws(key, name, **options))
     assert rejects(draws(key, name, temperature=TEMPERATURE / 2, **options)), "drift without the 1/2"
-    assert rejects(draws(key, name, **options | {"normalise": not normalise})), "the other drift"
+    assert rejects(draws(key, name, **options | {"unit_slope": not unit_slope})), "the other drift"
     if name == "skew1":
         other = {"reflect": "project", "project": "reflect"}[boundary]
         assert rejects(draws(key, name, **options | {"boundary": other})), "the other boundary"
@@ -116,7 +116,7 @@ def test_the_battery_with_two_orders_of_levels(key):
             LEVELS,
             steps,
             TEMPERATURE,
-            normalise=False,
+            unit_slope=False,
             boundary=reflect,
         )
 
@@ -150,12 +150,12 @@ CUT = 0.25  # what the reference's "right_mass" means, found from its eight numb
 def test_reference_sampler_law(setting, key):
     """The finite chain with the printed settings: exact law and 20,000 draws, both against independent numbers."""
     name, w, kind = setting.split("|")
-    expected, normalise = SAMPLER[setting], kind == "normalised"
+    expected, unit_slope = SAMPLER[setting], kind == "normalised"
     q, temperature = landscapes.get(name), 1 / float(w.split("=")[1])
     steps = 1e-4 * (PRINTED / PRINTED[-1]) ** 2
-    narrow = normalise and w == "w=500"  # its peaks are a few cells of the coarser grid wide
+    narrow = unit_slope and w == "w=500"  # its peaks are a few cells of the coarser grid wide
     cells = 2000 if narrow else CELLS
-    law = annealed_law(q, PRINTED, steps, temperature, normalise=normalise, cells=cells)
+    law = annealed_law(q, PRINTED, steps, temperature, unit_slope=unit_slope, cells=cells)
     value = numpy_of(q)[0]
     near = lambda a: np.abs(a - PEAK[name]) < 0.05
     tol = REFERENCE["nclql.sampler_law"]["tol"]
@@ -163,13 +163,13 @@ def test_reference_sampler_law(setting, key):
     assert law.atoms.sum() == pytest.approx(expected["boundary_mass"], abs=tol)
     assert law.mean(near) == pytest.approx(expected["within_0p05_of_right_peak"], abs=tol)
 
-    a = draws(key, name, PRINTED, 1e-4, temperature, normalise=normalise)[:, 0].astype(float)
+    a = draws(key, name, PRINTED, 1e-4, temperature, unit_slope=unit_slope)[:, 0].astype(float)
     assert mean_test(value(a), expected["E_f"]) > THRESHOLD
     assert binomial((np.abs(a) == 1).sum(), len(a), expected["boundary_mass"]) > THRESHOLD
     assert binomial(near(a).sum(), len(a), expected["within_0p05_of_right_peak"]) > THRESHOLD
     assert law.mean(lambda x: x > CUT) == pytest.approx(expected["right_mass"], abs=tol)
     assert binomial((a > CUT).sum(), len(a), expected["right_mass"]) > THRESHOLD
-    reversed_rule = mean_test(value(a), SAMPLER[f"{name}|{w}|{'raw' if normalise else 'normalised'}"]["E_f"])
+    reversed_rule = mean_test(value(a), SAMPLER[f"{name}|{w}|{'raw' if unit_slope else 'normalised'}"]["E_f"])
     assert reversed_rule < THRESHOLD, "the other drift"
 
 
@@ -177,18 +177,18 @@ BANDIT = landscapes.get("bandit")
 
 
 @cache
-def bandit_sampler(normalise, repeats):
+def bandit_sampler(unit_slope, repeats):
     """Table 4's protocol: start N(0, I) on [-2, 2]^2, clip after each step; ours is the same at half the lengths."""
 
     def one(key, levels, steps, temperature):
         first, drive = jax.random.split(key)
         a0 = initial_action(first, 2, "normal", 0.5)
-        return annealed_langevin(drive, slope_of(BANDIT), a0, levels, steps, temperature, repeats, normalise)
+        return annealed_langevin(drive, slope_of(BANDIT), a0, levels, steps, temperature, repeats, unit_slope)
 
     return jax.jit(jax.vmap(one, in_axes=(0, None, None, None)))
 
 
-def bandit_shares(key, high, low, epsilon, w, repeats, normalise, num=60_000):
+def bandit_shares(key, high, low, epsilon, w, repeats, unit_slope, num=60_000):
     """Shares in the discs of the high and the low modes and the mean reward, from settings in the paper's units.
 
     Halving lengths quarters the step. A raw slope doubles, and the drift is right; a normalised one does not, so w has
@@ -196,9 +196,9 @@ def bandit_shares(key, high, low, epsilon, w, repeats, normalise, num=60_000):
     """
     levels = geometric_levels(high, low, 10)
     steps = epsilon / 4 * (levels / levels[-1]) ** 2
-    temperature = 1 / (2 * w if normalise else w)
+    temperature = 1 / (2 * w if unit_slope else w)
     arrays = [np.float32(x) for x in (levels / 2, steps, temperature)]
-    a = bandit_sampler(normalise, repeats)(jax.random.split(key, num), *arrays)
+    a = bandit_sampler(unit_slope, repeats)(jax.random.split(key, num), *arrays)
     centres = np.array([centre for _, centre, _ in BANDIT.bumps])
     inside = np.linalg.norm(np.asarray(a)[:, None] - centres, axis=-1) < 0.15
     reward = evaluate(BANDIT, np.asarray(a)).mean()
@@ -253,9 +253,9 @@ def test_increasing_transforms_of_a_normalised_critic_change_nothing(key):
     q = landscapes.get("twomode2")
     other = lambda action, sigma: jax.grad(lambda a: jnp.exp(3 * q.blurred(sigma)(a)))(action)
     both = []
-    for normalise in (True, False):
+    for unit_slope in (True, False):
         run = lambda k, slope: annealed_langevin(
-            k, slope, jnp.array([0.1, -0.2]), LEVELS, level_steps(LEVELS, 1e-3), 0.1, 2, normalise
+            k, slope, jnp.array([0.1, -0.2]), LEVELS, level_steps(LEVELS, 1e-3), 0.1, 2, unit_slope
         )
         keys = jax.random.split(key, 500)
         ends = [jax.jit(jax.vmap(lambda k: run(k, slope)))(keys) for slope in (slope_of(q), other)]

@@ -6,35 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from kernels import KERNELS, KEY, LEVELS, PLAN, RUNGS, STEPS, bowl, call, on
 
 from softq.samplers import (
-    ais,
     amortised_direction,
-    annealed_langevin,
-    diffusion_sampler,
     geometric_levels,
     initial_action,
-    isir,
     ladder,
-    langevin,
     level_steps,
     linear_schedules,
-    mala,
-    qglg,
-    snis,
-    softmax_score,
     stability_limit,
-    svgd,
-    tempering,
 )
 from softq.utils.checks import finite_on, one_of
 from softq.utils.errors import SoftqError
-
-KEY = jax.random.key(0)
-
-
-def bowl(action):
-    return -jnp.sum(action**2)
 
 
 def torn(action):
@@ -52,50 +36,10 @@ def steep(action):
     return -jnp.sqrt(jnp.maximum(action[0], 0.0))
 
 
-STEPS = jnp.full(40, 0.05)
-RUNGS = ladder(0.1, 0.5, 3)
-LEVELS = geometric_levels(0.3, 0.1, 2)
-PLAN = jnp.full((2, 5), 0.1)
-MIDDLE, MIDDLES, FOUR = jnp.zeros(2), jnp.zeros((3, 2)), jnp.linspace(-0.5, 0.2, 8).reshape(4, 2)
-
-# Each sampler with good input; a fault replaces one argument
-CALLS = {
-    "snis": lambda q=bowl, temperature=0.1, num_candidates=50: snis(KEY, q, 2, temperature, num_candidates),
-    "isir": lambda q=bowl, temperature=0.1, num_candidates=20, sweeps=2, start=None: isir(
-        KEY, q, 2, temperature, num_candidates, sweeps, start
-    ),
-    "langevin": lambda q=bowl, a0=MIDDLE, step_sizes=STEPS: langevin(
-        KEY, softmax_score(q, 0.1), a0, step_sizes
-    ),
-    "mala": lambda q=bowl, temperature=0.1, a0=MIDDLE, step_sizes=STEPS: mala(
-        KEY, q, temperature, a0, step_sizes
-    ),
-    "tempering": lambda q=bowl, temperatures=RUNGS, a0=MIDDLES, step_sizes=RUNGS, rounds=30: tempering(
-        KEY, q, temperatures, a0, step_sizes, rounds
-    ),
-    "qglg": lambda q=bowl, temperature=0.1, schedules=PLAN, num_candidates=20, select="argmax": qglg(
-        KEY, q, 2, temperature, schedules, num_candidates, select=select
-    ),
-    "annealed": lambda q=bowl, temperature=0.1, a0=MIDDLE, levels=LEVELS, step_sizes=LEVELS, repeats=20: (
-        annealed_langevin(
-            KEY, lambda a, sigma: jax.grad(q)(a), a0, levels, step_sizes, temperature, repeats, False
-        )
-    ),
-    "ais": lambda q=bowl, temperatures=RUNGS[::-1], step_sizes=RUNGS, num_candidates=8, num_fresh=4: (
-        ais(KEY, q, 2, temperatures, step_sizes, num_candidates, 2, num_fresh).action
-    ),
-    "diffusion": lambda q=bowl, temperature=0.1, num=16, num_steps=5, process="flow": diffusion_sampler(
-        KEY, q, 2, temperature, num_steps, num, process=process
-    ),
-    "svgd": lambda q=bowl, particles=FOUR, step_sizes=STEPS, width="squared": svgd(
-        softmax_score(q, 0.1), particles, step_sizes, width
-    ),
-}
-
 OUT, NOTHING = jnp.array([0.0, 1.5]), jnp.zeros((0, 2))
-VALUES = ("snis", "isir", "mala", "tempering", "qglg", "ais", "diffusion")  # those that look at Q itself
+VALUES = [name for name, (_, given) in KERNELS.items() if "q" in given]  # those that look at Q itself
 FAULTS = [
-    *[(n, {"temperature": t}, "temperature must be positive") for n in CALLS for t in (0.0, -1.0, np.nan)],
+    *[(n, {"temperature": t}, "temperature must be positive") for n in KERNELS for t in (0.0, -1.0, np.nan)],
     *[(n, {"step_sizes": 0.0 * STEPS}, "step_sizes must be positive") for n in ("langevin", "mala", "svgd")],
     *[(n, {"step_sizes": -STEPS}, "step_sizes must be positive") for n in ("langevin", "mala", "svgd")],
     *[
@@ -103,7 +47,7 @@ FAULTS = [
         for n in ("langevin", "mala", "annealed")
     ],
     *[(n, {"a0": jnp.full(2, jnp.nan)}, "a0 must lie in the box") for n in ("langevin", "mala", "annealed")],
-    *[(n, {"num_candidates": 0}, "num_candidates must be") for n in ("snis", "isir", "qglg")],
+    *[(n, {"num_candidates": 0}, "num_candidates must be") for n in ("best of", "snis", "isir", "qglg")],
     ("isir", {"sweeps": 0}, "sweeps must be positive"),
     ("isir", {"start": OUT}, "start must lie in the box"),
     ("mala", {"step_sizes": 30 * STEPS}, "at most 1, got 1.5"),
@@ -119,7 +63,7 @@ FAULTS = [
     ("annealed", {"levels": np.full(2, 0.1)}, "levels must fall"),
     ("annealed", {"levels": 0 * LEVELS}, "levels must be positive"),
     ("annealed", {"step_sizes": -LEVELS}, "step_sizes must be positive"),
-    ("annealed", {"repeats": 0}, "steps_per_level must be positive"),
+    ("annealed", {"steps_per_level": 0}, "steps_per_level must be positive"),
     ("ais", {"temperatures": RUNGS}, "temperatures must not rise"),
     ("ais", {"num_candidates": 0}, "num_candidates must be positive"),
     ("ais", {"num_fresh": -1}, "num_fresh must not be negative"),
@@ -127,36 +71,34 @@ FAULTS = [
     ("diffusion", {"process": "flows"}, "Did you mean 'flow'"),
     ("svgd", {"particles": NOTHING}, "M >= 1"),
     ("svgd", {"particles": jnp.full((2, 2), 1.5)}, "particles must lie in the box"),
-    ("svgd", {"width": -1.0}, "bandwidth must be positive"),
-    *[(n, {"q": torn}, r"is nan at action \[(0\.[2-9]\d*|1\.0), ") for n in VALUES],
-    *[(n, {"q": endless}, r"at action \[(0\.[2-9]\d*|1\.0), ") for n in VALUES],
-    ("langevin", {"q": steep}, r"the score is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
-    ("annealed", {"q": steep}, r"the slope is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
-    ("svgd", {"q": steep}, r"the score is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
-    ("mala", {"q": steep}, r"the slope is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
-    ("ais", {"q": steep}, r"the slope is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
-    ("qglg", {"q": steep}, r"the score is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
+    ("svgd", {"bandwidth": -1.0}, "bandwidth must be positive"),
+    *[(n, on(n, torn), r"is nan at action \[(0\.[2-9]\d*|1\.0), ") for n in VALUES],
+    *[(n, on(n, endless), r"at action \[(0\.[2-9]\d*|1\.0), ") for n in VALUES],
+    ("langevin", on("langevin", steep), r"the score is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
+    ("annealed", on("annealed", steep), r"the slope is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
+    ("svgd", on("svgd", steep), r"the score is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
+    ("mala", on("mala", steep), r"the slope is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
+    ("ais", on("ais", steep), r"the slope is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
+    ("qglg", on("qglg", steep), r"the slope is (nan|-?inf) at action \[(-0\.\d+|-?0\.0), "),
 ]
-FAULTS = [
-    f for f in FAULTS if set(f[1]) <= set(CALLS[f[0]].__kwdefaults__ or CALLS[f[0]].__code__.co_varnames)
-]
+FAULTS = [f for f in FAULTS if set(f[1]) <= set(KERNELS[f[0]][1])]
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", KERNELS)
 def test_good_input_passes(name):
-    out = CALLS[name]()
+    out = call(name)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(out))
 
 
 @pytest.mark.parametrize(("name", "fault", "words"), FAULTS)
 def test_one_line_says_what_and_where(name, fault, words):
     with pytest.raises(SoftqError, match=words) as error:
-        CALLS[name](**fault)
+        call(name, **fault)
     assert "\n" not in str(error.value) and len(str(error.value)) < 200
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("mistake", "words"),
     [
         (lambda: ladder(0.0, 1.0, 3), "coldest must be positive"),
         (lambda: ladder(1.0, 0.5, 3), "a ladder rises"),
@@ -175,9 +117,9 @@ def test_one_line_says_what_and_where(name, fault, words):
         (lambda: finite_on(steep, 2), r"the slope of the landscape is -inf at action \[0\.0, 0\.0\]"),
     ],
 )
-def test_helpers_say_it_in_one_line(call, words):
+def test_helpers_say_it_in_one_line(mistake, words):
     with pytest.raises(SoftqError, match=words) as error:
-        call()
+        mistake()
     assert "\n" not in str(error.value)
 
 
@@ -186,25 +128,16 @@ def test_finite_everywhere_is_no_error():
     finite_on(bowl, 17)
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", KERNELS)
 def test_compiled_and_batched_samplers_do_not_look(name):
-    """Documented: a traced call sees no values. It runs, whatever the landscape; `finite_on` looks beforehand."""
-    fault = {"q": torn if name in VALUES else steep}
-    traced = jax.make_jaxpr(lambda temperature: CALLS[name](**fault | rest(name, temperature)))(0.1)
-    assert "callback" not in str(traced)
-
-
-def rest(name, temperature):
-    """What makes a call traced: a temperature, or a start that depends on one."""
-    if "temperature" in CALLS[name].__code__.co_varnames:
-        return {"temperature": temperature}
-    ladders = {
-        "tempering": ("temperatures", jnp.asarray(RUNGS)),
-        "ais": ("temperatures", jnp.asarray(RUNGS[::-1])),
-    }
-    starts = {"svgd": ("particles", FOUR)} | ladders
-    argument, value = starts.get(name, ("a0", MIDDLE))
-    return {argument: value + 0 * temperature}
+    """Whatever the landscape, a compiled call raises nothing, and its program is that of the bare kernel."""
+    kernel, given = KERNELS[name]
+    given = given | on(name, torn if name in VALUES else steep)
+    programs = [jax.jit(lambda f=f: f(**given)) for f in (kernel, kernel.__wrapped__)]
+    text, bare = (program.lower().as_text() for program in programs)
+    assert text == bare and kernel.__wrapped__ is not kernel
+    if "key" in given:  # a batch without a compilation: nothing to look at either
+        jax.vmap(lambda key: call(name, **given | {"key": key}))(jax.random.split(KEY, 2))
 
 
 @pytest.mark.parametrize("options", [("left", "right"), {"left": 1, "right": 2}, Literal["left", "right"]])

@@ -12,11 +12,11 @@ from softq.envs import Bandit, is_jax, make
 @pytest.mark.parametrize("name", ["bandit", "twomode2", "skew1"])
 def test_the_reward_is_the_landscape(name, key):
     env, q = Bandit(name), landscapes.get(name)
-    _, obs = env.reset(key)
+    start, obs = env.reset(key)
     assert obs.shape == (env.obs_dim,) and env.action_dim == q.dim
     for k in jax.random.split(key, 5):
         action = jax.random.uniform(k, (q.dim,), minval=-1.0)
-        state, after, reward, terminated, truncated = env.step(obs, action)
+        state, after, reward, terminated, truncated = env.step(start, action)
         assert float(reward) == pytest.approx(float(q(action)))
         assert bool(terminated) and not bool(truncated)
         np.testing.assert_array_equal(after, obs)

@@ -18,7 +18,7 @@ from jax import Array
 from playwright.sync_api import Browser, Page
 
 from softq import landscapes, samplers
-from softq.box import uniform_actions
+from softq.box import BOUNDARIES, uniform_actions
 from softq.exact.boltzmann import Boltzmann, nodes_and_weights
 from softq.exact.laws import snis_law, softmax_law
 from softq.lab import GalleryLab, export
@@ -245,7 +245,7 @@ def isir_twin(q, key, a0):
 
 def langevin_twin(q, key, a0, boundary="reflect"):
     score, steps = samplers.softmax_score(q, TEMPERATURE), jnp.full(NUM, STEP)
-    path = samplers.langevin(key, score, a0, steps, getattr(samplers, boundary), trajectory=True)
+    path = samplers.langevin(key, score, a0, steps, BOUNDARIES[boundary], trajectory=True)
     return unit(a0), jax.random.normal(key, (NUM, q.dim)), path
 
 

@@ -13,7 +13,6 @@ from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, replace, static
 
 SAMPLED_EXPLOIT = {"lql", "nclql", "dqs", "maxentdp", "sql"}  # what is reported is a sample
-DETERMINISTIC_POLICY = {"ddpg"}
 
 
 @pytest.fixture(scope="module", params=list(ALGORITHMS))
@@ -28,7 +27,7 @@ def probe(request):
         name not in SAMPLED_EXPLOIT,
         (),
         jax.random.key(0),
-        name in DETERMINISTIC_POLICY,
+        get(name).temperature is None,  # then its policy is deterministic
     )
 
 

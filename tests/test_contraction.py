@@ -17,10 +17,10 @@ from softq.exact.langevin_convergence import (
     printed_reflection,
     reflection,
     schedule_summary,
-    stability_limit,
 )
 from softq.exact.laws import chain_law, fold, point_law
 from softq.landscapes import Landscape
+from softq.samplers import stability_limit
 from softq.utils.errors import SoftqError
 
 HALF = Landscape("half", 1, 0.0, power=(0.5, 2.0))  # Q = -a^2 / 2, curvature 1
@@ -116,7 +116,7 @@ def test_contraction_of_two_laws():
     convexity, smoothness = curvature.min(), curvature.max()
     broken = 0
     for step in (0.05, 0.3, 0.6):
-        assert step < stability_limit(smoothness, temperature)
+        assert step < stability_limit(temperature, smoothness)
         one, shrink = (
             ReflectedChain(STEEP, temperature, step),
             factor(convexity, smoothness, step, temperature),
@@ -144,7 +144,7 @@ def test_gaussian_chain():
         assert one.target_variance == pytest.approx(expected["target_var"], abs=reference["tol"])
         assert one.variance == pytest.approx(float(expected["chain_var"]), abs=reference["tol"], rel=1e-10)
         assert one.bias == pytest.approx(float(expected["bias_w2"]), abs=reference["tol"], rel=1e-10)
-        assert one.stable == (step < stability_limit(curvature, temperature))
+        assert one.stable == (step < stability_limit(temperature, curvature))
 
 
 def test_far_from_the_walls_the_reflected_chain_is_gaussian():
@@ -156,7 +156,7 @@ def test_far_from_the_walls_the_reflected_chain_is_gaussian():
 def test_ddsq_schedules():
     reference = REFERENCE["langevin.ddsq_schedules"]
     temperature, curvature, tol = reference["params"]["lam"], reference["params"]["m"], reference["tol"]
-    limit = stability_limit(curvature, temperature)
+    limit = stability_limit(temperature, curvature)
     assert limit == pytest.approx(reference["params"]["stability_limit"], abs=tol)
     for start, expected in zip(np.logspace(0, -4, 10), reference["value"].values(), strict=True):
         summary = schedule_summary(curvature, temperature, np.linspace(start, 1e-4, 20))
@@ -179,7 +179,7 @@ def test_reflection_and_its_misprint():
 
 
 def test_factor_below_one_exactly_below_the_limit():
-    limit = stability_limit(3.0, 0.1)
+    limit = stability_limit(0.1, 3.0)
     assert factor(1.0, 3.0, 0.999 * limit, 0.1) < 1 < factor(1.0, 3.0, 1.001 * limit, 0.1)
     # the printed factor asks for less than 4 lambda m / L^2, a third of that
     assert printed_factor(1.0, 3.0, limit / 2.9, 0.1) > 1 > printed_factor(1.0, 3.0, limit / 3.1, 0.1)

@@ -7,19 +7,35 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from by_hand import ACT, OBS, Adam, apart, float64, mish, polyak, regression, smaller, twins_of
+from by_hand import (
+    ACT,
+    OBS,
+    Adam,
+    apart,
+    differences,
+    mish,
+    polyak,
+    regression,
+    smaller,
+    three_updates,
+    twins_of,
+    uniforms,
+)
 from exact import REFERENCE, numpy_of
 from scipy.special import logsumexp
 
 from softq import landscapes
 from softq.algorithms import DDSQ
+from softq.algorithms.common.temperature import Temperature
 from softq.box import uniform_actions
 from softq.samplers import qglg, spread
 from softq.samplers.entropy import snis_entropy
 from softq.testing import THRESHOLD, binomial, mean_test
 from softq.testing.probe import random_batch
+from softq.utils.flat_settings import flat
 from softq.utils.pytree import pytree, replace
 
+BATCH = 16
 SMALL = {
     "hidden_sizes": (6, 5),
     "num_candidates": 8,
@@ -35,14 +51,13 @@ def initial():
     return DDSQ(**SMALL).init(jax.random.key(5), jnp.zeros(OBS), jnp.zeros(ACT))
 
 
+@cache
 def fresh():
-    """A state whose target and biases differ from the online network and from zero, where a mix-up
-    shows.
-    """
-    return apart(initial(), critic=0.3, target=0.3)
+    """A state whose target and biases differ from the online network and from zero, where a mix-up shows."""
+    return apart(initial())
 
 
-# One update, by hand
+# Updates, by hand
 
 
 @pytree
@@ -53,65 +68,138 @@ class Stubbed(DDSQ):
         return jnp.tanh(obs[:ACT])
 
 
+RULE = Temperature(0.2, "ddsq", learning_rate=0.05, every=2)
+VARIANTS = {
+    "default": {},
+    "soft": {"backup": "soft", "temperature": 0.3},
+    "mellowmax": {"backup": "mellowmax", "relative": False, "temperature": 0.3},
+    "tuned": {"temperature": RULE},
+    "tuned alike": {"temperature": replace(RULE, value=0.5, target_entropy=0.5, every=1), "relative": False},
+}
+LEARNING = {"learning_rate": 0.01, "polyak": 0.1, "reward_scale": 0.7, "discount": 0.9}
+
+
+def made(name):
+    return Stubbed(**SMALL | LEARNING | VARIANTS[name])
+
+
+def learned(state):
+    return [
+        twins_of(state.critic.network),
+        twins_of(state.critic.target),
+        float(state.temperature.log_scale),
+        float(state.temperature.entropy),
+    ]
+
+
+@cache
+def trained(name):
+    return three_updates(made(name), fresh(), BATCH, learned)
+
+
+def pool(num):
+    return 2 * uniforms(num, ACT) - 1
+
+
 class ByHand:
-    """Algorithm 2, lines 6 to 9, in float64 NumPy."""
+    """Algorithm 2, lines 6 to 9, and B.3.4, in float64 NumPy. `fault` makes one mistake on purpose."""
 
-    def __init__(self, algo, state):
-        self.algo, self.online, self.target = algo, twins_of(state.critic), twins_of(state.target)
-        self.adam = Adam(self.online, algo.learning_rate)
+    def __init__(self, algo, state, fault=""):
+        self.algo, self.fault = algo, fault
+        self.online, self.target, self.log_scale, self.entropy = learned(state)
+        self.adam, self.step = Adam(self.online, algo.learning_rate), 0
 
-    def targets(self, batch):
-        a = self.algo
-        next_action = np.tanh(batch.next_obs[:, :ACT])
-        bootstrap = smaller(self.target, batch.next_obs, next_action, mish)
-        return a.reward_scale * batch.reward + a.discount * batch.discount * bootstrap
+    def learned(self):
+        return [self.online, self.target, self.log_scale, self.entropy]
+
+    def divisor(self, values):
+        """lambda(s)."""
+        in_force = self.algo.temperature.value * np.exp(self.log_scale)
+        return in_force * values.std() if self.algo.relative else in_force
+
+    def value(self, obs):
+        """What the target adds for one next state."""
+        a, twins = self.algo, self.online if self.fault == "online" else self.target
+        if a.backup == "boltzmann":
+            return smaller(twins, obs, np.tanh(obs[None, :ACT]), mish)[0]
+        values = smaller(twins, obs, pool(a.num_candidates), mish)
+        divisor = self.divisor(
+            smaller(self.online, obs, pool(a.num_candidates), mish) if self.fault == "spread" else values
+        )
+        volume = ACT * np.log(2) if a.backup == "soft" else 0.0
+        return divisor * (logsumexp(values / divisor) - np.log(len(values)) + volume)
+
+    def tune(self, batch, twins):
+        """B.3.4, on the logarithm of lambda_0."""
+        entropies = []
+        for obs in batch.obs:
+            values = smaller(twins, obs, pool(self.algo.num_entropy_samples), mish)
+            logits = values / self.divisor(values)
+            shares = np.exp(logits - logsumexp(logits))
+            entropies.append(ACT * np.log(2) - np.log(len(values)) - np.sum(shares * np.log(shares)))
+        rule, self.entropy = self.algo.temperature, np.mean(entropies)
+        error = (self.entropy - ACT * rule.target_entropy) / max(1.0, np.std(entropies))
+        self.log_scale -= (-1 if self.fault == "sign" else 1) * rule.learning_rate * error
 
     def update(self, batch):
-        y = self.targets(batch)
+        a, before, self.step = self.algo, self.online, self.step + 1
+        in_force = a.temperature.value * np.exp(self.log_scale)
+        values = np.array([self.value(obs) for obs in (batch.obs if self.fault == "s" else batch.next_obs)])
+        y = a.reward_scale * batch.reward + a.discount * batch.discount * values
         loss, gradients, q_mean = regression(self.online, batch.obs, batch.action, y, mish)
         self.online = self.adam.step(self.online, gradients)
-        self.target = polyak(self.online, self.target, self.algo.polyak)
-        return {"critic_loss": loss, "q_mean": q_mean, "target_mean": y.mean()}
+        self.target = polyak(self.online, self.target, a.polyak)
+        metrics = {"critic_loss": loss, "q_mean": q_mean, "target_mean": y.mean(), "temperature": in_force}
+        if a.temperature.rule == "fixed":
+            return metrics
+        if self.step % a.temperature.every == 0 or self.fault == "always":
+            self.tune(batch, before if self.fault == "before" else self.online)
+        return metrics | {"entropy": self.entropy}
 
 
-def test_updates_equal_those_by_hand(key):
+def distance(name, fault=""):
+    return differences(trained(name), ByHand(made(name), fresh(), fault), BATCH, floor=1)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_updates_equal_those_by_hand(name):
     """Three of them: after the first, Adam hardly sees the size of a gradient."""
-    algo = Stubbed(**SMALL, learning_rate=0.01, polyak=0.1, reward_scale=0.7, discount=0.9)
-    state = fresh()
-    by_hand, update, targets = ByHand(algo, state), jax.jit(algo.update), jax.jit(algo.targets)
-    for i in range(3):
-        batch = random_batch(jax.random.fold_in(key, i), 16, OBS, ACT)
-        plain = float64(batch)
-        assert 0 < plain.discount.sum() < 16
-        y = targets(state, batch, key)
-        np.testing.assert_allclose(y, by_hand.targets(plain), rtol=2e-5, atol=2e-5)
-        state, metrics = update(state, batch, key)
-        expected = by_hand.update(plain)
-        for name, value in expected.items():
-            assert float(metrics[name]) == pytest.approx(value, rel=1e-4, abs=1e-5), name
-    close = partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)
-    learned = twins_of(state.critic), twins_of(state.target)
-    jax.tree.map(close, learned, (by_hand.online, by_hand.target))
+    metrics, parameters = distance(name)
+    assert metrics < 2e-5
+    assert parameters < 2e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("default", "online"),  # the value by the online critics
+        ("default", "s"),  # the action and its value at s
+        ("soft", "spread"),  # lambda(s) by the online critics
+        ("tuned", "before"),  # the entropy of the critics from before their step
+        ("tuned", "always"),  # a step of the temperature in every update
+        ("tuned", "sign"),  # a temperature that runs away
+    ],
+)
+def test_a_mistake_in_the_update_shows(name, fault):
+    assert max(distance(name, fault)) > 1e-3
 
 
 def test_no_gradient_flows_through_the_targets(key):
-    """The same update with the targets fixed beforehand, sampler and all, moves every weight to the same
-    place.
-    """
+    """The same update with the targets fixed beforehand, sampler and all, moves every weight to the same place."""
 
     @pytree
     class Fixed(DDSQ):
         given: jax.Array = None
 
         def targets(self, state, batch, key):
-            return self.given
+            return self.given, {}
 
     @pytree
     class Recorded(DDSQ):
         def targets(self, state, batch, key):
-            values = super().targets(state, batch, key)
+            values, info = super().targets(state, batch, key)
             jax.debug.callback(seen.append, values)
-            return values
+            return values, info
 
     seen = []
     batch = random_batch(key, 8, OBS, ACT)
@@ -120,7 +208,7 @@ def test_no_gradient_flows_through_the_targets(key):
     jax.effects_barrier()
     again, _ = jax.jit(Fixed(**SMALL, given=jnp.asarray(seen[0])).update)(state, batch, key)
     close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
-    jax.tree.map(close, after.critic.params, again.critic.params)
+    jax.tree.map(close, after.critic.network.params, again.critic.network.params)
 
 
 def test_targets_take_the_action_from_the_online_critics_and_its_value_from_the_targets(key):
@@ -135,20 +223,21 @@ def test_targets_take_the_action_from_the_online_critics_and_its_value_from_the_
     state, batch = fresh(), random_batch(key, 64, OBS, ACT)
     policy = jax.jit(jax.vmap(lambda state, obs: algo.policy(state, obs, key), (None, 0)))
     next_action = policy(state, batch.next_obs)
-    values = np.min(jax.jit(jax.vmap(state.target))(batch.next_obs, next_action), 1)
-    targets = jax.jit(algo.targets)(state, batch, key)
+    values = np.min(jax.jit(jax.vmap(state.critic.target))(batch.next_obs, next_action), 1)
+    targets, _ = jax.jit(algo.targets)(state, batch, key)
     reward, discount = np.asarray(batch.reward), np.asarray(batch.discount)
     np.testing.assert_allclose(targets, reward + 0.9 * discount * values, rtol=1e-5, atol=1e-5)
     ended = discount == 0
     assert ended.any()
     np.testing.assert_array_equal(np.asarray(targets)[ended], reward[ended])
-    without_targets = replace(state, target=jax.tree.map(lambda x: x * np.float32(np.nan), state.target))
+    target = jax.tree.map(lambda x: x * np.float32(np.nan), state.critic.target)
+    without_targets = replace(state, critic=replace(state.critic, target=target))
     np.testing.assert_array_equal(next_action, policy(without_targets, batch.next_obs))
 
 
 def test_fresh_targets_equal_the_online_network_without_sharing_it():
     state = initial()
-    for x, y in zip(jax.tree.leaves(state.critic), jax.tree.leaves(state.target), strict=True):
+    for x, y in zip(*map(jax.tree.leaves, (state.critic.network, state.critic.target)), strict=True):
         np.testing.assert_array_equal(x, y)
         assert x.unsafe_buffer_pointer() != y.unsafe_buffer_pointer()
 
@@ -180,10 +269,6 @@ def test_behaviour_is_a_mixture_with_probability_p_e(behaviour):
     assert binomial(count, int(differ.sum()), 0.2) < THRESHOLD, "another p_e"
 
 
-def test_default_p_e_is_that_of_the_paper():
-    assert DDSQ().explore_prob == 0.15
-
-
 def test_each_environment_tosses_its_own_coin(behaviour):
     """Neighbouring keys agree no more often than chance has it."""
     is_sampled = np.all(behaviour(0.5) == behaviour(1.0), 1)
@@ -200,8 +285,8 @@ def test_exploit_is_deterministic_and_good(key):
     one, two = (exploit(state, obs, jax.random.split(jax.random.key(i), 20)) for i in (1, 2))
     np.testing.assert_array_equal(one, two)
     grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 41)] * ACT), -1).reshape(-1, ACT).astype(np.float32)
-    q = jax.jit(jax.vmap(lambda o, a: state.critic.at(o)(a), (0, 0)))
-    every = jax.jit(jax.vmap(lambda o: jax.vmap(state.critic.at(o))(jnp.asarray(grid))))(obs)
+    q = jax.jit(jax.vmap(lambda o, a: state.critic.network.at(o)(a)))
+    every = jax.jit(jax.vmap(lambda o: jax.vmap(state.critic.network.at(o))(jnp.asarray(grid))))(obs)
     reached = np.mean(np.asarray(every) <= np.asarray(q(obs, one))[:, None], axis=1)
     # as good as the best of 100 candidates, or better: that one beats 0.99 of the box on average, 0.85 all but surely
     assert reached.mean() > 0.98 and reached.min() > 0.85
@@ -218,7 +303,7 @@ def test_sampler_at_a_state_dependent_temperature(key):
     @partial(jax.jit, static_argnums=2)
     def sample(scale, shift, normalise):
         scaled = lambda a: scale * q(a) + shift
-        return jax.vmap(lambda k: qglg(k, scaled, 2, 0.3, schedules, 16, normalise=normalise))(keys)
+        return jax.vmap(lambda k: qglg(k, scaled, 2, 0.3, schedules, 16, relative=normalise))(keys)
 
     @jax.jit
     def explicit(k):
@@ -235,10 +320,10 @@ def test_temperature_of_is_lambda_0_times_the_spread_of_q(key):
     state, obs = fresh(), jnp.array([0.3, -1.0, 0.5])
     line = (np.arange(300) + 0.5) / 150 - 1
     grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2).astype(np.float32)
-    exact = 0.2 * np.asarray(jax.jit(jax.vmap(state.critic.at(obs)))(jnp.asarray(grid)), float).std()
+    exact = 0.2 * np.asarray(jax.jit(jax.vmap(state.critic.network.at(obs)))(jnp.asarray(grid)), float).std()
     temperature = jax.jit(lambda state: algo.temperature_of(state, obs, num=10_000))(state)
     assert float(temperature) == pytest.approx(exact, rel=0.03)
-    plain = replace(algo, normalise=False)
+    plain = replace(algo, relative=False)
     assert float(plain.temperature_of(state, obs)) == pytest.approx(0.2, rel=1e-6)
 
 
@@ -251,14 +336,14 @@ def test_one_critic_at_every_temperature(key):
     """`policy` at the trained temperature is the policy, and a hotter policy has a smaller mean Q."""
     algo = replace(DDSQ(**SMALL), num_candidates=64, select="random", start_step=1e-3)
     state, obs = fresh(), jnp.array([0.3, -1.0, 0.5])
-    keys, q = jax.random.split(key, 2000), state.critic.at(jnp.array([0.3, -1.0, 0.5]))
+    keys, q = jax.random.split(key, 2000), state.critic.network.at(obs)
 
     @jax.jit
     def actions(temperature):
         return jax.vmap(lambda k: algo.policy(state, obs, k, temperature))(keys)
 
     policy = jax.jit(jax.vmap(lambda k: algo.policy(state, obs, k)))(keys)
-    np.testing.assert_allclose(actions(algo.temperature), policy, atol=1e-5)
+    np.testing.assert_allclose(actions(algo.temperature.value), policy, atol=1e-5)
     values = jax.jit(jax.vmap(q))
     means = [float(values(actions(t)).mean()) for t in (0.01, 0.3, 3.0, 1000.0)]
     assert all(a > b for a, b in itertools.pairwise(means)), means
@@ -317,64 +402,37 @@ def test_entropy_floor():
     assert flat == pytest.approx(2 * np.log(2), abs=1e-5)
 
 
-@pytest.mark.parametrize("space", ["log", "linear"])
-def test_temperature_step(space, key):
-    """Down when the entropy is above its target, up when below, by rate * error / max(1, std over
-    states).
-    """
-    algo = DDSQ(**SMALL, temperature=0.2, temperature_learning_rate=0.01, temperature_space=space)
-    state, obs = fresh(), jax.random.normal(key, (16, OBS))
-    tune = jax.jit(lambda algo: algo.tune(state, obs, key))
-    _, estimate = tune(algo)
-    assert np.log(4) - np.log(64) - 1e-4 <= float(estimate) <= np.log(4) + 1e-4
-    for target in (-3.0, 3.0):
-        log_scale, _ = tune(replace(algo, target_entropy=target))
-        error = float(estimate) - target * ACT
-        before, after = 0.2, 0.2 * np.exp(float(log_scale))
-        assert (after < before) == (error > 0)
-        moved = np.log(after / before) if space == "log" else after - before
-        assert moved == pytest.approx(-0.01 * error, rel=1e-3)  # the spread over these states is below 1
-
-
-def test_temperature_moves_once_a_cycle_and_only_if_asked(key):
-    batch = random_batch(key, 8, OBS, ACT)
-    algo = DDSQ(**SMALL, temperature_learning_rate=0.05, temperature_cycle=3)
-    state, update, path = fresh(), jax.jit(algo.update), []
-    for i in range(7):
-        state, metrics = update(state, batch, jax.random.fold_in(key, i))
-        path.append(float(metrics["temperature"]))
-    assert list(np.flatnonzero(np.diff(path))) == [
-        2,
-        5,
-    ]  # the third and the sixth step move what the next ones log
-    asleep = replace(algo, temperature_learning_rate=0.0)
-    assert float(jax.jit(asleep.tune)(fresh(), batch.obs, key)[0]) == 0.0
-
-
-# Defaults: Tables 2 and 3
+# Defaults
 
 
 def test_defaults_are_those_of_the_paper():
-    algo = DDSQ()
+    """Typed from Tables 2 and 3, footnote 3 and Algorithm 1; the paper keeps lambda_0 where it is."""
     expected = {
         "temperature": 0.05,
+        "temperature_rule": "fixed",
+        "target_entropy": -1.0,
+        "temperature_learning_rate": 1e-3,
+        "temperature_every": 100,
+        "explore_prob": 0.15,
         "discount": 0.99,
         "learning_rate": 2e-4,
         "polyak": 0.005,
         "reward_scale": 1.0,
+        "start_step": 1.0,
+        "end_step": 1e-4,
         "num_schedules": 10,
         "num_steps": 20,
         "num_candidates": 100,
-        "num_entropy_samples": 1000,
         "hidden_sizes": (256, 256, 256),
         "activation": "mish",
-        "temperature_learning_rate": 0.0,
-        "temperature_cycle": 100,
+        "relative": True,
         "boundary": "reflect",
         "select": "argmax",
-        "normalise": True,
+        "backup": "boltzmann",
+        "num_entropy_samples": 1000,
     }
-    assert {name: getattr(algo, name) for name in expected} == expected
+    algo = DDSQ()
+    assert flat(algo) == expected
     schedules = np.asarray(algo.schedules())
     by_hand = np.stack([np.linspace(start, 1e-4, 20) for start in np.logspace(0, -4, 10)])
     np.testing.assert_allclose(schedules, by_hand, rtol=2e-4)
@@ -382,9 +440,10 @@ def test_defaults_are_those_of_the_paper():
 
 def test_every_switch_runs(key):
     batch = random_batch(key, 4, OBS, ACT)
-    algo = DDSQ(**SMALL, boundary="project", select="random", normalise=False, activation="relu")
-    state = replace(fresh(), critic=replace(fresh().critic, activation="relu"))
-    state = replace(state, target=replace(state.target, activation="relu"))
+    algo = DDSQ(**SMALL, boundary="project", select="random", relative=False, activation="relu")
+    networks = fresh().critic.network, fresh().critic.target
+    network, target = (replace(one, activation="relu") for one in networks)
+    state = replace(fresh(), critic=replace(fresh().critic, network=network, target=target))
     state, metrics = jax.jit(algo.update)(state, batch, key)
     assert np.isfinite(float(metrics["critic_loss"]))
     assert bool(jnp.abs(jax.jit(algo.policy)(state, batch.obs[0], key)).max() <= 1)
@@ -411,6 +470,6 @@ def test_values_of_a_bandit_are_learnt(key):
 
     state, _ = learn()
     actions = np.linspace(-0.9, 0.9, 19)
-    learnt = jax.jit(jax.vmap(state.critic.at(jnp.zeros(1))))(actions[:, None].astype(np.float32))
+    learnt = jax.jit(jax.vmap(state.critic.network.at(jnp.zeros(1))))(actions[:, None].astype(np.float32))
     assert np.abs(np.asarray(learnt) - q(actions)).max() < 0.05
     assert abs(float(jax.jit(algo.exploit)(state, jnp.zeros(1), key)[0])) < 0.2

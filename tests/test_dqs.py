@@ -1,7 +1,6 @@
 """DQS: updates and sampling against NumPy by hand, readings of the paper, temperatures, entropy, defaults, switches."""
 
-import dataclasses
-from functools import cache, partial
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -16,20 +15,27 @@ from by_hand import (
     apart,
     differences,
     float64,
-    joined,
+    known_draws,
+    normals,
     polyak,
+    reduced,
     regression,
     smaller,
     three_updates,
     twins_of,
+    uniforms,
 )
+from by_hand_diffusion import ExplodingNormalLaw, estimated_score
 
 from softq.algorithms import DQS
-from softq.algorithms.common.targets import bootstrap
+from softq.algorithms.common.targets import soft_value
+from softq.algorithms.common.temperature import Temperature
+from softq.box import uniform_actions
+from softq.diffusion import DiffusionPolicy
 from softq.diffusion.scores import SCORE_ESTIMATORS
-from softq.diffusion.truncated_normal import truncated_normal
 from softq.testing.probe import random_batch
 from softq.utils.errors import SoftqError
+from softq.utils.flat_settings import flat
 from softq.utils.pytree import pytree, replace
 
 BATCH, NUM = 8, 4
@@ -55,6 +61,12 @@ VARIANTS = {
         "condition": False,
         "reward_scale": 0.7,
     },
+    "tuned": {
+        "temperature": Temperature(0.5, "sac", learning_rate=0.03),
+        "temperature_decay": 0.1,
+        "decay_updates": 4.0,
+        "estimator": "qsm",
+    },
 }
 
 
@@ -66,107 +78,103 @@ def initial(condition):
 
 def fresh(algo):
     """A state whose targets and biases differ from the online networks and from zero."""
-    state = apart(initial(algo.condition), critic=0.3, target=0.3, actor=0.1)
-    return replace(state, log_scale=jnp.asarray(0.2))
+    state = apart(initial(algo.condition), actor=0.1)
+    return replace(state, temperature=replace(algo.temperature.init(ACT), log_scale=jnp.asarray(0.2)))
 
 
 def learned(state):
-    return [twins_of(state.critic), twins_of(state.target), float64(dict(state.actor.params))]
+    critics = twins_of(state.critic.network), twins_of(state.critic.target)
+    return [*critics, float64(dict(state.actor.network.params)), float(state.temperature.log_scale)]
 
 
 # Updates, by hand
 
 
 @pytree
-class Stubbed(DQS):
-    """A known next action."""
+class Known(DiffusionPolicy):
+    """Known actions and log-densities; the latter depend on what the network is told."""
 
-    def policy(self, state, obs, key):
+    def sample(self, obs, key, condition=()):
         return jnp.tanh(obs[:ACT])
 
+    def sample_and_log_prob(self, obs, key, condition=()):
+        return jnp.tanh(obs[:ACT]), jnp.sum(obs) + condition[0]
 
-@partial(jax.jit, static_argnums=0)
-def draws(name, key, x):
-    """Of one actor step: times and shifts of the temperature `(B,)`, forward noises `(B, d)`, noises of Q's actions."""
-    algo = DQS(**SMALL | VARIANTS[name])
 
-    def one(x, key):
-        for_time, for_noise, for_estimate, for_spread = jax.random.split(key, 4)
-        tau = jax.random.uniform(for_time)
-        sigma, z = algo.schedule().noise(tau), jax.random.normal(for_noise, (ACT,))
-        noisy = x + sigma * z
-        if algo.truncate:
-            eps = truncated_normal(for_estimate, (-1 - noisy) / sigma, (1 - noisy) / sigma, NUM)
-        else:
-            eps = jax.random.normal(for_estimate, (NUM, ACT))
-        return tau, jax.random.uniform(for_spread, minval=-1.0), z, eps
-
-    _, for_actor, _ = jax.random.split(key, 3)
-    return jax.vmap(one)(x, jax.random.split(jax.random.split(for_actor)[1], BATCH))
+@pytree
+class Stubbed(DQS):
+    def diffusion(self, network):
+        return Known(**vars(super().diffusion(network)))
 
 
 class ByHand:
     """Algorithm 1 in float64. `fault` makes one mistake on purpose."""
 
-    def __init__(self, name, algo, state, fault=""):
-        self.name, self.algo, self.fault = name, algo, fault
-        self.critic, self.target, _ = learned(state)
-        self.actor = ScoreByHand(state.actor)
-        self.scale = np.exp(float(state.log_scale))
+    def __init__(self, algo, state, fault=""):
+        self.algo, self.fault = algo, fault
+        self.critic, self.target, _, self.log_scale = learned(state)
+        self.actor = ScoreByHand(state.actor.network)
         self.critic_adam = Adam(self.critic, algo.learning_rate)
         self.actor_adam = Adam(self.actor.params, algo.actor_learning_rate)
+        self.temperature_adam = Adam(self.log_scale, algo.temperature.learning_rate)
 
     def learned(self):
-        return [self.critic, self.target, self.actor.params]
+        return [self.critic, self.target, self.actor.params, self.log_scale]
 
     def looser(self):
-        return [*jax.tree.map(np.ones_like, (self.critic, self.target)), self.actor_adam.looser]
+        return [*jax.tree.map(np.ones_like, (self.critic, self.target)), self.actor_adam.looser, 1.0]
 
     def temperature(self):
-        done = min(self.actor_adam.count / self.algo.decay_updates, 1)
-        return self.algo.temperature * self.algo.temperature_decay**done * self.scale
+        done = min(self.critic_adam.count / self.algo.decay_updates, 1)
+        decayed = self.algo.temperature.value * self.algo.temperature_decay**done
+        return decayed * np.exp(self.log_scale)
 
-    def update(self, batch, key):
+    def update(self, batch):
         algo, now = self.algo, self.temperature()
         twins = self.critic if self.fault == "online" else self.target
         value = smaller(twins, batch.next_obs, np.tanh(batch.next_obs[:, :ACT]))
         y = algo.reward_scale * batch.reward + algo.discount * batch.discount * value
         loss, gradients, q_mean = regression(self.critic, batch.obs, batch.action, y)
         self.critic = self.critic_adam.step(self.critic, gradients)
-        actor_loss = self.actor_step(batch, key, now)
+        actor_loss = self.actor_step(batch, now)
         self.target = polyak(self.critic, self.target, algo.polyak)
-        return {
+        metrics = {
             "critic_loss": loss,
             "q_mean": q_mean,
             "target_mean": y.mean(),
             "actor_loss": actor_loss,
             "temperature": now,
         }
+        if algo.temperature.rule == "sac":
+            metrics["entropy"] = -(batch.obs.sum(1) + now).mean()
+            excess = metrics["entropy"] - ACT * algo.temperature.target_entropy
+            excess = -excess if self.fault == "excess" else excess
+            self.log_scale = self.temperature_adam.step(self.log_scale, now * excess)
+        return metrics
 
-    def actor_step(self, batch, key, now):
+    def actor_step(self, batch, now):
         algo, tanh = self.algo, self.algo.space == "tanh"
         x = np.arctanh(np.clip(batch.action, -0.999, 0.999)) if tanh else batch.action
-        tau, shift, z, eps = float64(draws(self.name, key, jnp.float32(x)))
-        sigma = (algo.sigma_min * (algo.sigma_max / algo.sigma_min) ** tau)[:, None]
-        temperature = now * algo.temperature_spread**shift
-        noisy = x + sigma * z
-        points = (noisy[:, None] + sigma[:, None] * eps).reshape(-1, ACT)
-        actions = np.tanh(points) if tanh else np.clip(points, -1, 1)
-        pairs = [action_gradient(layers, np.repeat(batch.obs, NUM, 0), actions) for layers in self.critic]
-        (value, slope), hot = joined(pairs), np.repeat(temperature, NUM)
-        hot = np.ones_like(hot) if self.fault == "temperature" else hot
-        if tanh:
-            slope = slope * (1 - actions**2)
-        if algo.jacobian:
-            value = value - 2 * hot * np.log(np.cosh(points)).sum(1)  # log(1 - tanh^2), with all its digits
-            slope = slope - 2 * hot[:, None] * actions
-        logits = (value / hot).reshape(BATCH, NUM)
-        weights = np.exp(logits - logits.max(1, keepdims=True))
-        weights = (weights / weights.sum(1, keepdims=True))[:, :, None]
-        by_slope = np.sum(weights * (slope / hot[:, None]).reshape(BATCH, NUM, ACT), 1)
-        target = by_slope if algo.estimator == "idem" else np.sum(weights * eps, 1) / sigma
+        tau = uniforms()
+        sigma = algo.sigma_min * (algo.sigma_max / algo.sigma_min) ** tau
+        hot = now * algo.temperature_spread ** (2 * uniforms() - 1)
+        noisy, told_temperature = x + sigma * normals(ACT), hot
+        hot = 1.0 if self.fault == "temperature" else hot
+
+        def q(points):
+            actions, obs = points.reshape(-1, ACT), np.repeat(batch.obs, points.shape[1], 0)
+            actions = np.tanh(actions) if tanh else actions
+            pairs = [action_gradient(layers, obs, actions) for layers in self.critic]
+            values, slopes = reduced(pairs)
+            slopes = slopes * (1 - actions**2) if tanh else slopes
+            if algo.jacobian:  # log(1 - tanh^2), with all its digits
+                values = values - 2 * hot * np.log(np.cosh(points.reshape(-1, ACT))).sum(1)
+                slopes = slopes - 2 * hot * actions
+            return values.reshape(points.shape[:2]), slopes.reshape(points.shape)
+
+        target = estimated_score(algo.estimator, q, hot, noisy, 1.0, sigma, NUM, algo.truncate)
         target = -sigma * target if algo.predict == "noise" else target
-        told = np.stack([tau, temperature] if algo.condition else [tau], 1)
+        told = np.full((BATCH, 2), [tau, told_temperature])[:, : 2 if algo.condition else 1]
         error = self.actor.outputs(batch.obs, noisy, told) - target
         self.actor.params = self.actor_adam.step(self.actor.params, self.actor.gradients(2 * error / BATCH))
         return np.mean(np.sum(error**2, 1))
@@ -180,7 +188,7 @@ def trained(name):
 
 def distance(name, fault=""):
     algo = Stubbed(**SMALL | VARIANTS[name])
-    return differences(trained(name), ByHand(name, algo, fresh(algo), fault), BATCH)
+    return differences(trained(name), ByHand(algo, fresh(algo), fault), BATCH)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -191,58 +199,62 @@ def test_updates_equal_those_by_hand(name):
     assert parameters < 2e-3
 
 
-@pytest.mark.parametrize("fault", ["online", "temperature"])
-def test_a_mistake_in_the_update_shows(fault):
-    """Bootstrap from the online critics; a score without the temperature, as line 13 prints it."""
-    metrics, parameters = distance("default", fault)
+@pytest.mark.parametrize(
+    ("name", "fault"), [("default", "online"), ("default", "temperature"), ("tuned", "excess")]
+)
+def test_a_mistake_in_the_update_shows(name, fault):
+    """Bootstrap from the online critics; a score without the temperature, as line 13 prints it.
+
+    "excess": the temperature falls where the entropy is too low.
+    """
+    metrics, parameters = distance(name, fault)
     assert metrics > 2e-2
     assert parameters > 5e-3
 
 
 @pytest.mark.parametrize(
-    ("estimator", "options"),
+    ("estimator", "options", "faces"),
     [
-        ("qsm", {}),
-        ("idem", {"truncate": True, "boundary": True}),
-        ("combined", {"truncate": True, "boundary": True}),
+        ("qsm", {}, {}),
+        ("idem", {"truncate": True, "faces": True}, {"truncate": True, "boundary": True}),
+        ("combined", {"truncate": True, "faces": True}, {"truncate": True, "boundary": True}),
     ],
 )
-def test_the_actor_regresses_to_the_estimator_that_is_named(estimator, options, key):
+def test_the_actor_regresses_to_the_estimator_that_is_named(estimator, options, faces, key):
     """The loss of a step, from the estimator called directly; the box's options change it."""
     algo = DQS(**SMALL, space="reflect", estimator=estimator, **options)
     state, batch = fresh(algo), random_batch(key, BATCH, OBS, ACT)
+    tau = jnp.asarray(uniforms(), jnp.float32)
+    sigma = 0.05 * 20**tau
+    now = 0.5 * jnp.exp(0.2)
 
-    @jax.jit
-    def expected(key):
-        def one(obs, action, key):
-            for_time, for_noise, for_estimate, _ = jax.random.split(key, 4)
-            tau = jax.random.uniform(for_time)
-            sigma, now = algo.schedule().noise(tau), algo.in_force(state)
-            noisy = action + sigma * jax.random.normal(for_noise, (ACT,))
-            q = state.critic.at(obs)
-            score = SCORE_ESTIMATORS[estimator](for_estimate, q, now, noisy, 1.0, sigma, NUM, **options)
-            return jnp.sum((state.actor(obs, noisy, jnp.stack([tau, now])) - score) ** 2)
+    def expected():
+        def one(obs, action):
+            noisy, q = action + sigma * jnp.float32(normals(ACT)), state.critic.network.at(obs)
+            score = SCORE_ESTIMATORS[estimator](key, q, now, noisy, 1.0, sigma, NUM, **faces)
+            return jnp.sum((state.actor.network(obs, noisy, jnp.stack([tau, now])) - score) ** 2)
 
-        keys = jax.random.split(jax.random.split(key)[1], BATCH)
-        return jnp.mean(jax.vmap(one)(batch.obs, batch.action, keys))
+        return jnp.mean(jax.vmap(one)(batch.obs, batch.action))
 
-    _, metrics = jax.jit(algo.improve)(state, batch.obs, key, batch.action)
-    assert float(metrics["actor_loss"]) == pytest.approx(float(expected(key)), rel=1e-4)
+    with known_draws():
+        loss = jax.jit(lambda batch: algo.actor_step(state, batch, key)[1])(batch)
+        assert float(loss) == pytest.approx(float(jax.jit(expected)()), rel=1e-4)
 
 
 def test_the_backup_is_that_of_its_name(key):
     """No entropy by default; "soft" is a log-sum-exp of the target critics."""
     algo = Stubbed(**SMALL, backup="soft", num_value_samples=5)
     state, batch = fresh(algo), random_batch(key, BATCH, OBS, ACT)
-    keys, now = jax.random.split(key, BATCH), algo.in_force(state)
 
-    def one(obs, key):
-        return bootstrap("soft", key, state.target.at(obs), ACT, now, 5, None)
+    def one(obs):
+        values = jax.vmap(state.critic.target.at(obs))(uniform_actions(key, ACT, 5))
+        return soft_value(values, 0.5 * jnp.exp(0.2), ACT)
 
-    expected = batch.reward + 0.9 * batch.discount * jax.jit(jax.vmap(one))(batch.next_obs, keys)
-    soft = jax.jit(algo.targets)(state, batch, key)
+    with known_draws():
+        expected = batch.reward + 0.9 * batch.discount * jax.jit(jax.vmap(one))(batch.next_obs)
+        soft, _ = jax.jit(lambda batch: algo.targets(state, batch, key))(batch)
     np.testing.assert_allclose(soft, expected, atol=1e-5)
-    plain = jax.jit(replace(algo, backup="boltzmann").targets)(state, batch, key)
+    plain, _ = jax.jit(replace(algo, backup="boltzmann").targets)(state, batch, key)
     assert np.abs(plain - soft).max() > 0.1
 
 
@@ -251,13 +263,12 @@ def test_the_backup_is_that_of_its_name(key):
 
 @pytest.mark.parametrize("space", ["tanh", "printed", "reflect", "project"])
 def test_the_sample_is_equation_3_by_hand(space, key):
-    algo = DQS(**SMALL, space=space, stop=0.25, sigma_max=4.0)
+    algo = DQS(**SMALL, space=space, t_end=0.25, sigma_max=4.0, temperature_spread=2.0)
     state, obs = fresh(algo), np.array([0.3, -0.5, 1.0])
-    sampled = jax.jit(algo.sample)(state, jnp.float32(obs), key, 0.3)
-    first, drive = jax.random.split(key)
-    network, x = ScoreByHand(state.actor), 4 * np.asarray(jax.random.normal(first, (ACT,)), float)
-    steps = np.asarray(jax.random.normal(drive, (3, ACT)), float)
-    for tau, z in zip((1.0, 0.75, 0.5), steps, strict=True):
+    with known_draws():
+        sampled = jax.jit(lambda obs: algo.policy(state, obs, key, 0.3))(jnp.float32(obs))
+    network, x = ScoreByHand(state.actor.network), 4 * normals(ACT)
+    for tau, z in zip((1.0, 0.75, 0.5), normals(3, ACT), strict=True):
         g2 = 2 * np.log(80) * (0.05 * 80**tau) ** 2
         score = network.outputs(obs[None], x[None], np.array([[tau, 0.3]]))[0]
         x = x + g2 * score * 0.25 + np.sqrt(g2 * 0.25) * z
@@ -277,7 +288,7 @@ def test_the_actor_reads_the_temperature_if_told_to(key):
 
 
 def test_walls_need_a_space_that_has_them():
-    for option in ("truncate", "boundary"):
+    for option in ("truncate", "faces"):
         with pytest.raises(SoftqError, match="choose a space other than 'tanh'"):
             DQS(**{option: True})
 
@@ -286,39 +297,20 @@ def test_walls_need_a_space_that_has_them():
 
 
 def test_the_temperature_of_the_maze():
-    """10 to 1, exponentially over the updates that the actor has made, and 1 from then on."""
+    """10 to 1, exponentially over the updates that were made, and 1 from then on."""
     algo = DQS(temperature=10.0, temperature_decay=0.1, decay_updates=200.0)
-    state = replace(initial(True), log_scale=jnp.zeros(()))
-    for count, expected in ((0, 10.0), (100, 10**0.5), (200, 1.0), (999, 1.0)):
-        adam = state.actor_optimiser[0]._replace(count=jnp.asarray(count))
-        at = replace(state, actor_optimiser=(adam, *state.actor_optimiser[1:]))
-        assert float(algo.in_force(at)) == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize("excess", [0.5, -0.5])
-def test_the_temperature_rises_when_the_entropy_is_too_low(excess):
-    algo = DQS(**SMALL)
-    state = fresh(algo)
-    after = algo.adjust(state, jnp.asarray(-ACT - excess))
-    assert float(after.log_scale - state.log_scale) == pytest.approx(0.01 * np.sign(excess), rel=1e-3)
+    for step, expected in ((0, 10.0), (100, 10**0.5), (200, 1.0), (999, 1.0)):
+        at = replace(initial(True), step=jnp.asarray(step))
+        assert float(algo.current_temperature(at)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("variance", [0.3, 0.05])
 def test_the_likelihood_of_a_normal_law(variance, key):
     """Its exact score in place of the network's: log pi up to the stated bias of the part beyond sigma_max."""
-
-    @pytree
-    class Normal(DQS):
-        variance: float = 1.0
-
-        def score(self, state, obs, temperature):
-            return lambda x, tau: -x / (self.variance + self.schedule().noise(tau) ** 2)
-
-    algo = Normal(space="reflect", sigma_min=1e-3, num_levels=60, num_noises=8000, variance=variance)
+    algo = DQS(space="reflect", sigma_min=1e-3, num_levels=60, num_noises=8000, condition=False)
     actions = jnp.array([[0.0], [0.2], [-0.6]])
-    got = jax.jit(jax.vmap(lambda a, k: algo.log_prob(None, None, a, k, 1.0)))(
-        actions, jax.random.split(key, 3)
-    )
+    policy = algo.diffusion(ExplodingNormalLaw(variance))
+    got = jax.jit(jax.vmap(lambda a, k: policy.log_prob(None, a, k)))(actions, jax.random.split(key, 3))
     square = np.asarray(actions, float)[:, 0] ** 2
     exact = -0.5 * np.log(2 * np.pi * variance) - square / (2 * variance)
     # beyond sigma_max the law is taken for N(0, sigma^2), in which the action is nothing: quadrature of the difference
@@ -332,34 +324,35 @@ def test_the_likelihood_of_a_normal_law(variance, key):
     assert mean == pytest.approx(stated, abs=1e-4)
 
 
-def test_the_density_of_the_action_has_tanhs_slope(key):
-    """In the space "tanh", log pi(a) = log p(x) - sum log(1 - a^2), x = arctanh(a)."""
-    algo, inside = DQS(**SMALL), DQS(**SMALL, space="reflect")
-    state, obs, x = fresh(algo), jnp.ones(OBS), jnp.array([0.4, -0.8])
-    of_x = jax.jit(inside.log_prob)(state, obs, x, key, 0.5)
-    of_a = jax.jit(algo.log_prob)(state, obs, jnp.tanh(x), key, 0.5)
-    assert float(of_a - of_x) == pytest.approx(-np.log(1 - np.tanh([0.4, -0.8]) ** 2).sum(), abs=1e-3)
+def test_the_entropies_are_those_of_the_policy_in_the_states_of_the_batch(key):
+    """One draw in each state, and its log pi at the temperature in force, told to the network."""
+    algo = DQS(**SMALL, num_levels=3)
+    state, batch = fresh(algo), random_batch(key, BATCH, OBS, ACT)
 
+    def expected(obs):
+        policy, now = algo.diffusion(state.actor.network), 0.5 * jnp.exp(0.2)
+        return -policy.sample_and_log_prob(obs, key, (now,))[1]
 
-def test_tuning_follows_the_entropy(key):
-    """The temperature moves against the excess of the entropy that the metrics report."""
-    algo = DQS(**SMALL, tune=True, num_levels=3)
-    state = fresh(algo)
-    after, metrics = jax.jit(algo.update)(state, random_batch(key, BATCH, OBS, ACT), key)
-    moved_by = float(after.log_scale - state.log_scale)
-    assert moved_by == pytest.approx(-0.01 * np.sign(float(metrics["entropy"]) + ACT), rel=1e-3)
+    with known_draws():
+        got = jax.jit(lambda batch: algo.entropies(state, batch, key, {}))(batch)
+        np.testing.assert_allclose(got, jax.jit(jax.vmap(expected))(batch.obs), rtol=1e-3)
+    assert np.std(got) > 0.1
 
 
 def test_defaults_are_those_of_the_paper():
+    """Typed from Table 1 and Appendix B."""
     expected = {
         "temperature": 0.05,
+        "temperature_rule": "fixed",
+        "target_entropy": -1.0,
+        "temperature_learning_rate": 3e-4,
+        "temperature_every": 1,
         "temperature_decay": 1.0,
         "decay_updates": 250_000.0,
         "temperature_spread": 1.0,
-        "target_entropy": -1.0,
         "sigma_min": 1e-5,
         "sigma_max": 1.0,
-        "stop": 0.0,
+        "t_end": 0.0,
         "discount": 0.99,
         "learning_rate": 3e-4,
         "actor_learning_rate": 3e-4,
@@ -372,17 +365,15 @@ def test_defaults_are_those_of_the_paper():
         "jacobian": False,
         "estimator": "idem",
         "truncate": False,
-        "boundary": False,
+        "faces": False,
         "predict": "score",
         "condition": True,
         "backup": "boltzmann",
         "num_value_samples": 100,
-        "tune": False,
         "tune_by": "policy",
         "num_levels": 20,
         "num_noises": 2,
         "hidden_sizes": (256, 256),
         "activation": "relu",
     }
-    algo = DQS()
-    assert {field.name: getattr(algo, field.name) for field in dataclasses.fields(algo)} == expected
+    assert flat(DQS()) == expected

@@ -189,7 +189,10 @@ def test_two_particles() -> None:
 def test_left_rule_bias(rule: str) -> None:
     """MaxEntDP's log-likelihood of a Gaussian, by softq's nodes and weights; another rule's would show."""
     with jax.enable_x64(True):
-        nodes = {name: [np.asarray(x) for x in quadrature(CosineVP(), 20, name)[1:]] for name in ("left", "trapezoid")}
+        nodes = {
+            name: [np.asarray(x) for x in quadrature(CosineVP(), 20, name)[1:]]
+            for name in ("left", "trapezoid")
+        }
     for v, by_steps in REFERENCE["logprob.gaussian_bias"]["value"].items():
         v = float(v)
         # over a normal law of variance v the best network misses the noise by mse(u) on average

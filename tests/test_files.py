@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from softq.utils.atomic_files import csv_file, whole, write_whole
+from softq.utils.atomic_files import atomic_write, csv_file, write_json
 from softq.utils.errors import SoftqError
 
 
 def test_a_file_appears_at_the_end_and_nothing_is_left_beside_it(tmp_path):
     path = tmp_path / "a.json"
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text("new")
         assert not path.exists() and partial.parent == path.parent
     assert path.read_text() == "new" and [p.name for p in tmp_path.iterdir()] == ["a.json"]
@@ -18,17 +18,17 @@ def test_a_file_appears_at_the_end_and_nothing_is_left_beside_it(tmp_path):
 
 def test_a_failure_keeps_the_old_file(tmp_path):
     path = tmp_path / "a.json"
-    write_whole(path, {"old": 1})
+    write_json(path, {"old": 1})
 
     def fail():
-        with whole(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_text("half")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fail()
     with pytest.raises(TypeError):
-        write_whole(path, object())
+        write_json(path, object())
     assert json.loads(path.read_text()) == {"old": 1} and [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 

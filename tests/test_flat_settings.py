@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from softq.algorithms import ALGORITHMS
-from softq.training.config import plain_algorithm, preset_help, preset_of
+from softq.algorithms import ALGORITHMS, get
+from softq.training.config import TrainConfig, plain_algorithm, preset_help, preset_of
 from softq.training.old_names import add_old_names, renamed
 from softq.training.run_directory import described, parsed, writer
 from softq.utils.cli_options import Parser, add_fields
@@ -69,6 +69,14 @@ def test_names_are_flat_and_defaults_are_those_of_the_object_that_is_held():
     assert helps(Method)["temperature"] == "Temperature lambda_0 of the method"
     assert helps(Dial)["value"] == "Temperature that divides Q, in the unit of Q"
     assert helps(Method)["temperature_every"] == "Updates between two steps of the rule"
+
+
+@pytest.mark.parametrize("cls", [TrainConfig, *ALGORITHMS.values()])
+def test_what_an_option_is_can_be_read_alone(cls):
+    """In form at least: a sentence of some words that begins with a noun or "Whether", not with a pronoun."""
+    for name, words in helps(cls).items():
+        assert words[0].isupper() and words.endswith(".") and len(words.split()) >= 3, name
+        assert words.split()[0] not in ("It", "Its", "These", "They", "This", "Those", "Of", "And"), name
 
 
 def test_flat_and_built_are_each_others_inverse():
@@ -213,6 +221,19 @@ def test_old_names_in_config_json(monkeypatch):
     assert writer(content) == "softq 0.1.0 (commit 7346a94)"
     today = described(algo, config, dims)
     assert parsed(today) == (algo, config, dims) and writer(today) is None
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_new_names_stay(name):
+    """Settings of a method under their own names, as config.json has them, are read as they are."""
+    settings = flat(get(name)())
+    assert renamed(settings, get(name)) == settings
+
+
+def test_a_rate_of_nought_stays_where_the_rule_is_given():
+    """As in config.json, which holds all settings: a run that is resumed has the rate that it was started with."""
+    for given in ({"temperature_rule": rule, "temperature_learning_rate": 0.0} for rule in ("fixed", "sac")):
+        assert renamed(given, Method) == given
 
 
 def test_one_thing_under_two_names_is_refused():

@@ -40,6 +40,7 @@ from softq.experiments.sampler_benchmark.formula import CORNER, WEIGHT, corner_w
 from softq.experiments.sampler_benchmark.problems import DIMS
 from softq.experiments.sampler_benchmark.reference import of_corners
 from softq.experiments.sampler_benchmark.report import sized
+from softq.samplers import ISIR
 from softq.testing import THRESHOLD
 from softq.utils.errors import SoftqError
 
@@ -193,7 +194,7 @@ class Counted:
 def test_calls_are_those_of_the_running_program(name):
     entry, q = REGISTRY[name], Counted(2)
     given = Given(1.0, 1.0, 1.0, jnp.ones(5))
-    jax.jit(lambda key: entry.run(key, q, given, **entry.plan(40, 2)))(jax.random.key(0))
+    jax.jit(lambda key: entry.sampler(40, 2, given)(key, q, 2, 1.0).action)(jax.random.key(0))
     jax.effects_barrier()
     calls = entry.calls(2, 40)
     assert (q.values, q.gradients) == (calls.values, calls.gradients)
@@ -254,9 +255,12 @@ def test_others_do_not(name, small_case):
 
 
 def test_a_sampler_that_is_too_hot_ranks_below_the_same_at_the_right_temperature(monkeypatch):
-    isir = REGISTRY["isir"]
-    hot = lambda key, q, g, **plan: isir.run(key, q, g._replace(temperature=1.3 * g.temperature), **plan)
-    monkeypatch.setitem(REGISTRY, "too hot", Entry("a mutant", hot, isir.plan))
+    class TooHot(ISIR):
+        def __call__(self, key, q, dim, temperature):
+            return super().__call__(key, q, dim, 1.3 * temperature)
+
+    mutant = Entry("a mutant", lambda given, dim, m, sweeps: TooHot(m, sweeps), REGISTRY["isir"].plan)
+    monkeypatch.setitem(REGISTRY, "too hot", mutant)
     rows = contest((2,), {100: 4000}, ("cold",), ("isir", "too hot"), ("corners",)).set_index("sampler")
     assert rows["error"]["isir"] < margin(4000) < rows["error"]["too hot"]
     assert rows["mean_q"]["too hot"] < rows["mean_q"]["isir"] - 10 / np.sqrt(4000)

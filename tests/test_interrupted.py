@@ -24,7 +24,7 @@ from softq.training.device_loop import DeviceLoop
 from softq.training.progress import Interrupt
 from softq.training.run_directory import RunDirectory
 from softq.training.trainer import Trainer
-from softq.utils.atomic_files import whole
+from softq.utils.atomic_files import atomic_write
 from softq.utils.errors import SoftqError
 
 pytestmark = pytest.mark.usefixtures("as_in_a_terminal")
@@ -192,7 +192,7 @@ def test_a_start_that_fails_leaves_nothing_and_the_next_one_works(exists, tmp_pa
     if exists:
         folder.mkdir(parents=True)
     with monkeypatch.context() as patch:
-        for where, name in ((DeviceLoop, "run"), (runs_module, "write_whole")):
+        for where, name in ((DeviceLoop, "run"), (runs_module, "write_json")):
             patch.setattr(where, name, lambda *_, **__: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 train(TINY, "MultiGoal", out=folder, iterations=20, **SETTINGS)
@@ -284,7 +284,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(tmp_path, monkeypatch
     assert main(["train", "--resume", str(folder), "--no-progress"]) == 0
     with (
         pytest.raises(SoftqError, match=r"x.csv cannot be written .No space left"),
-        whole(tmp_path / "x.csv"),
+        atomic_write(tmp_path / "x.csv"),
     ):
         full()
     assert not (tmp_path / "x.csv").exists()

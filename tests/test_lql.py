@@ -57,8 +57,8 @@ VARIANTS = {
     "soft": {"unit_slope": False, "backup": "soft", "twins": "sum"},
     "mellowmax": {"unit_slope": False, "backup": "mellowmax"},
 }
-# Without it these updates stay the same: no chain is run.
-NO_CHAIN = {("soft", "unit_slope"), ("mellowmax", "unit_slope")}
+# Without it these backups are refused: no number divides Q.
+REFUSED = {("soft", "unit_slope"), ("mellowmax", "unit_slope")}
 
 
 @cache
@@ -162,7 +162,7 @@ def test_a_mistake_in_the_update_shows(name, fault):
 SWITCHES = [(name, switch) for name, switches in VARIANTS.items() for switch in switches]
 
 
-@pytest.mark.parametrize(("name", "switch"), [pair for pair in SWITCHES if pair not in NO_CHAIN])
+@pytest.mark.parametrize(("name", "switch"), [pair for pair in SWITCHES if pair not in REFUSED])
 def test_every_switch_matters(name, switch):
     """The same updates by hand without it are others: the equality above would not hold if it were ignored."""
     kept = {other: value for other, value in VARIANTS[name].items() if other != switch}
@@ -171,9 +171,9 @@ def test_every_switch_matters(name, switch):
 
 def test_the_slope_of_the_sum_is_twice_that_of_the_mean(key):
     """Not normalised it doubles the paper's w; normalised it changes nothing, as the released code has it."""
-    obs = jax.random.normal(key, (20, OBS))
+    state, obs = fresh(), jax.random.normal(key, (20, OBS))
     policy = lambda **changes: np.asarray(
-        jax.jit(jax.vmap(lambda o, k: LQL(**SMALL | changes).policy(fresh(), o, k)))(
+        jax.jit(jax.vmap(lambda o, k: LQL(**SMALL | changes).policy(state, o, k)))(
             obs, jax.random.split(key, 20)
         )
     )
@@ -186,24 +186,24 @@ def test_the_slope_of_the_sum_is_twice_that_of_the_mean(key):
 def test_it_samples_the_landscape_by_the_samplers_of_the_book(key):
     """One level, not normalised, reflected, the smaller twin: `langevin`, key by key."""
     algo = LQL(**SMALL | {"unit_slope": False, "boundary": "reflect", "twins": "min"})
-    obs, keys = jax.random.normal(key, (OBS,)), jax.random.split(key, 50)
+    state, obs, keys = fresh(), jax.random.normal(key, (OBS,)), jax.random.split(key, 50)
 
     def plain(key):
         first, drive = jax.random.split(jax.random.split(key, 1)[0])
-        score = softmax_score(fresh().critic.network.at(obs), algo.temperature.value)
+        score = softmax_score(state.critic.network.at(obs), algo.temperature.value)
         return langevin(
             drive, score, uniform_action(first, ACT), jnp.full(algo.num_steps, algo.step_size), reflect
         )
 
-    drawn = jax.jit(jax.vmap(lambda k: algo.policy(fresh(), obs, k)))(keys)
+    drawn = jax.jit(jax.vmap(lambda k: algo.policy(state, obs, k)))(keys)
     np.testing.assert_allclose(drawn, jax.jit(jax.vmap(plain))(keys), atol=1e-5)
 
 
 def test_policy_at(key):
     """At its own temperature it is the policy, which also gathers data and is scored."""
-    algo, obs = LQL(**SMALL), jnp.ones(OBS)
+    algo, state, obs = LQL(**SMALL), fresh(), jnp.ones(OBS)
     policies = algo.policy, algo.explore, algo.exploit
-    at = jax.jit(lambda t: (algo.policy(fresh(), obs, key, t), [one(fresh(), obs, key) for one in policies]))
+    at = jax.jit(lambda t: (algo.policy(state, obs, key, t), [one(state, obs, key) for one in policies]))
     own, others = at(algo.temperature.value)
     for other in others:
         np.testing.assert_array_equal(own, other)
@@ -285,8 +285,11 @@ def test_settings_that_it_refuses():
     ]:
         with pytest.raises(SoftqError, match=message):
             LQL(**{name: wrong})
-    with pytest.raises(SoftqError, match=r"LQL measures no entropy .* leave temperature_rule at fixed"):
-        LQL(temperature=Temperature(0.1, "ddsq"))
+    with pytest.raises(SoftqError, match=r"LQL estimates no entropy .* leave the rule at 'fixed'"):
+        LQL(temperature=Temperature(0.1, "ddsq"), unit_slope=False)
+    for backup in ("soft", "mellowmax"):
+        with pytest.raises(SoftqError, match=f"backup '{backup}' needs unit_slope=False"):
+            LQL(backup=backup)
 
 
 def test_defaults_are_those_of_the_paper():

@@ -1,6 +1,5 @@
-"""MalaQ: updates against NumPy by hand, chain and all; its temperature and steps settle; it ends uphill."""
+"""MalaQ: updates against NumPy by hand around given chains; its temperature and steps settle; it ends uphill."""
 
-import dataclasses
 from functools import cache
 
 import jax
@@ -9,27 +8,30 @@ import numpy as np
 import pytest
 from by_hand import (
     ACT,
-    BOUNDARIES,
     OBS,
     Adam,
     action_gradient,
     apart,
     differences,
-    joined,
+    known_draws,
     polyak,
+    reduced,
     regression,
     smaller,
     three_updates,
     twins_of,
+    uniforms,
 )
-from scipy.special import logsumexp
 
 from softq.algorithms import MalaQ
+from softq.algorithms.common.temperature import Temperature
 from softq.samplers import ais
 from softq.testing.probe import random_batch
+from softq.utils.flat_settings import flat
 from softq.utils.pytree import replace
 
 BATCH = 8
+RULE = Temperature(0.2, "ddsq", learning_rate=0.05)
 SMALL = {
     "hidden_sizes": (6, 5),
     "activation": "relu",
@@ -37,9 +39,8 @@ SMALL = {
     "num_levels": 3,
     "num_steps": 2,
     "num_fresh": 0,
-    "heat": 8.0,
-    "temperature": 0.2,
-    "temperature_learning_rate": 0.05,
+    "temperature_ratio": 8.0,
+    "temperature": RULE,
     "learning_rate": 0.01,
     "polyak": 0.1,
     "discount": 0.9,
@@ -47,131 +48,110 @@ SMALL = {
 }
 VARIANTS = {
     "default": {},
-    "soft": {"backup": "soft", "entropy": "middle", "normalise": True},
-    "fixed": {"backup": "boltzmann", "tune": False, "num_fresh": 3},
+    "soft": {"backup": "soft", "relative": True},
+    "fixed": {"backup": "boltzmann", "temperature": Temperature(0.2), "num_fresh": 3},
 }
-KEYS = [jax.random.key(i) for i in range(3)]
 
 
 @cache
 def fresh():
     """A state whose target and biases differ from the online network and from zero, where a mix-up shows."""
     state = jax.jit(lambda key: MalaQ(**SMALL).init(key, jnp.zeros(OBS), jnp.zeros(ACT)))(jax.random.key(5))
-    state = replace(state, log_scale=jnp.array(0.3), log_steps=jnp.array([0.0, 0.0, 0.5]))
-    return apart(state, critic=0.3, target=0.3)
+    temperature = replace(state.temperature, log_scale=jnp.array(0.3))
+    return apart(replace(state, temperature=temperature, extra=jnp.array([0.0, 0.0, 0.5])))
 
 
 def learned(state):
-    critics = twins_of(state.critic), twins_of(state.target)
-    return [*critics, float(state.log_scale), np.asarray(state.log_steps, float)]
+    critics = twins_of(state.critic.network), twins_of(state.critic.target)
+    return [*critics, float(state.temperature.log_scale), np.asarray(state.extra, float)]
 
 
 @cache
 def trained(name):
-    return three_updates(MalaQ(**SMALL | VARIANTS[name]), fresh(), BATCH, learned, KEYS)
+    return three_updates(MalaQ(**SMALL | VARIANTS[name]), fresh(), BATCH, learned)
 
 
-def log_folded(there, mean, step):
-    """Log-density of a folded normal: the sum over the images of `there`, mirrored or not, in every copy of the box."""
-    images = 4 * np.arange(-6, 7)
-    each = np.concatenate([there[:, None] + images, 2 - there[:, None] + images], 1)
-    return logsumexp(-((each - mean[:, None]) ** 2) / (2 * step), axis=1).sum() - len(mean) / 2 * np.log(
-        2 * np.pi * step
-    )
+def network_of(twins):
+    """Critics in single precision from the layers by hand, as `twins_of` takes them apart."""
+    (first, *hidden, last), both = zip(*twins, strict=True), lambda xs: jnp.asarray(np.stack(xs), jnp.float32)
+    layer = lambda pairs: dict(zip(("kernel", "bias"), map(both, zip(*pairs, strict=True)), strict=True))
+    params = {f"hidden_{i}": layer(pairs) for i, pairs in enumerate(hidden)} | {"out": layer(last)}
+    weights = layer(first)
+    params["state_part"] = {"kernel": weights["kernel"][:, :OBS], "bias": weights["bias"]}
+    params["action_part"] = {"kernel": weights["kernel"][:, OBS:]}
+    return replace(fresh().critic.network, params=params)
+
+
+@cache
+def chains(num_candidates, num_steps, num_fresh):
+    """`ais` on the smaller twin in each state; its own tests are test_ais and test_exact_samplers."""
+
+    def chain(critic, obs, temperatures, steps):
+        sizes = num_candidates, num_steps, num_fresh
+        return ais(jax.random.key(0), critic.at(obs), ACT, temperatures, steps, *sizes)
+
+    return jax.jit(jax.vmap(chain, (None, 0, 0, 0)))
 
 
 class ByHand:
-    """One chain and one update in float64. `fault` makes one mistake on purpose."""
+    """One update in float64 around the ends of the chains. `fault` makes one mistake on purpose."""
 
     def __init__(self, algo, fault=""):
         self.algo, self.fault = algo, fault
         self.online, self.target, self.log_scale, self.log_steps = learned(fresh())
         self.adam = Adam(self.online, algo.learning_rate)
+        self.ladder = algo.temperature_ratio ** (1 - np.arange(algo.num_levels) / (algo.num_levels - 1))
 
     def learned(self):
         return [self.online, self.target, self.log_scale, self.log_steps]
 
-    def value_and_slope(self, obs, action):
-        pairs = [action_gradient(one, obs[None], action[None]) for one in self.online]
-        return (x[0] for x in joined(pairs))
+    def chains(self, obs, divisors):
+        """Last actions `(B, d)`, entropies by left and by right sums `(B,)`, shares of accepted steps `(B, K)`."""
+        a, temperatures = self.algo, divisors[:, None] * self.ladder
+        steps = np.minimum(np.exp(self.log_steps) * temperatures, 1.0)
+        given = [jnp.asarray(x, jnp.float32) for x in (obs, temperatures, steps)]
+        with known_draws():
+            run = chains(a.num_candidates, a.num_steps, a.num_fresh)
+            end = run(network_of(self.online), *given)
+        return (np.asarray(x, float) for x in (end.action, end.lower, end.upper, end.accepted))
 
-    def chain(self, obs, key, temperatures, steps):
-        a, (draw, pick, drive, toss, renew) = self.algo, jax.random.split(key, 5)
-        uniform = lambda key, n: np.asarray(jax.random.uniform(key, (n, ACT), minval=-1.0), float)
-        pool = uniform(draw, a.num_candidates)
-        values = smaller(self.online, obs, pool)
-        action = pool[int(jax.random.categorical(pick, jnp.asarray(values / temperatures[0], jnp.float32)))]
-        left = right = logsumexp(values / temperatures[0]) - np.log(len(pool)) + ACT * np.log(2)
-        xi = np.asarray(jax.random.normal(drive, (a.num_levels, a.num_steps, ACT)), float)
-        coins = np.log(np.asarray(jax.random.uniform(toss, (a.num_levels, a.num_steps)), float))
-        value, slope = self.value_and_slope(obs, action)
-        accepted = np.zeros((a.num_levels, a.num_steps))
-        for k, (temperature, step) in enumerate(zip(temperatures, steps, strict=True)):
-            colder = 1 / temperature - 1 / temperatures[k - 1] if k else 0.0
-            left += colder * value
-            if a.num_fresh:
-                draw, pick = jax.random.split(jax.random.split(renew, a.num_levels)[k])
-                pool = np.append(uniform(draw, a.num_fresh), action[None], axis=0)
-                logits = smaller(self.online, obs, pool) / temperature
-                action = pool[int(jax.random.categorical(pick, jnp.asarray(logits, jnp.float32)))]
-                value, slope = self.value_and_slope(obs, action)
-            for t in range(a.num_steps):
-                mean = action + step / 2 * slope / temperature
-                there = BOUNDARIES["reflect"](mean + np.sqrt(step) * xi[k, t])
-                value_there, slope_there = self.value_and_slope(obs, there)
-                back = log_folded(action, there + step / 2 * slope_there / temperature, step)
-                gain = (value_there - value) / temperature + back - log_folded(there, mean, step)
-                if coins[k, t] < gain:
-                    action, value, slope, accepted[k, t] = there, value_there, slope_there, 1.0
-            right += colder * value
-        at_end = value / temperatures[-1]
-        return action, left - at_end, right - at_end, accepted.mean(1)
-
-    def update(self, batch, key):
-        a, values, lowers, uppers, accepted, scales = self.algo, [], [], [], [], []
-        in_force = a.temperature * np.exp(self.log_scale)
-        for obs, k in zip(batch.next_obs, jax.random.split(key, BATCH), strict=True):
-            pool = np.asarray(
-                jax.random.uniform(jax.random.key(0), (a.num_candidates, ACT), minval=-1.0), float
-            )
-            scale = smaller(self.online, obs, pool).std() if a.normalise else 1.0
-            temperatures = in_force * scale * a.heat ** (1 - np.arange(a.num_levels) / (a.num_levels - 1))
-            steps = np.minimum(np.exp(self.log_steps) * temperatures, 1.0)
-            action, lower, upper, share = self.chain(obs, k, temperatures, steps)
-            bonus = 0.0 if a.backup == "boltzmann" else lower
-            if (a.backup == "mellowmax") != (self.fault == "volume"):
-                bonus -= ACT * np.log(2)
-            target = self.online if self.fault == "online" else self.target
-            values.append(smaller(target, obs, action[None])[0] + in_force * scale * bonus)
-            lowers, uppers, accepted = [*lowers, lower], [*uppers, upper], [*accepted, share]
-            scales.append(scale)
-        y = a.reward_scale * batch.reward + a.discount * batch.discount * np.array(values)
+    def update(self, batch):
+        a, rule = self.algo, self.algo.temperature
+        in_force = rule.value * np.exp(self.log_scale)
+        pool = 2 * uniforms(a.num_candidates, ACT) - 1
+        spreads = np.array([smaller(self.online, obs, pool).std() for obs in batch.next_obs])
+        divisors = in_force * (spreads if a.relative else np.ones(BATCH))
+        action, lower, upper, accepted = self.chains(batch.next_obs, divisors)
+        bonus = 0.0 if a.backup == "boltzmann" else lower
+        if (a.backup == "mellowmax") != (self.fault == "volume"):
+            bonus = bonus - ACT * np.log(2)
+        target = self.online if self.fault == "online" else self.target
+        values = smaller(target, batch.next_obs, action) + divisors * bonus
+        y = a.reward_scale * batch.reward + a.discount * batch.discount * values
         loss, gradients, q_mean = regression(self.online, batch.obs, batch.action, y)
         self.online = self.adam.step(self.online, gradients)
         self.target = polyak(self.online, self.target, a.polyak)
 
-        share = np.mean(accepted, 0)
-        ladder = a.heat ** (1 - np.arange(a.num_levels) / (a.num_levels - 1))
+        share = accepted.mean(0)
         self.log_steps = self.log_steps + a.step_learning_rate * (share - a.acceptance)
         if self.fault != "uncapped":
-            self.log_steps = np.minimum(self.log_steps, -np.log(in_force * np.mean(scales) * ladder))
-        entropies = np.array(lowers) if a.entropy == "lower" else (np.array(lowers) + np.array(uppers)) / 2
-        error = (entropies.mean() - a.target_entropy * ACT) / max(1.0, entropies.std())
-        if a.tune:
-            self.log_scale -= (-1 if self.fault == "sign" else 1) * a.temperature_learning_rate * error
+            self.log_steps = np.minimum(self.log_steps, -np.log(divisors.mean() * self.ladder))
+        if rule.rule == "ddsq":
+            error = (lower.mean() - rule.target_entropy * ACT) / max(1.0, lower.std())
+            self.log_scale -= (-1 if self.fault == "sign" else 1) * rule.learning_rate * error
         return {
             "critic_loss": loss,
             "q_mean": q_mean,
             "target_mean": y.mean(),
-            "entropy": np.mean(lowers),
-            "entropy_upper": np.mean(uppers),
+            "entropy": lower.mean(),
+            "entropy_upper": upper.mean(),
             "temperature": in_force,
             "accepted": share[-1],
         }
 
 
 def distance(name, fault="", algo=None):
-    return differences(trained(name), ByHand(algo or MalaQ(**SMALL | VARIANTS[name]), fault), BATCH, KEYS)
+    return differences(trained(name), ByHand(algo or MalaQ(**SMALL | VARIANTS[name]), fault), BATCH)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -204,8 +184,8 @@ def test_acting(key):
 
     def direct(temperature):
         temperatures = temperature * jnp.array([8.0, 8**0.5, 1.0])
-        steps = jnp.minimum(jnp.exp(state.log_steps) * temperatures, 1.0)
-        return ais(key, state.critic.at(obs), ACT, temperatures, steps, 4, 2, algo.num_fresh).action
+        steps = jnp.minimum(jnp.exp(state.extra) * temperatures, 1.0)
+        return ais(key, state.critic.network.at(obs), ACT, temperatures, steps, 4, 2, algo.num_fresh).action
 
     @jax.jit
     def all_of_them():
@@ -219,6 +199,40 @@ def test_acting(key):
     assert np.abs(other[0] - own[0]).max() > 1e-3
 
 
+@pytest.mark.parametrize("relative", [False, True])
+def test_exploit_equals_the_climb_by_hand(relative, key):
+    """The best candidate; then the coldest step along the slope, without noise, halved wherever it lowers Q."""
+    changes = {"num_candidates": 6, "num_ascents": 8, "relative": relative}
+    algo, state, obs = MalaQ(**SMALL | changes), fresh(), jax.random.normal(key, (20, OBS))
+    twins, _, log_scale, log_steps = learned(state)
+    pool = 2 * uniforms(6, ACT) - 1
+
+    def climbed(obs, shrink):
+        look = lambda action: [
+            x[0] for x in reduced([action_gradient(q, obs[None], action[None]) for q in twins])
+        ]
+        values = smaller(twins, obs, pool)
+        temperature = 0.2 * np.exp(log_scale) * (values.std() if relative else 1.0)
+        rate = min(np.exp(log_steps[-1]) * temperature, 1.0) / (2 * temperature)
+        action = pool[values.argmax()]
+        value, slope = look(action)
+        for _ in range(8):
+            there = np.clip(action + rate * slope, -1, 1)
+            value_there, slope_there = look(there)
+            if value_there > value:
+                action, value, slope = there, value_there, slope_there
+            else:
+                rate = rate * shrink
+        return action
+
+    with known_draws():
+        actions = np.asarray(jax.jit(jax.vmap(lambda one: algo.exploit(state, one, key)))(obs))
+    by_hand = lambda shrink: np.stack([climbed(one, shrink) for one in np.asarray(obs, float)])
+    np.testing.assert_allclose(actions, by_hand(0.5), atol=1e-4)
+    assert np.abs(actions - by_hand(1.0)).max() > 1e-2, "steps that are never halved"
+    assert np.abs(actions - by_hand(0.0)).max() > 1e-2, "a climb that ends with the first refusal"
+
+
 def test_exploit_climbs_from_the_best_of_its_candidates(key):
     """Never below the best candidate, often above, and near the top of a grid; the key does not matter."""
     algo = MalaQ(**SMALL | {"num_candidates": 32, "num_ascents": 30})
@@ -227,7 +241,7 @@ def test_exploit_climbs_from_the_best_of_its_candidates(key):
     grid = jnp.asarray(np.stack(np.meshgrid(line, line), -1).reshape(-1, ACT))
 
     def one(obs, key):
-        q = state.critic.at(obs)
+        q = state.critic.network.at(obs)
         over = lambda actions: jax.vmap(q)(actions)
         return (
             algo.exploit(state, obs, key),
@@ -249,13 +263,10 @@ def test_steps_and_temperature_settle(key):
 
     Near: what the rule brings to zero is the error over max(1, its spread), not the error itself.
     """
-    changes = {
-        "learning_rate": 1e-12,
-        "polyak": 0.0,
-        "target_entropy": -0.5,
-    }
-    algo = MalaQ(**SMALL | changes | {"num_levels": 4})
-    state = replace(fresh(), log_steps=jnp.zeros(4))
+    rule = replace(RULE, target_entropy=-0.5)
+    changes = {"learning_rate": 1e-12, "polyak": 0.0, "temperature": rule, "num_levels": 4}
+    algo = MalaQ(**SMALL | changes)
+    state = replace(fresh(), extra=jnp.zeros(4))
     batch = random_batch(key, 32, OBS, ACT)
 
     @jax.jit
@@ -268,17 +279,19 @@ def test_steps_and_temperature_settle(key):
     assert late["accepted"] == pytest.approx(0.6, abs=0.02)
     assert late["entropy"] == pytest.approx(-1.0, abs=0.3)
     assert late["entropy_upper"] > late["entropy"]
-    assert (
-        float(jnp.exp(last.log_steps[0]) * late["temperature"] * 8) <= 1.1
-    )  # the hottest walks across the box
+    hottest = float(jnp.exp(last.extra[0]) * late["temperature"] * 8)
+    assert hottest <= 1.1, "a step that walks across the box"
 
 
 def test_defaults():
+    """Our own choices; Adam's rate is that of SAC, the widths and the activation are DDSQ's."""
     expected = {
         "temperature": 0.1,
+        "temperature_rule": "ddsq",
         "target_entropy": -1.0,
         "temperature_learning_rate": 1e-3,
-        "heat": 8.0,
+        "temperature_every": 1,
+        "temperature_ratio": 8.0,
         "acceptance": 0.6,
         "step_learning_rate": 0.05,
         "discount": 0.99,
@@ -290,12 +303,9 @@ def test_defaults():
         "num_steps": 3,
         "num_fresh": 4,
         "num_ascents": 10,
-        "tune": True,
-        "entropy": "lower",
-        "normalise": False,
+        "relative": False,
         "backup": "mellowmax",
         "hidden_sizes": (256, 256, 256),
         "activation": "mish",
     }
-    algo = MalaQ()
-    assert {field.name: getattr(algo, field.name) for field in dataclasses.fields(algo)} == expected
+    assert flat(MalaQ()) == expected

@@ -11,6 +11,7 @@ import softq.training
 from softq.algorithms import ALGORITHMS
 from softq.cli import dispatch
 from softq.experiments.mode_coverage.command import parser_of
+from softq.experiments.settings import MEASURED
 
 RESULTS = Path(__file__).parents[1] / "results"
 COMMANDS = pd.read_csv(RESULTS / "commands.csv").set_index("file")["command"]
@@ -86,13 +87,13 @@ def test_an_evaluation_has_the_sampler_and_temperature_of_its_command(file: str)
 def test_counts_have_the_size_of_their_command(file: str) -> None:
     """A second command for a file adds the variants that its options name, with a number of seeds of its own."""
     words = [shlex.split(command)[2:] for command in COMMANDS[file].split("; ")]
-    parsed = [parser_of(world).parse(rest) for world, *rest in words]
-    world, options = words[0][0], parsed[0]
+    parsed = [parser_of(task).parse(rest) for task, *rest in words]
+    task, options = words[0][0], parsed[0]
     table = pd.read_csv(RESULTS / file)
     if file == Path(options.paths or "").name:
         assert set(table["episode"]) == set(range(options.keep))
         return
-    assert file == Path(options.out).name and file.startswith(world)
+    assert file == Path(options.out).name and file.startswith(task)
     assert {more.out for more in parsed} == {options.out}
     seeds = table.groupby("algorithm")["seed"].nunique()
     for more in parsed:
@@ -101,4 +102,4 @@ def test_counts_have_the_size_of_their_command(file: str) -> None:
     outcomes = table.columns.difference(["algorithm", "seed", "start", "return"])
     assert set(table[outcomes].sum(axis=1)) == {options.episodes}
     known = {label.split(",")[0] for label in table["algorithm"]}
-    assert known <= set(ALGORITHMS) and (options.variants or known == set(ALGORITHMS))
+    assert known <= set(ALGORITHMS) and (options.variants or known == set(MEASURED))

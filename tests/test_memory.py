@@ -61,7 +61,7 @@ def test_images_of_8_bits_are_kept_in_8_bits_and_learned_from_as_floats(tmp_path
     for one, other in zip(jax.tree.leaves(bytes_.states), jax.tree.leaves(floats.states), strict=True):
         np.testing.assert_array_equal(one, other)
     trainers = [Trainer(TINY, run.config) for run in (bytes_, floats)]
-    small, large = (one.inner.shapes(TINY, one.keys, one.init_keys).replay.data for one in trainers)
+    small, large = (one.loop.shapes(TINY, one.keys, one.init_keys).replay.data for one in trainers)
     assert small.obs.dtype == small.next_obs.dtype == np.uint8 and large.obs.dtype == np.float32
     assert memory.size(small) == 48 * (2 * 48 + 3 * 4)  # rows times bytes of a row
     longer = resume(tmp_path / "Image-v0", progress=False, iterations=30)
@@ -101,7 +101,7 @@ def test_a_tight_run_warns_and_a_resumed_one_counts_what_it_reads(monkeypatch, t
     trainer = Trainer(
         TINY, TrainConfig(env="MultiGoal", algorithm="ddpg", num_envs=2, iterations=20, warmup=8)
     )
-    loop = trainer.inner.shapes(TINY, trainer.keys, trainer.init_keys)
+    loop = trainer.loop.shapes(TINY, trainer.keys, trainer.init_keys)
     needed = memory.size((loop.replay, loop.state, loop.env, loop.obs, loop.returns)) + 256 * 8 * 4
     free(monkeypatch, needed)
     with pytest.warns(SoftqWarning, match=r"needs .* free; lower"):

@@ -18,6 +18,7 @@ from softq.networks import (
     ScoreNetwork,
     mish,
 )
+from softq.networks.critic import least, reduce_twins
 from softq.testing import THRESHOLD, mean_test
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import replace
@@ -133,7 +134,7 @@ def test_gradients_equal_autodiff_of_the_plain_network(key):
 
 def test_gradient_reaches_only_the_smaller_twin(key):
     critic = make(key)
-    obs, action = (x[0] for x in points())
+    obs, action = (jnp.asarray(x[0]) for x in points())
     smaller = np.asarray(twins(critic, obs, action)).argmin()
     gradient = jax.jit(jax.grad(lambda critic: critic.at(obs)(action)))(critic).params
     gradient = jax.tree.map(np.asarray, gradient)
@@ -143,6 +144,48 @@ def test_gradient_reaches_only_the_smaller_twin(key):
 
 
 # Mish
+
+
+@pytest.mark.parametrize("num", [1, 2, 3])
+def test_the_least_value_and_its_slope(num):
+    """That of the first one that is so small; NaN where one is, as every sampler looks for."""
+    for values in (
+        [2.0, -1.0, -1.0],
+        [-3.0, 2.0, 5.0],
+        [4.0, 4.0, 1.0],
+        [np.nan, 1.0, 1.0],
+        [1.0, np.nan, 0.0],
+    ):
+        values = np.array(values[:num])
+        found, slope = jax.value_and_grad(least)(jnp.float32(values))
+        np.testing.assert_array_equal(found, values.min())
+        np.testing.assert_array_equal(slope, np.arange(num) == values.argmin())
+
+
+SLOPES = {
+    "critic": (Critic, {}, lambda critic, a: critic.at(jnp.ones(OBS))(a)),
+    "noise critic": (
+        NoiseCritic,
+        {"codes": jnp.arange(4.0)},
+        lambda critic, a: reduce_twins(critic.at(jnp.ones(OBS)).twins(a, 2), "min"),
+    ),
+    "spread of an actor": (GaussianActor, {}, lambda actor, a: actor.at(jnp.append(a, 1.0)).log_std[0]),
+}
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_no_slope_asks_whether_two_values_are_equal(name, key):
+    """A compiled program may compute one value twice, and round it differently: equality then does not hold.
+
+    The slopes of `jnp.min` and `jnp.clip` ask so. That of a critic was 0 / 0 where 4 of 16 chains of a program started.
+    """
+    kind, more, value = SLOPES[name]
+    sizes = {"hidden_sizes": (8,), "activation": "relu"}
+    network = kind.create(key, jnp.zeros(OBS), jnp.zeros(ACT), **more, **sizes)
+    program = lambda value: str(jax.make_jaxpr(jax.grad(value))(jnp.zeros(ACT)))
+    assert " eq " not in program(lambda a: value(network, a))
+    for asks in (jnp.min, lambda a: jnp.clip(a, -1.0, 1.0)[0]):
+        assert " eq " in program(asks)
 
 
 def exact_mish(x):

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from by_hand import moved
-from by_hand_noise import layers_of_noise_critic, noise_forward, noise_slope
+from by_hand_noise import layers_of_noise_critic, noise_forward, noise_slope, sinusoids
 
+from softq.algorithms import NCLQL
 from softq.networks import Critic, NoiseCritic
 from softq.networks.critic import reduce_twins
 from softq.networks.noise_critic import sinusoid
@@ -96,6 +97,13 @@ def test_codes_of_the_levels():
             angle = t / 10_000 ** (j / 8)
             assert given[t, j] == pytest.approx(np.sin(angle) / 4, abs=1e-6)
             assert given[t, 8 + j] == pytest.approx(np.cos(angle) / 4, abs=1e-6)
+
+
+def test_sigmas_are_nearly_one_number_to_the_network():
+    """What the comment beside NC-LQL's `embed` says: codes of sigmas differ by less than 0.03, of indices by more."""
+    far = lambda numbers: np.linalg.norm(np.subtract(*sinusoids([numbers[0], numbers[-1]])))
+    assert 0.02 < far(np.asarray(NCLQL().levels())) < 0.03
+    assert far(np.arange(2)) > 0.2
 
 
 def test_fresh_weights():

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from softq.algorithms import ALGORITHMS
-from softq.experiments.mode_coverage import WORLDS
+from softq.experiments.mode_coverage import TASKS
 from softq.experiments.settings import (
     LENGTH,
+    MEASURED,
     changes,
     in_words,
     learner,
@@ -27,12 +28,12 @@ from softq.utils.flat_settings import flat, with_settings
 from softq.utils.pytree import replace
 
 
-@pytest.mark.parametrize("world", [None, *WORLDS])
+@pytest.mark.parametrize("task", [None, *TASKS])
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_the_changes_turn_the_papers_settings_into_those_of_the_run(name, world):
+def test_the_changes_turn_the_papers_settings_into_those_of_the_run(name, task):
     """All of them, and nothing else."""
-    table = changes([name], world=world)
-    here, paper = learner(name, world=world), learner(name, "paper")
+    table = changes([name], task=task)
+    here, paper = learner(name, task=task), learner(name, "paper")
     listed = set(table["setting"])
     for new, old in zip(here, paper, strict=True):
         mine, before = flat(new), flat(old)
@@ -93,7 +94,7 @@ def test_the_reported_action_is_what_the_table_says(name):
 
 def test_the_table_has_a_row_for_each_method_and_text_only():
     table = settings_table()
-    assert list(table.index[:3]) == ["DDSQ", "LQL", "NC-LQL"] and len(table) == len(ALGORITHMS)
+    assert list(table.index[:3]) == ["DDSQ", "LQL", "NC-LQL"] and len(table) == len(MEASURED)
     assert not table.isna().any(axis=None) and table.map(lambda cell: isinstance(cell, str)).all(axis=None)
     ddsq = table.loc["DDSQ"]
     assert (
@@ -118,12 +119,14 @@ def test_algorithms_that_a_page_has_made_are_described_by_the_same_columns():
 def test_work_an_action_leaves_out_what_only_learning_uses():
     assert work(learner("ddsq")[0]) == "16 candidates, 3 schedules, 5 steps"
     assert work(learner("dqs")[0]) == "15 steps"  # its levels are of the likelihood
+    maxentdp, _ = learner("maxentdp")  # whose steps are the sampler's and its likelihood's
+    assert work(maxentdp) == f"{maxentdp.num_steps} steps, {maxentdp.num_actions} actions"
     assert work(learner("ddpg")[0]) == "–"
 
 
 def test_dqs_is_named_by_its_estimator():
     assert title("dqs, action times 50") == "DQS (QNE), action times 50"
-    assert title("dqs", world="maze") == "DQS" and title("dqs", "paper") == "DQS"
+    assert title("dqs", task="maze") == "DQS" and title("dqs", "paper") == "DQS"
     assert title("nclql") == "NC-LQL" and title("maxentdp, relu critic") == "MaxEntDP, relu critic"
 
 
@@ -138,5 +141,5 @@ def test_unknown_names_are_refused():
         settings_table(["dsq"])
     with pytest.raises(SoftqError, match=r"unknown preset 'tiny'.*small"):
         settings_table(preset="tiny")
-    with pytest.raises(SoftqError, match=r"unknown world 'maize'.*'maze'"):
-        title("ddsq", world="maize")
+    with pytest.raises(SoftqError, match=r"unknown task 'maize'.*'maze'"):
+        title("ddsq", task="maize")

@@ -247,11 +247,11 @@ def test_soft_value_has_its_exact_bias(name, key):
 @pytest.mark.parametrize("shared", [True, False])
 def test_shared_samples_give_equal_states_equal_values(shared, key):
     algo, batch = SQL(**SMALL | {"shared_samples": shared}), random_batch(key, BATCH, OBS, ACT)
-    batch = replace(batch, next_obs=jnp.ones((BATCH, OBS)), discount=jnp.ones(BATCH))
-    targets, _ = jax.jit(lambda key: algo.targets(fresh(), batch, key))(key)
+    state, batch = fresh(), replace(batch, next_obs=jnp.ones((BATCH, OBS)), discount=jnp.ones(BATCH))
+    targets, _ = jax.jit(lambda key: algo.targets(state, batch, key))(key)
     values = np.asarray(targets, float) - np.asarray(batch.reward, float)
     gaps = np.abs(values[:, None] - values)[np.triu_indices(BATCH, 1)]
-    assert gaps.max() < 1e-5 if shared else gaps.min() > 1e-4
+    assert gaps.max() < 1e-5 if shared else np.median(gaps) > 1e-2
 
 
 # Acting
@@ -328,5 +328,5 @@ def test_defaults_are_those_of_the_paper():
 
 
 def test_its_temperature_does_not_learn():
-    with pytest.raises(SoftqError, match=r"SQL measures no entropy .* leave temperature_rule at fixed"):
+    with pytest.raises(SoftqError, match=r"SQL estimates no entropy .* leave the rule at 'fixed'"):
         SQL(temperature=Temperature(0.1, "sac"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from softq import landscapes
 from softq.samplers import median_bandwidth, svgd, svgd_direction
-from softq.samplers.svgd import order_statistic
+from softq.samplers.bandwidth import order_statistic
 from softq.utils.errors import SoftqError
 
 PAIR = REFERENCE["sql.svgd_two_particles"]

@@ -7,15 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import SMALL
 from small import made as small
 
-from softq.algorithms import LQL
-from softq.algorithms.common import critic_policy as policies
-from softq.algorithms.common.critic_policy import Through
+from softq.algorithms.common.critic_policy import CriticPolicy
 from softq.cli import main
 from softq.envs import Bandit
 from softq.landscapes import get as landscape
+from softq.samplers import SAMPLERS, Sample, Uniform
 from softq.testing.probe import random_batch
 from softq.training import evaluate_run
 from softq.training.checkpoint import Checkpoints
@@ -179,9 +177,10 @@ def test_a_sampler_samples_at_the_temperature_in_force(name, trained, monkeypatc
     """In the unit of Q; where no temperature divides Q, one must be given, and divides Q."""
     seen = []
 
-    def spy(key, q, dim, temperature, budget):
-        jax.debug.callback(lambda t: seen.append(float(t)), temperature)
-        return jnp.zeros(dim)
+    class Spy(Uniform):
+        def __call__(self, key, q, dim, temperature):
+            jax.debug.callback(lambda t: seen.append(float(t)), temperature)
+            return Sample(jnp.zeros(dim), {})
 
     def heard(**how):
         seen.clear()
@@ -189,7 +188,7 @@ def test_a_sampler_samples_at_the_temperature_in_force(name, trained, monkeypatc
         jax.effects_barrier()
         return sorted(set(seen)), table
 
-    monkeypatch.setitem(policies.SAMPLERS, f"spy on {name}", spy)  # a program of its own
+    monkeypatch.setitem(SAMPLERS, f"spy on {name}", Spy)  # a program of its own
     algo, states, own, run = trained(name)
     each = [jax.tree.map(lambda x, i=i: x[i], states) for i in range(SEEDS)]
     right = [divisor(algo, state, t) for state, t in zip(each, own, strict=True)]
@@ -211,14 +210,12 @@ def test_a_sampler_samples_at_the_temperature_in_force(name, trained, monkeypatc
 def test_a_bare_critic_must_be_told_a_temperature():
     state = jax.tree.map(lambda x: x[0], initial("ddsq"))
     with pytest.raises(SoftqError, match="no temperature divides Q in a bare critic; give one"):
-        jax.jit(Through("snis").policy)(state, OBS, jax.random.key(0))
+        jax.jit(CriticPolicy("snis").policy)(state, OBS, jax.random.key(0))
 
 
 def test_the_sum_of_the_twins_at_a_temperature_is_their_mean_at_half_of_it():
     """The same chain, action for action: so half of the temperature is what divides Q."""
-    total, mean = (
-        LQL(**SMALL["lql"], unit_slope=False, twins=twins, step_size=0.01) for twins in ("sum", "mean")
-    )
+    total, mean = (small("lql", unit_slope=False, twins=twins, step_size=0.01) for twins in ("sum", "mean"))
     state = jax.jit(total.init)(jax.random.key(0), OBS, jnp.zeros(DIM))
     keys = jax.random.split(jax.random.key(1), 20)
     act = jax.jit(lambda algo, t: jax.vmap(lambda key: algo.policy(state, OBS, key, t))(keys))

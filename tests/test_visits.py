@@ -1,7 +1,5 @@
 """Counting what policies visit: outcomes of paths drawn by hand, rollouts of a known policy, the command."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,28 +8,30 @@ import pytest
 
 from softq import landscapes
 from softq.algorithms import ALGORITHMS, get
+from softq.algorithms.common.learner import Learner
 from softq.cli import main
 from softq.envs import Bandit, Maze, MultiGoal, make
 from softq.envs.maze import ROUTES
 from softq.exact.boltzmann import Boltzmann
-from softq.experiments.exact_critic import Known
+from softq.experiments.exact_critic import ExactCritic
 from softq.experiments.mode_coverage import (
+    ABLATIONS,
     FACTORS,
     RESOLUTION,
-    VARIANTS,
-    WORLDS,
-    Exactly,
+    TASKS,
+    ResampledPolicy,
     count,
     exact_states,
-    looked_at,
+    inspect_state,
+    paths_to_frame,
+    rollout,
     settings,
     softmax_temperature,
-    tidy_paths,
-    travel,
     verdict,
 )
+from softq.experiments.settings import MEASURED
 from softq.training import TrainConfig
-from softq.utils.flat_settings import fields_from
+from softq.utils.flat_settings import fields_from, settings_of
 from softq.utils.pytree import pytree, replace
 
 PARTS = ("during", "moves", "critics")
@@ -57,23 +57,23 @@ def test_modes_of_the_bandit():
     paths = ends(
         (half, 0), (0, half), (-half, 0.1), (0, -half), (0.5, 0.5), (-0.5, -0.5), (0, 0), (half - 0.2, 0)
     )
-    np.testing.assert_array_equal(count(WORLDS["bandit"], Bandit(), paths), [1, 1, 1, 1, 2, 2])
+    np.testing.assert_array_equal(count(TASKS["bandit"], Bandit(), paths), [1, 1, 1, 1, 2, 2])
 
 
 def test_high_modes_are_higher():
     """The four that are counted as high are, each, and the others are the low ones."""
-    env, world = Bandit(), WORLDS["bandit"]
+    env, task = Bandit(), TASKS["bandit"]
     angles = np.pi / 4 * np.arange(8)
     actions = np.stack([np.cos(angles), np.sin(angles)], 1) * 0.5**0.5
     rewards = jax.jit(jax.vmap(lambda action: env.step(jnp.zeros(2), action)[2]))(actions.astype(np.float32))
     for action, reward in zip(actions, rewards.tolist(), strict=True):
-        counts = count(world, env, ends(tuple(action)))
+        counts = count(task, env, ends(tuple(action)))
         assert (counts[:4].sum() == 1) == (reward > 0.9) and (counts[4] == 1) == (reward < 0.6)
 
 
 def test_goals_of_multigoal():
     paths = ends((4.5, 0), (0, 4.5), (-5, 0.5), (0.2, -5), (3, 0), (0, 4.2))
-    np.testing.assert_array_equal(count(WORLDS["multigoal"], MultiGoal(), paths), [1, 2, 1, 1, 1])
+    np.testing.assert_array_equal(count(TASKS["multigoal"], MultiGoal(), paths), [1, 2, 1, 1, 1])
 
 
 route_of = jax.jit(Maze().route)
@@ -98,32 +98,32 @@ def test_routes_through_the_maze(points, route):
 def test_rollouts_equal_a_plain_loop():
     """The path, frozen after the end, and the return of a policy that always goes east."""
     env, algo = MultiGoal(), Towards(jnp.array([1.0, 0.0]))
-    paths, returns = travel(algo, None, env, jax.random.key(0), 3, True)
+    paths, returns = rollout(algo, None, env, jax.random.key(0), 3, True)
     x = np.minimum(np.arange(21.0), 5.0)  # at distance 1 the goal is not yet reached
     np.testing.assert_allclose(paths, np.broadcast_to(np.stack([x, 0 * x], 1), (3, 21, 2)), atol=1e-6)
     expected = -30 * 5 - (16 + 9 + 4 + 1 + 0) + 10
     np.testing.assert_allclose(returns, expected, rtol=1e-6)
-    usual, _ = travel(algo, None, env, jax.random.key(0), 3, False)
+    usual, _ = rollout(algo, None, env, jax.random.key(0), 3, False)
     assert len(np.unique(np.asarray(usual)[:, 0], axis=0)) == 3
 
 
 def test_stored_paths_end_where_the_path_does():
     path = np.stack([np.minimum(np.arange(21.0), 5.0), np.zeros(21)], 1)
-    table = tidy_paths("sac", jnp.asarray(path[None]), 3)
+    table = paths_to_frame("sac", jnp.asarray(path[None]), 3)
     assert table["step"].tolist() == [0, 3, 5] and table["x"].tolist() == [0, 3, 5]
 
 
-@pytest.mark.parametrize("world", WORLDS)
-def test_every_algorithm_has_settings(world):
-    """They are fields of the training or of the algorithm, none is lost, and the environment is the world's."""
+@pytest.mark.parametrize("task", TASKS)
+def test_every_algorithm_has_settings(task):
+    """They are fields of the training or of the algorithm, none is lost, and the environment is the task's."""
     for name in ALGORITHMS:
-        given = settings(WORLDS[world], name)
+        given = settings(TASKS[task], name)
         cls = get(name)
         algo, config = cls(**fields_from(given, cls)), TrainConfig(**fields_from(given, TrainConfig))
-        lost = set(given) - set(cls.__dataclass_fields__) - set(TrainConfig.__dataclass_fields__)
+        lost = set(given) - set(settings_of(cls)) - set(settings_of(TrainConfig))
         assert lost <= {"temperature", "reward_scale"}, lost
-        assert algo.hidden_sizes == (64, 64) and config.iterations == WORLDS[world].iterations
-    assert make(WORLDS[world].env_id).action_dim == 2
+        assert algo.hidden_sizes == (64, 64) and config.iterations == TASKS[task].iterations
+    assert make(TASKS[task].env_id).action_dim == 2
 
 
 def test_verdict_counts_seeds_that_visit_everything():
@@ -135,7 +135,7 @@ def test_verdict_counts_seeds_that_visit_everything():
         ],
         columns=["algorithm", "seed", "start", "east", "north", "west", "south", "none", "return"],
     )
-    text = verdict(WORLDS["multigoal"], table)
+    text = verdict(TASKS["multigoal"], table)
     assert text.startswith("all 4 in 1 of 2 seeds") and "east 0.62" in text and "none 0.00" in text
 
 
@@ -146,28 +146,28 @@ def test_the_command_trains_counts_and_continues(tmp_path, capsys):
     assert main(run) == 0
     table, kept = pd.read_csv(out), pd.read_csv(paths)
     assert len(table) == 2 and set(table["seed"]) == {0, 1}
-    assert (table[list(WORLDS["bandit"].outcomes)].sum(axis=1) == 20).all()
+    assert (table[list(TASKS["bandit"].outcomes)].sum(axis=1) == 20).all()
     assert kept["episode"].nunique() == 3
     first = out.read_text()
     assert "ddpg: all 4 in" in capsys.readouterr().out
     assert main(run) == 0 and out.read_text() == first and capsys.readouterr().out == ""
 
 
-ALL_VARIANTS = [(world, label) for world in VARIANTS for label in VARIANTS[world]]
+ALL_ABLATIONS = [(task, label) for task in ABLATIONS for label in ABLATIONS[task]]
 
 
-@pytest.mark.parametrize(("world", "label"), ALL_VARIANTS)
-def test_a_variant_changes_what_it_says(world, label):
+@pytest.mark.parametrize(("task", "label"), ALL_ABLATIONS)
+def test_an_ablation_changes_what_it_says(task, label):
     """Fields that exist, values that differ from the row's own settings; the label names the rest."""
-    variant = VARIANTS[world][label]
-    given, cls = settings(WORLDS[world], variant.algorithm), get(variant.algorithm)
-    defaults = {field.name: field.default for field in dataclasses.fields(cls)}
-    assert label.startswith(variant.algorithm)
-    assert set(variant.change) <= set(defaults) | {"iterations", "warmup"}
-    assert all((defaults | given)[field] != value for field, value in variant.change.items())
-    assert ("exact critic" in label) == variant.exact_critic
-    assert ("exact sampler" in label) == variant.exact_sampler
-    assert variant.change or variant.exact_critic or variant.exact_sampler
+    ablation = ABLATIONS[task][label]
+    given, cls = settings(TASKS[task], ablation.algorithm), get(ablation.algorithm)
+    defaults = {name: setting.default for name, setting in settings_of(cls).items()}
+    assert label.startswith(ablation.algorithm)
+    assert set(ablation.change) <= set(defaults) | {"iterations", "warmup"}
+    assert all((defaults | given)[field] != value for field, value in ablation.change.items())
+    assert ("exact critic" in label) == ablation.exact_critic
+    assert ("exact sampler" in label) == ablation.exact_sampler
+    assert ablation.change or ablation.exact_critic or ablation.exact_sampler
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -182,7 +182,7 @@ def test_the_temperature_of_the_softmax_that_is_aimed_at(name):
         return state, softmax_temperature(algo, state, obs, 0.7)
 
     state, found = fresh()
-    if name in ("lql", "nclql", "ddpg"):
+    if name in ("lql", "nclql") or algo.temperature is None:
         assert found == np.float32(0.7)
     elif name == "ddsq":
         grid = np.stack(np.meshgrid(*[np.linspace(-0.99, 0.99, 100)] * 2), -1).reshape(-1, 2)
@@ -191,7 +191,7 @@ def test_the_temperature_of_the_softmax_that_is_aimed_at(name):
     else:
         np.testing.assert_allclose(found, algo.temperature.value, rtol=1e-6)
     assert algo.adjustable == (name in ("lql", "nclql", "ddsq", "malaq"))
-    if name != "ddpg":
+    if algo.temperature is not None:
         np.testing.assert_allclose(algo.current_temperature(state), algo.temperature.value, rtol=1e-6)
 
 
@@ -204,7 +204,9 @@ def test_the_exact_sampler_samples_the_softmax_of_the_critic():
     @jax.jit
     def values_at(log_scale):
         now = replace(state, log_scale=log_scale)
-        actions = jax.vmap(lambda key: Exactly(algo, 9.0, num=2048).policy(now, jnp.ones(1), key))(keys)
+        actions = jax.vmap(lambda key: ResampledPolicy(algo, 9.0, num=2048).policy(now, jnp.ones(1), key))(
+            keys
+        )
         return jax.vmap(landscape)(actions)
 
     exact = []
@@ -216,7 +218,7 @@ def test_the_exact_sampler_samples_the_softmax_of_the_critic():
     assert abs(exact[0] - exact[1]) > 0.05
 
 
-def test_a_portrait_is_written_and_not_redone(tmp_path, capsys):
+def test_a_snapshot_is_written_and_not_redone(tmp_path, capsys):
     """Paths of two moments that differ, the deterministic policy's one move; a second call does nothing."""
     run = [
         "visits",
@@ -245,8 +247,9 @@ def test_moves_and_critic_at_a_place():
     """The stored grid is the critic's, cell by cell; a dial that is turned up gives hotter moves."""
     env, algo = MultiGoal(), get("malaq")(hidden_sizes=(8,), temperature=0.02)
     state = jax.jit(algo.init)(jax.random.key(0), jnp.zeros(2), jnp.zeros(2))
-    state = replace(state, critic=Known(landscapes.get("bandit")))
-    moves, critic = looked_at(WORLDS["multigoal"], "malaq", algo, state, env, (2.5, -2.5), 400)
+    critic = ExactCritic(landscapes.get("bandit"))
+    state = replace(state, critic=Learner(critic, (), critic))
+    moves, critic = inspect_state(TASKS["multigoal"], "malaq", algo, state, env, (2.5, -2.5), 400)
     middles = critic.columns[5:].astype(float).to_numpy()
     np.testing.assert_allclose(middles, critic["dy"], atol=1e-4)
     np.testing.assert_allclose(np.diff(middles), 2 / RESOLUTION, atol=2e-4)
@@ -281,23 +284,23 @@ def test_exact_states_act_on_the_landscape(name):
     assert np.abs(act).max() <= 1
 
 
-@pytest.mark.parametrize(("world", "numbers"), [("bandit", {4, 10}), ("multigoal", {10}), ("maze", {10})])
-def test_stored_variants_are_whole(world, numbers):
-    table = pd.read_csv(f"results/{world}-variants.csv")
-    outcomes = list(WORLDS[world].outcomes)
+@pytest.mark.parametrize(("task", "numbers"), [("bandit", {4, 10}), ("multigoal", {10}), ("maze", {10})])
+def test_stored_ablations_are_whole(task, numbers):
+    table = pd.read_csv(f"results/{task}-variants.csv")
+    outcomes = list(TASKS[task].outcomes)
     assert table.columns.tolist() == ["algorithm", "seed", "start", *outcomes, "return"]
     assert table[outcomes].sum(axis=1).unique().tolist() == [200]
-    assert set(table["algorithm"]) == set(VARIANTS[world])
+    assert set(table["algorithm"]) == set(ABLATIONS[task])
     seeds = table.groupby("algorithm")["seed"].unique()
     assert {len(found) for found in seeds} == numbers
     assert all(sorted(found) == list(range(len(found))) for found in seeds)
 
 
-def test_stored_portraits_are_whole():
+def test_stored_snapshots_are_whole():
     """Every method, each moment; the grid is complete and the deterministic policy's moves are all the same."""
     during, moves, critics = (pd.read_csv(f"results/multigoal-{part}.csv") for part in PARTS)
     for table in (during, moves, critics):
-        assert list(dict.fromkeys(table["algorithm"])) == list(ALGORITHMS)
+        assert list(dict.fromkeys(table["algorithm"])) == list(MEASURED)
     assert set(during["updates"]) == {250, 750, 2500}
     assert critics.shape == (9 * 2 * RESOLUTION, 5 + RESOLUTION)
     count = moves.groupby(["algorithm", "x", "factor"]).size()
@@ -309,7 +312,7 @@ def test_stored_portraits_are_whole():
     ("words", "message"),
     [
         (["bandits", "--out", "a.csv"], "Did you mean 'bandit'"),
-        (["--out", "a.csv"], "name a world"),
+        (["--out", "a.csv"], "name a task"),
         (["maze", "--out", "a.txt"], "name a file that ends in .csv"),
         (["maze", "--portrait", "a", "--out", "a.csv"], "name one of --out"),
         (["maze"], "name one of --out"),
@@ -327,12 +330,12 @@ def test_bad_input_is_one_line(words, message, capsys, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("world", "file"), [("bandit", "bandit-modes"), ("maze", "maze-visits"), ("multigoal", "multigoal-modes")]
+    ("task", "file"), [("bandit", "bandit-modes"), ("maze", "maze-visits"), ("multigoal", "multigoal-modes")]
 )
-def test_stored_counts_are_whole(world, file):
+def test_stored_counts_are_whole(task, file):
     """Each training counted the same number of episodes; the deterministic policy has one answer from one start."""
     table = pd.read_csv(f"results/{file}.csv")
-    outcomes = list(WORLDS[world].outcomes)
+    outcomes = list(TASKS[task].outcomes)
     assert table.columns.tolist() == ["algorithm", "seed", "start", *outcomes, "return"]
     assert table[outcomes].sum(axis=1).unique().tolist() == [200]
     assert not table.duplicated(["algorithm", "seed", "start"]).any() and set(table["algorithm"]) <= set(

@@ -56,8 +56,8 @@ class State:
     """All that learning changes."""
 
     critic: Learner
-    actor: Learner | None
-    temperature: TemperatureState | None
+    actor: Any  # its Learner, or None
+    temperature: Any  # its TemperatureState, or None
     step: Array  # updates so far
     extra: Any = None  # whatever else a method learns
 
@@ -66,9 +66,16 @@ class Algorithm(ABC):
     """The interface. Subclasses are frozen pytrees of hyper-parameters.
 
     Observations are `(obs_dim,)`; actions lie in [-1, 1], `softq.envs.rescale` gives them the environment's units.
-    Keys are arguments, never part of the state. Every subclass has the fields `discount`, `learning_rate`, `polyak` and
-    `reward_scale`.
+    Keys are arguments, never part of the state.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    # fields that every subclass has
+    discount: float
+    learning_rate: float
+    polyak: float
+    reward_scale: float
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "small": {}}
     """Named settings, hyper-parameters and `TrainConfig` fields together: "paper", as the method's own paper trained,
@@ -77,7 +84,7 @@ class Algorithm(ABC):
     """What the temperature is measured in, see above; None without one."""
     adjustable: ClassVar[bool] = False
     """Whether `policy` can act at another temperature than the one in force."""
-    tuned_by: ClassVar[Rule | None] = "sac"
+    tuned_by: ClassVar[Rule | None] = None
     """The rule by which the temperature learns where it is asked to; None for a method that measures no entropy."""
     temperature: ClassVar[Temperature | None] = None
     backup: ClassVar[Backup] = "boltzmann"
@@ -146,13 +153,17 @@ class Algorithm(ABC):
 
     # The temperature
 
-    def current_temperature(self, state: State) -> Array | None:
-        """The temperature of the policy now, in its own unit; None for a method that has none."""
+    def current_temperature(self, state: State) -> Any:
+        """The temperature of the policy now, a scalar in its own unit; None for a method that has none."""
         return None if self.temperature is None else self.temperature(state.temperature)
 
     def divisor(self, state: State, values: Array) -> Array:
         """What divides Q in a state in which Q is `values` `(n,)` at uniform actions."""
         return self.in_unit_of_q(self.current_temperature(state))
+
+    def in_unit_of_q(self, temperature: float | Array) -> Array:
+        """The number that divides Q at a temperature of the unit "Q" or "Q / 2"."""
+        return jnp.asarray(temperature) / (2 if self.temperature_unit == "Q / 2" else 1)
 
     def temperature_of(
         self, state: State, obs: Array, temperature: float | Array | None = None
@@ -163,13 +174,7 @@ class Algorithm(ABC):
         """
         if self.temperature_unit in (None, "action"):
             return None
-        return self.in_unit_of_q(
-            jnp.asarray(self.current_temperature(state) if temperature is None else temperature)
-        )
-
-    def in_unit_of_q(self, temperature: Array) -> Array:
-        """What divides Q at this temperature, where that is the same in all states."""
-        return temperature / 2 if self.temperature_unit == "Q / 2" else temperature
+        return self.in_unit_of_q(self.current_temperature(state) if temperature is None else temperature)
 
     def check_adjustable(self, temperature: float | Array | None) -> None:
         """Raise `SoftqError` for a temperature, unless there is none or the policy can act at another one."""
@@ -180,8 +185,7 @@ class Algorithm(ABC):
             why = "acts by an actor that was trained at one temperature and knows no other"
         raise SoftqError(
             f"{type(self).__name__} {why}; leave the temperature out, or sample its critic instead: softq evaluate "
-            "DIR --sampler mala --temperature X, or "
-            "softq.algorithms.common.critic_policy.Through('mala', X)."
+            "DIR --sampler mala --temperature X, or softq.algorithms.common.critic_policy.CriticPolicy('mala', X)."
         )
 
     # And gets these
@@ -217,7 +221,8 @@ class Algorithm(ABC):
         self, state: State, batch: Transition, for_actor: Array, for_entropy: Array, info: Info
     ) -> tuple[State, Info]:
         """The actor, its target and the temperature, by the critic as it is. `info` is what the targets told."""
-        step, metrics, before = state.step + 1, {}, self.current_temperature(state)
+        step, before = state.step + 1, self.current_temperature(state)
+        metrics: Info = {}
         if state.actor is not None:
             actor, error, more = self.actor_step(state, batch, for_actor)
             state = replace(state, actor=actor.follow(self.target_rate(step)))
@@ -252,15 +257,16 @@ class Algorithm(ABC):
 
     def temperature_step(self, state: State, batch: Transition, key: Array, info: Info) -> TemperatureState:
         """The temperature after this update; entropies are estimated only where a step is due."""
+        rule: Any = self.temperature
 
         def learn() -> TemperatureState:
             entropies = self.entropies(state, batch, key, info)
             dim, now = state.critic.network.action_dim, self.current_temperature(state)
-            return self.temperature.update(state.temperature, entropies, dim, now)
+            return rule.update(state.temperature, entropies, dim, now)
 
-        if self.temperature.every == 1:
+        if rule.every == 1:
             return learn()
-        return jax.lax.cond((state.step + 1) % self.temperature.every == 0, learn, lambda: state.temperature)
+        return jax.lax.cond((state.step + 1) % rule.every == 0, learn, lambda: state.temperature)
 
 
 def squared_error(critic: Any, batch: Transition, targets: Array) -> tuple[Array, Array]:

@@ -22,6 +22,8 @@ from softq.samplers.entropy import snis_entropy
 from softq.utils.fields import choice, count, flag, positive, share
 from softq.utils.pytree import pytree
 
+Select = Literal["argmax", "weight", "random"]
+
 
 @pytree
 class DDSQ(Algorithm):
@@ -40,32 +42,22 @@ class DDSQ(Algorithm):
         Temperature(0.05, every=100, learning_rate=1e-3),
         "Temperature lambda_0; lambda(s) is lambda_0 times the std of Q(s, .). Figure 4 has 0.15, Figure 5 has 0.01.",
     )
-    explore_prob: float = share(
-        0.15, "Share p_e of actions that QGLG draws; the rest is greedy (footnote 3)."
-    )
+    explore_prob: float = share(0.15, "Share p_e of exploring actions that QGLG draws; the rest is greedy.")
     discount: float = hyper.discount()
     learning_rate: float = hyper.learning_rate(2e-4, note="eta of Table 2")
     polyak: float = hyper.polyak()
     reward_scale: float = hyper.reward_scale()
-    start_step: float = positive(
-        1.0, "Largest first step of a schedule; first steps are even on a log scale (Table 3)."
-    )
+    start_step: float = positive(1.0, "Largest first step of a schedule (Table 3).")
     end_step: float = positive(1e-4, "Smallest first step, and last step of every schedule (Table 3).")
-    num_schedules: int = count(
-        10, "Number of step schedules (Table 3); Appendix A says 4 in the main experiments."
-    )
+    num_schedules: int = count(10, "Number of step schedules (Table 3); Appendix A says 4.")
     num_steps: int = count(20, "Number T of Langevin steps of each schedule.")
     num_candidates: int = count(100, "Number m of uniform actions, for the SNIS start and for the std of Q.")
     hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256, 256), "the critics", "Table 2")
     activation: str = hyper.activation("mish", "the critics", "Table 2")
     relative: bool = flag(True, "Whether the temperature is measured in standard deviations of Q(s, .).")
     boundary: Literal["reflect", "project"] = choice("reflect", "What a step that leaves the box becomes.")
-    select: Literal["argmax", "weight", "random"] = choice(
-        "argmax", "How one of the schedules' end points is chosen (Algorithm 1, line 7)."
-    )
-    backup: Backup = choice(
-        "boltzmann", "What a target adds for the next state; the others use num_candidates actions."
-    )
+    select: Select = choice("argmax", "How an end point of the schedules is chosen (Algorithm 1, line 7).")
+    backup: Backup = hyper.backup("boltzmann")
     num_entropy_samples: int = count(1000, "Number of uniform actions of an entropy estimate (Table 3).")
 
     def init(self, key: Array, obs: Array, action: Array) -> State:
@@ -115,7 +107,7 @@ class DDSQ(Algorithm):
             self.num_candidates,
             boundary=BOUNDARIES[self.boundary],
             select=self.select,
-            normalise=self.relative,
+            relative=self.relative,
             greedy=greedy,
         )
 

@@ -27,6 +27,8 @@ from softq.utils.errors import SoftqError
 from softq.utils.fields import choice, count, flag, nonnegative, positive
 from softq.utils.pytree import pytree
 
+Estimator = Literal["idem", "qne", "qsm", "combined"]
+
 
 @pytree
 class DQS(Algorithm):
@@ -53,51 +55,31 @@ class DQS(Algorithm):
     tuned_by: ClassVar[str] = "sac"
 
     temperature: Temperature = tempered(Temperature(0.05), "Temperature T; 10 at the start in the maze.")
-    temperature_decay: float = positive(
-        1.0, "Factor that T has come down by in the end, exponentially; maze 0.1."
-    )
+    temperature_decay: float = positive(1.0, "Factor that T has come down by in the end; maze 0.1.")
     decay_updates: float = positive(250_000.0, "Number of updates in which T comes down.")
-    temperature_spread: float = positive(
-        1.0, "Largest factor by which the actor learns at other temperatures, T * spread^U[-1, 1]; paper 1."
-    )
+    temperature_spread: float = positive(1.0, "Factor s of the actor's temperatures T * s^U[-1, 1]; paper 1.")
     sigma_min: float = positive(1e-5, "Noise at diffusion time 0, in units of the action.")
     sigma_max: float = positive(1.0, "Noise at diffusion time 1, in units of the action.")
     t_end: float = nonnegative(0.0, "Diffusion time at which sampling ends, between 0 and 1.")
     discount: float = hyper.discount()
     learning_rate: float = hyper.learning_rate(3e-4)
     actor_learning_rate: float = hyper.learning_rate(3e-4, "the score network")
-    action_gain: float = positive(
-        1.0, "Factor of the score network's first weights of the action; not in the paper."
-    )
+    action_gain: float = hyper.action_gain("the score network")
     polyak: float = hyper.polyak(0.005, "the paper's 1 - eta")
     reward_scale: float = hyper.reward_scale()
     num_steps: int = count(1000, "Number of steps of the reverse process, even in the log of the noise.")
     num_samples: int = count(1000, "Number K of actions of an estimate of the score.")
-    space: Space = choice(
-        "tanh", "Space of the diffusion, and its way back into the box; see softq.diffusion.space."
-    )
-    jacobian: bool = flag(
-        False, "Whether Q in the space tanh has the log of tanh's slope, for its softmax to exist."
-    )
-    estimator: Literal["idem", "qne", "qsm", "combined"] = choice(
-        "idem", "Estimator of the score, see softq.diffusion."
-    )
+    space: Space = choice("tanh", "Space of the diffusion and its way back, see softq.diffusion.space.")
+    jacobian: bool = flag(False, "Whether Q in the space tanh has the log of tanh's slope added.")
+    estimator: Estimator = choice("idem", "Estimator of the score, see softq.diffusion.")
     truncate: bool = flag(False, "Whether the K actions are kept in the box; not in the space tanh.")
     faces: bool = flag(False, "Whether the box's faces are added, which a truncated idem or combined lacks.")
-    predict: Prediction = choice(
-        "score", "What the network predicts: the score, or the noise, which is of even size."
-    )
+    predict: Prediction = choice("score", "What the network predicts: the score, or the noise.")
     condition: bool = flag(True, "Whether the score network reads the temperature too.")
-    backup: Backup = choice(
-        "boltzmann", "What a target adds for the next state, see softq.algorithms.common.targets."
-    )
-    num_value_samples: int = count(100, "Number of uniform actions for the backups soft and mellowmax.")
-    tune_by: TunedBy = choice(
-        "policy", "Whose entropy tunes the temperature: the policy's, or its critic's softmax's."
-    )
-    num_levels: int = count(
-        20, "Number of levels of the likelihood that the policy's entropy is estimated by."
-    )
+    backup: Backup = hyper.backup("boltzmann")
+    num_value_samples: int = hyper.num_value_samples()
+    tune_by: TunedBy = hyper.tune_by()
+    num_levels: int = count(20, "Number of levels of the likelihood of the policy's entropy.")
     num_noises: int = count(2, "Number of noises at each level of the likelihood.")
     hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256))
     activation: str = hyper.activation("relu", note='the code has "gelu_tanh" in the score network')

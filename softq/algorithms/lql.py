@@ -15,12 +15,15 @@ from softq.algorithms.base import Algorithm, State
 from softq.algorithms.common import hyperparameters as hyper
 from softq.algorithms.common.targets import Backup, best_action
 from softq.algorithms.common.temperature import Temperature, slope_unit, tempered
-from softq.box import BOUNDARIES, project
+from softq.box import BOUNDARIES, Boundary, project
 from softq.networks import Critic, StateLandscape
 from softq.networks.critic import Twins, reduce_twins
 from softq.samplers import annealed_langevin, initial_action
+from softq.utils.errors import SoftqError
 from softq.utils.fields import choice, count, flag, positive
 from softq.utils.pytree import pytree
+
+Start = Literal["uniform", "normal"]
 
 
 @pytree
@@ -43,29 +46,23 @@ class LQL(Algorithm):
     polyak: float = hyper.polyak()
     reward_scale: float = hyper.reward_scale(0.2, "Table 5")
     num_steps: int = count(20, "Number T of steps of the chain.")
-    unit_slope: bool = flag(
-        True,
-        "Whether each slope is divided by its length (E.2), which gives the temperature the unit of an action.",
-    )
-    boundary: Literal["project", "reflect", "none"] = choice(
-        "project", "What a step that leaves the box becomes; none in the paper, the code projects."
-    )
-    start: Literal["uniform", "normal"] = choice(
-        "uniform", "Law of the chain's first action; normal in the bandit of C.2."
-    )
-    twins: Twins = choice(
-        "mean", "Which of the twins' values the chain climbs; not in the paper, NC-LQL's code: sum."
-    )
+    unit_slope: bool = flag(True, "Whether each slope of the chain is divided by its length (E.2).")
+    boundary: Boundary = choice("project", "What a step out of the box becomes; paper: none, code: project.")
+    start: Start = choice("uniform", "Law of the chain's first action; normal in the bandit of C.2.")
+    twins: Twins = choice("mean", "Which of the twins' values the chain climbs; NC-LQL's code: sum.")
     num_actions: int = count(1, "Number N of chains, of which the best end acts; the paper has one.")
-    backup: Backup = choice(
-        "boltzmann",
-        "What a target adds for the next state; the others need --no-unit-slope.",
-    )
-    num_value_samples: int = count(
-        100, "Number of uniform actions from which the backups soft and mellowmax are estimated."
-    )
+    backup: Backup = hyper.backup("boltzmann", "the others need --no-unit-slope")
+    num_value_samples: int = hyper.num_value_samples()
     hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256, 256), "the critics")
     activation: str = hyper.activation("mish", "the critics")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unit_slope and (self.temperature.rule != "fixed" or self.backup != "boltzmann"):
+            what = f"backup '{self.backup}'" if self.temperature.rule == "fixed" else "a tuned temperature"
+            raise SoftqError(
+                f"{what} needs unit_slope=False: with slopes of length one no softmax of Q is sampled."
+            )
 
     def init(self, key: Array, obs: Array, action: Array) -> State:
         """Fresh twins, and targets equal to them."""
@@ -101,7 +98,7 @@ class LQL(Algorithm):
             step_sizes=jnp.full(1, self.step_size),
             temperature=temperature,
             steps_per_level=self.num_steps,
-            normalise=self.unit_slope,
+            unit_slope=self.unit_slope,
             boundary=BOUNDARIES[self.boundary],
         )
         return project(action)

@@ -25,7 +25,7 @@ from softq.box import project, uniform_actions
 from softq.networks import Critic, StateLandscape
 from softq.samplers import spread
 from softq.samplers.ais import Annealed, ais
-from softq.utils.fields import choice, count, flag, nonnegative, positive, share
+from softq.utils.fields import count, flag, nonnegative, positive, share
 from softq.utils.pytree import pytree, replace
 
 
@@ -56,21 +56,13 @@ class MalaQ(Algorithm):
     learning_rate: float = hyper.learning_rate(3e-4)
     polyak: float = hyper.polyak()
     reward_scale: float = hyper.reward_scale()
-    num_candidates: int = count(
-        16, "Number of uniform actions of which the chain's start is drawn by weight."
-    )
-    num_levels: int = count(
-        5, "Number K of temperatures of the chain, in geometric progression from hot to cold."
-    )
+    num_candidates: int = count(16, "Number of uniform actions that the chain's start is drawn from.")
+    num_levels: int = count(5, "Number K of temperatures of the chain, geometric from hot to cold.")
     num_steps: int = count(3, "Number of Metropolis-adjusted Langevin steps at each level.")
-    num_fresh: int = count(
-        4, "Number of uniform actions that compete with the current one at each level.", least=0
-    )
+    num_fresh: int = count(4, "Number of uniform actions that compete at each level.", least=0)
     num_ascents: int = count(10, "Number of steps uphill of the action whose return is reported.")
     relative: bool = flag(False, "Whether the temperature is measured in standard deviations of Q(s, .).")
-    backup: Backup = choice(
-        "mellowmax", "What a target adds for the next state, see softq.algorithms.common.targets."
-    )
+    backup: Backup = hyper.backup("mellowmax")
     hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256, 256), "the critics")
     activation: str = hyper.activation("mish", "the critics")
 

@@ -24,6 +24,9 @@ from softq.networks import Critic, ScoreNetwork
 from softq.utils.fields import choice, count, flag, positive
 from softq.utils.pytree import pytree
 
+Sampling = Literal["ancestral", "flow"]
+Estimator = Literal["qne", "idem", "qsm"]
+Decay = Literal["constant", "cosine"]
 SCHEDULE = CosineVP()  # of the released code; the paper names none
 # Batch and buffer are Table 1's; the rest is not in the paper but in the code.
 TRAINING = {"num_envs": 1, "iterations": 1_000_000, "warmup": 10_000}
@@ -55,53 +58,29 @@ class MaxEntDP(Algorithm):
     temperature_unit: ClassVar[str] = "Q"
     tuned_by: ClassVar[str] = "sac"
 
-    temperature: Temperature = tempered(
-        Temperature(0.1),
-        "Temperature beta, the code's; Table 3 has 0.2 for HalfCheetah, 0.05 for Ant and Hopper, 0.02 for Humanoid, "
-        "0.01 for Swimmer and Walker2d.",
-    )
+    # Table 3: HalfCheetah 0.2; Ant, Hopper 0.05; Humanoid 0.02; Swimmer, Walker2d 0.01. The default is the code's.
+    temperature: Temperature = tempered(Temperature(0.1), "Temperature beta; Table 3: 0.01 to 0.2.")
     discount: float = hyper.discount()
     learning_rate: float = hyper.learning_rate(3e-4)
     actor_learning_rate: float = hyper.learning_rate(3e-4, "the noise network")
-    action_gain: float = positive(
-        1.0, "Factor of the noise network's first weights of the action; not in the paper."
-    )
-    decay_updates: float = positive(
-        2e6, "Number of updates after which the cosine has lowered the actor's rate to 0."
-    )
+    action_gain: float = hyper.action_gain("the noise network")
+    decay_updates: float = positive(2e6, "Number of updates until the cosine has lowered the rate to 0.")
     polyak: float = hyper.polyak()
     reward_scale: float = hyper.reward_scale()
     num_steps: int = count(20, "Number T of steps of the sampler, and of levels of the likelihood.")
     num_samples: int = count(500, "Number K of weighted noises for each regression target.")
     num_noises: int = count(50, "Number N of noises at each level of the likelihood.")
     num_actions: int = count(10, "Number M of draws of which the best acts where the return is reported.")
-    sampling: Literal["ancestral", "flow"] = choice(
-        "ancestral",
-        "Process of the sampler: the code's noisy ancestral chain, or the flow of Equation 5 (Algorithm 1).",
-    )
-    estimator: Literal["qne", "idem", "qsm"] = choice(
-        "qne", "Estimator of the noise in a noisy action (Section 5.2)."
-    )
-    guide: Literal["online", "target"] = choice(
-        "online", "Critics that the estimator asks; the code asks the target."
-    )
-    entropy_backup: bool = flag(
-        True, "Whether a target has the entropy; without it, the ablation of Figure 5."
-    )
+    sampling: Sampling = choice("ancestral", "Process: the code's ancestral chain, or Algorithm 1's flow.")
+    estimator: Estimator = choice("qne", "Estimator of the noise in a noisy action (Section 5.2).")
+    guide: Literal["online", "target"] = choice("online", "Critics that the estimator asks; code: target.")
+    entropy_backup: bool = flag(True, "Whether a target has the entropy; Figure 5 leaves it out.")
     truncate: bool = flag(True, "Whether the actions that Q weighs are kept in the box.")
     rule: Rule = choice("left", "Rule that sums the integral of log pi: left as printed, or an exact one.")
-    clip_x0: bool = flag(
-        False, "Whether the likelihood clips the predicted action, as the code does; no density then."
-    )
-    decay: Literal["constant", "cosine"] = choice(
-        "constant", "Course of the actor's learning rate; the code: cosine."
-    )
-    tune_by: TunedBy = choice(
-        "policy", "Whose entropy tunes the temperature: the policy's, or its critic's softmax's."
-    )
-    hidden_sizes: tuple[int, ...] = hyper.hidden_sizes(
-        (256, 256), note="three layers against other diffusion methods"
-    )
+    clip_x0: bool = flag(False, "Whether the likelihood clips the predicted action; the code does.")
+    decay: Decay = choice("constant", "Course of the actor's learning rate; the code has cosine.")
+    tune_by: TunedBy = hyper.tune_by()
+    hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256))  # three against diffusion methods
     activation: str = hyper.activation("mish", "the noise network")
     critic_activation: str = hyper.activation("mish", "the critics", "Table 1; the code has relu")
 

@@ -20,9 +20,11 @@ from softq.algorithms.lql import LQL
 from softq.box import BOUNDARIES, project
 from softq.networks.noise_critic import NoiseCritic, NoiseLandscape
 from softq.samplers import annealed_langevin, initial_action, level_steps
-from softq.utils.errors import SoftqError
 from softq.utils.fields import choice, count, flag, inherited, positive
 from softq.utils.pytree import pytree
+
+Loss = Literal["joint", "sequential"]
+Embed = Literal["index", "sigma"]
 
 
 @pytree
@@ -54,28 +56,12 @@ class NCLQL(LQL):
     sigma_min: float = positive(0.001, "Noise sigma_L of the last level, in the action's unit.")
     num_levels: int = count(10, "Number L of noise levels.")
     num_steps: int = inherited(LQL, "num_steps", 2, "Number T of steps of the chain at each level.")
-    loss: Literal["joint", "sequential"] = choice(
-        "joint",
-        "Whether Equations 8 and 9 make one step of Adam together or, as in the code, one after the other.",
-    )
+    loss: Loss = choice("joint", "Whether Equations 8 and 9 make one step together or, as in the code, two.")
     smooth_last: bool = flag(True, "Whether Equation 9 has the last level too; the code leaves it out.")
-    smooth_to: Literal["own", "mean"] = choice(
-        "own", "Whether each twin is smoothed towards its own Q or, as in the code, towards the mean of both."
-    )
+    smooth_to: Literal["own", "mean"] = choice("own", "Values that a twin is smoothed to; the code: mean.")
     # The embedding has frequencies of at most 1: the codes of sigmas up to 0.1 differ by less than 0.03.
-    embed: Literal["index", "sigma"] = choice(
-        "index", "What the network reads of a level: the paper's sigma, or the code's index."
-    )
-    num_entropy_samples: int = count(
-        100, "Number of uniform actions of an entropy estimate, if the temperature is tuned."
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.temperature.rule != "fixed" and self.unit_slope:
-            raise SoftqError(
-                "a tuned temperature needs unit_slope=False: with slopes of length one no softmax of Q is sampled."
-            )
+    embed: Embed = choice("index", "What the network reads of a level: the paper's sigma, the code's index.")
+    num_entropy_samples: int = count(100, "Number of uniform actions of an entropy estimate.")
 
     def init(self, key: Array, obs: Array, action: Array) -> State:
         """Fresh twins, and targets equal to them."""
@@ -102,7 +88,7 @@ class NCLQL(LQL):
             level_steps(levels, self.step_size),
             temperature,
             self.num_steps,
-            normalise=self.unit_slope,
+            unit_slope=self.unit_slope,
             boundary=BOUNDARIES[self.boundary],
         )
         return project(action)

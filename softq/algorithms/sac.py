@@ -54,12 +54,8 @@ class SAC(Algorithm):
     # Deviation: the DPRL code leaves log(1 - tanh^2) out of log pi. Its actor is rewarded for the entropy of the
     # Gaussian before tanh, which the target entropy holds at a std of exp(-1) / sqrt(2 pi e) = 0.089 a coordinate. That
     # entropy has no maximum, where the entropy of the action has one: only the ceiling below bounds the spread.
-    jacobian: bool = flag(
-        True, "Whether log pi is the density of the action, or, a defect, of what tanh is taken of."
-    )
-    log_std_max: float = number(
-        LOG_STD_MAX, "Largest logarithm of the Gaussian's std, before tanh; the DPRL port 0.5."
-    )
+    jacobian: bool = flag(True, "Whether log pi is the density of the action, or, a defect, before tanh.")
+    log_std_max: float = number(LOG_STD_MAX, "Largest log of the Gaussian's std before tanh; DPRL 0.5.")
 
     def init(self, key: Array, obs: Array, action: Array) -> State:
         """Fresh networks, and targets equal to the critics."""

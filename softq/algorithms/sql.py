@@ -23,6 +23,8 @@ from softq.samplers.svgd import Bandwidth
 from softq.utils.fields import choice, count, flag, nonnegative
 from softq.utils.pytree import pytree
 
+Proposal = Literal["uniform", "actor"]
+Repulsion = Literal["temperature", "printed"]
 # D.1: 500 epochs of 10,000 steps, one update in each; the multi-goal task has 100 epochs.
 TRAINING = {"num_envs": 1, "iterations": 5_000_000, "warmup": 10_000, "batch_size": 64}
 
@@ -64,38 +66,23 @@ class SQL(Algorithm):
     }
     temperature_unit: ClassVar[str] = "Q"
 
-    temperature: Temperature = tempered(
-        Temperature(0.1), "Temperature alpha; 10 in the paper's multi-goal task, 1 in the official code."
-    )
+    temperature: Temperature = tempered(Temperature(0.1), "Temperature alpha; multi-goal 10, code 1.")
     reward_scale: float = hyper.reward_scale(1.0, "the official code has 1 / alpha, 10 to 300")
     discount: float = hyper.discount(0.99, "from the official code")
     learning_rate: float = hyper.learning_rate(1e-3, "the critic", "the official code has 3e-4")
-    actor_learning_rate: float = hyper.learning_rate(
-        1e-4, "the sampling network", "the official code has 3e-4"
-    )
+    actor_learning_rate: float = hyper.learning_rate(1e-4, "the sampling network", "the code has 3e-4")
     polyak: float = hyper.polyak(1.0, "1 replaces the target")
     # Deviation: the paper adds Ornstein-Uhlenbeck noise, theta 0.15 and sigma 0.3, which needs a memory. Independent
     # noise of its stationary spread, sigma / sqrt(2 theta - theta^2) = 0.57, does not persist.
-    exploration_noise: float = nonnegative(
-        0.57, "Standard deviation of the normal noise that exploration adds; the official code has 0."
-    )
+    exploration_noise: float = nonnegative(0.57, "Standard deviation of exploration's noise; code 0.")
     target_cycle: int = count(1000, "Number of updates between two moves of the target.")
     num_particles: int = count(32, "Number K of particles that steer; multi-goal 100, official code 8.")
     num_updated: int = count(32, "Number M of particles that are steered; multi-goal 100, official code 8.")
     num_value_samples: int = count(50, "Number K_V of actions for the soft value; the official code has 16.")
-    proposal: Literal["uniform", "actor"] = choice(
-        "uniform", "Law of the actions for the soft value: uniform, or the sampling network's (C.2)."
-    )
-    shared_samples: bool = flag(
-        False, "Whether a batch shares its actions for the soft value, as in the official code."
-    )
-    bandwidth: Bandwidth = choice(
-        "squared", "Rule for the kernel's bandwidth; D.1 prints another, which scales wrongly."
-    )
-    repulsion: Literal["temperature", "printed"] = choice(
-        "temperature",
-        "Weight of the particles' repulsion: times the temperature, or without it as C.1 prints.",
-    )
+    proposal: Proposal = choice("uniform", "Law of the soft value's actions: uniform or the network's (C.2).")
+    shared_samples: bool = flag(False, "Whether a batch shares the soft value's actions; the code does.")
+    bandwidth: Bandwidth = choice("squared", "Rule for the kernel's bandwidth; D.1 prints another.")
+    repulsion: Repulsion = choice("temperature", "Weight of the repulsion; C.1 prints it without one.")
     squash: bool = flag(False, "Whether the score has tanh's log(1 - a^2) added, as in the official code.")
     hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((200, 200), note="the official code has 128 128")
     activation: str = hyper.activation("relu")

@@ -51,7 +51,8 @@ class DiffusionPolicy:
 
     network: Any  # a `softq.networks.ScoreNetwork`
     schedule: Schedule
-    t_end: float | Array | None = None  # the time at which sampling ends; None is the schedule's t_min
+    # the time at which "sde" and "flow" end; None is the schedule's t_min, where "ancestral" always ends
+    t_end: float | Array | None = None
     process: Process = static(default="sde")
     predicts: Prediction = static(default="score")
     level_input: Literal["time", "log_snr"] = static(default="time")  # how the network reads the noise level
@@ -126,7 +127,8 @@ class DiffusionPolicy:
         inside = log_likelihood(
             key, noise, x, schedule, how.num_levels, how.num_noises, how.rule, how.clip_x0, how.paired
         )
-        tail = terminal_term(x, schedule.sigma_max) if isinstance(schedule, VarianceExploding) else 0.0
+        largest = schedule.noise(schedule.t_max)
+        tail = terminal_term(x, largest) if isinstance(schedule, VarianceExploding) else 0.0
         return inside + tail - log_jacobian(self.space, x)
 
     # Learning

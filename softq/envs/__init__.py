@@ -1,4 +1,4 @@
-"""Environments: small ones in pure JAX, and everything that Gymnasium can make."""
+"""Environments: three small ones in pure JAX, and any of Gymnasium's with bounded continuous actions."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ JAX_ENVS = {"Bandit": Bandit, "MultiGoal": MultiGoal, "Maze": Maze}
 
 
 def __getattr__(name: str) -> Any:
-    """`rescale` and `BoundActions`, which import Gymnasium only where they are used."""
+    """Import `rescale` and `BoundActions` on first use, since they need Gymnasium; `AttributeError` for other names."""
     if name in ("rescale", "BoundActions"):
         from softq.envs import actions
 
@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
 
 
 def is_jax(env_id: str) -> bool:
-    """Whether `env_id` names one of our own environments; case does not matter."""
+    """Whether `env_id` names one of softq's JAX environments (`JAX_ENVS`); upper and lower case are alike."""
     return env_id.lower() in {name.lower() for name in JAX_ENVS}
 
 
@@ -36,10 +36,11 @@ def make(
     seed: int | Sequence[int] = 0,
     env_kwargs: Mapping[str, Any] | None = None,
 ) -> "Bandit | MultiGoal | Maze | GymVector":
-    """An environment by name: a pure JAX environment (one; `vmap` it), or `num_envs` of Gymnasium's per seed.
+    """The environment called `env_id`: a single JAX environment, to be `vmap`ped, or a `GymVector`.
 
-    `env_kwargs` are the environment's own settings. Raises `SoftqError` for an unknown id or setting, a missing extra,
-    or spaces that softq cannot use.
+    A `GymVector` holds `num_envs` copies for each training seed in `seed`; a JAX environment needs neither number.
+    `env_kwargs` are settings of the environment itself. Raises `SoftqError` for an unknown id or setting, for an extra
+    that is not installed, and for spaces that softq cannot use.
     """
     for name, env in JAX_ENVS.items():
         if name.lower() == env_id.lower():

@@ -1,4 +1,4 @@
-"""Between the box [-1, 1] of all algorithms here and the actions of an environment."""
+"""The affine map from the box [-1, 1]^d, in which all algorithms here act, to the actions of an environment."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from softq.utils.errors import SoftqError
 
 
 def rescale(action: Any, space: gym.spaces.Box) -> np.ndarray:
-    """Actions `(..., action_dim)` in [-1, 1] -> actions of `space`, `(..., *space.shape)`: affine, not clipped.
+    """Map actions `(..., action_dim)` from [-1, 1] to the bounds of `space`, `(..., *space.shape)`; nothing is clipped.
 
-    What a policy of softq returns is in [-1, 1]; the environment wants `rescale(action, env.action_space)`. Raises
-    `SoftqError` when `space` is no bounded Box, or the action has another number of coordinates.
+    A policy of softq returns actions in [-1, 1]; `env.step` takes `rescale(action, env.action_space)`. Raises
+    `SoftqError` when `space` is not a bounded Box, or when the action has another number of coordinates.
     """
     if not isinstance(space, gym.spaces.Box) or not (np.isfinite(space.low) & np.isfinite(space.high)).all():
         raise SoftqError(f"the action space is {space}; rescale needs a bounded Box.")
@@ -27,10 +27,10 @@ def rescale(action: Any, space: gym.spaces.Box) -> np.ndarray:
 
 
 class BoundActions(gym.ActionWrapper, gym.utils.RecordConstructorArgs):
-    """Declares the box of actions that an environment with an unbounded action space is used in.
+    """A wrapper that declares finite bounds of the actions of an environment whose action space is unbounded.
 
     `low` and `high` are numbers, or arrays of the shape of an action, in the environment's own units. Actions pass
-    through unchanged. Raises `SoftqError` for a box that is not finite, or is empty.
+    through unchanged. Raises `SoftqError` for bounds that are not finite, are in the wrong order, or do not fit.
     """
 
     def __init__(self, env: gym.Env, low: Any, high: Any):

@@ -1,7 +1,7 @@
-"""One Gymnasium environment as softq sees it: flat float32 observations, one number as reward, no infos.
+"""A wrapper around one Gymnasium environment: observations become flat float32 vectors, infos become empty.
 
-Dict and Tuple observations become one vector, part after part in the order of the space; a Discrete part is one-hot.
-Whatever the environment does wrong is a `Fault`: one line that names the environment and what it did.
+The parts of Dict and Tuple observations are joined to one vector in the order of the space; a Discrete part becomes
+one-hot. An error of the environment becomes a `Fault`, one line that names the environment and what it did.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,25 +22,25 @@ OLD = (
 
 
 class Fault(SoftqError):
-    """Something that environment number `index` of a vector did wrong; the first cause is in `__cause__`."""
+    """An error of environment number `index` of a vector; the exception that caused it is its `__cause__`."""
 
     def __init__(self, env_id: str, text: str, index: int):
         super().__init__(f"{env_id}: {text}.")
         self.env_id, self.text, self.index = env_id, text, index
 
     def at(self, when: str) -> SoftqError:
-        """The same error with the moment, such as "at step 3"."""
+        """A `SoftqError` with the text of this fault and the moment `when`, for example "at step 3"."""
         error = SoftqError(f"{self.env_id}: {self.text} {when}.")
         error.__cause__ = self.__cause__
         return error
 
 
 class Mismatch(ValueError):
-    """An observation that its space does not describe, or a reward that is no number."""
+    """An observation that does not fit its observation space, or a reward or flag that is not one number."""
 
 
 def one_line(error: Any) -> str:
-    """The text of `error` without line breaks or a final stop."""
+    """The text of `error` in one line, without a full stop at its end."""
     return " ".join(str(error).split()).rstrip(".")
 
 
@@ -50,7 +50,10 @@ def kind_of(error: BaseException) -> str:
 
 
 def unusable(space: gym.Space) -> str | None:
-    """The part of an observation space that is no list of numbers of fixed length, None when there is none."""
+    """The class name of the first part of an observation space that is not a fixed number of numbers, or None.
+
+    softq can use `Box`, `Discrete`, `MultiDiscrete` and `MultiBinary`, also nested in `Dict` and `Tuple`.
+    """
     if isinstance(space, spaces.Dict | spaces.Tuple):
         parts = space.values() if isinstance(space, spaces.Dict) else space
         return next((found for part in parts if (found := unusable(part))), None)
@@ -59,7 +62,7 @@ def unusable(space: gym.Space) -> str | None:
 
 
 def dtype_of(space: gym.Space) -> np.dtype:
-    """A type that holds every number of an observation in `space`: of a Box its own, of a one-hot part uint8."""
+    """A NumPy type that holds every number of a flattened observation of `space`; one-hot parts count as uint8."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
         parts = space.values() if isinstance(space, spaces.Dict) else space
         return np.result_type(np.bool_, *map(dtype_of, parts))
@@ -67,7 +70,10 @@ def dtype_of(space: gym.Space) -> np.dtype:
 
 
 def pieces(space: gym.Space, obs: Any, name: str) -> list[np.ndarray]:
-    """The float32 vectors that an observation consists of; `Mismatch` names the part that does not fit."""
+    """The parts of the observation `obs` as float32 vectors, in the order of `space`.
+
+    `name` is what an error calls the observation. Raises `Mismatch` for a part that does not fit the space.
+    """
     if isinstance(space, spaces.Dict):
         missing = [key for key in space if not isinstance(obs, Mapping) or key not in obs]
         if missing:
@@ -83,16 +89,16 @@ def pieces(space: gym.Space, obs: Any, name: str) -> list[np.ndarray]:
             raise Mismatch(f"{name} {one_line(obs)} is not in {space}")
         return [np.asarray(spaces.flatten(space, obs), np.float32)]
     try:
-        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and found out as such
+        # a number too large for float32 becomes infinite, and the training reports that it is not finite
+        with np.errstate(over="ignore"):
             given = np.asarray(obs)
             array = given.astype(np.float32)
     except (TypeError, ValueError):
         raise Mismatch(f"{name} is a {type(obs).__name__} that holds no numbers") from None
     if array.shape != space.shape:
         raise Mismatch(f"{name} has the shape {array.shape}, its observation_space {space.shape}")
-    if (
-        space.dtype is not None and space.dtype.kind in "iub" and given.dtype != space.dtype
-    ):  # the replay keeps it in the type of the space
+    # the replay stores whole numbers in the type of the space, which must be able to hold them
+    if space.dtype is not None and space.dtype.kind in "iub" and given.dtype != space.dtype:
         with np.errstate(invalid="ignore"):
             lost = given[given.astype(space.dtype) != given]
         if lost.size:
@@ -101,7 +107,7 @@ def pieces(space: gym.Space, obs: Any, name: str) -> list[np.ndarray]:
 
 
 def number(value: Any, name: str) -> float:
-    """A reward or a flag as one number; `Mismatch` for anything else."""
+    """A reward or flag called `name` as a float. Raises `Mismatch` when `value` is not one real number."""
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "biuf":
         raise Mismatch(f"{name} is {one_line(repr(value))[:60]}; softq needs one number")
@@ -109,7 +115,7 @@ def number(value: Any, name: str) -> float:
 
 
 class Adapter(gym.Wrapper):
-    """`env` with observations `(obs_dim,)` float32; its errors are `Fault`s of environment `index` of `env_id`."""
+    """`env` with observations `(obs_dim,)`, float32; whatever it raises becomes a `Fault` of environment `index`."""
 
     def __init__(self, env: gym.Env, env_id: str, index: int):
         super().__init__(env)
@@ -119,7 +125,8 @@ class Adapter(gym.Wrapper):
         self.observation_space = spaces.Box(-np.inf, np.inf, (size,), np.float32, seed=0)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
-        if seed is not None:  # an environment that samples from its spaces is repeatable too
+        # an environment may sample from its own spaces, so these are seeded too
+        if seed is not None:
             self.env.action_space.seed(seed)
             self.inner_space.seed(seed)
         result = self.call("reset()", self.env.reset, seed=seed, options=options)
@@ -141,7 +148,7 @@ class Adapter(gym.Wrapper):
         return self.flat(obs), number(reward, "reward"), bool(terminated), bool(truncated)
 
     def call(self, what: str, function: Callable, *args: Any, **kwargs: Any) -> Any:
-        """`function(...)`; every exception of it becomes a `Fault`."""
+        """The result of `function(*args, **kwargs)`; any exception becomes a `Fault` in which `what` names the call."""
         try:
             return function(*args, **kwargs)
         except Mismatch as error:

@@ -1,7 +1,7 @@
-"""The JAX environments as ordinary Gymnasium ones: softq/Bandit-v0, softq/MultiGoal-v0, softq/Maze-v0.
+"""The JAX environments under Gymnasium ids: softq/Bandit-v0, softq/MultiGoal-v0 and softq/Maze-v0.
 
-For other people's agents and for looking: `import softq.envs.gym_ids`, then `gymnasium.make("softq/Maze-v0")`.
-`softq train --env Maze` uses the JAX version itself, which is far faster.
+They serve agents of other libraries, and they can be rendered: after `import softq.envs.gym_ids`,
+`gymnasium.make("softq/Maze-v0")` works. `softq train --env Maze` uses the JAX environment directly, which is faster.
 """
 
 import abc
@@ -17,12 +17,12 @@ from softq.envs.maze import Maze
 from softq.envs.multigoal import MultiGoal
 from softq.utils.errors import SoftqError
 
-SIZE = 240  # pixels
+SIZE = 240  # side of a rendered picture, in pixels
 GROUND, WALL, GOAL, BALL = (250, 250, 250), (90, 96, 104), (0, 119, 187), (224, 112, 10)
 
 
 class Picture:
-    """A square image of [-reach, reach]^2, y upwards, on which discs and boxes are painted."""
+    """A picture of the square [-reach, reach]^2 as pixels `(SIZE, SIZE, 3)`, uint8, with y upwards."""
 
     def __init__(self, reach: float):
         self.pixels = np.full((SIZE, SIZE, 3), GROUND, np.uint8)
@@ -30,15 +30,21 @@ class Picture:
         self.x, self.y = np.meshgrid(line, line[::-1])
 
     def disc(self, centre: np.ndarray, radius: float, colour: tuple[int, int, int]) -> None:
+        """Paint a disc about `centre` `(2,)`; lengths are in units of the square, `colour` is RGB from 0 to 255."""
         self.pixels[(self.x - centre[0]) ** 2 + (self.y - centre[1]) ** 2 < radius**2] = colour
 
     def box(self, centre: np.ndarray, half: float, colour: tuple[int, int, int]) -> None:
+        """Paint a square about `centre` `(2,)` whose sides are 2 `half` long; `colour` is RGB from 0 to 255."""
         inside = np.maximum(abs(self.x - centre[0]), abs(self.y - centre[1])) < half
         self.pixels[inside] = colour
 
 
 class JaxGym(gym.Env, abc.ABC):
-    """A JAX environment behind Gymnasium's interface. Subclasses name it, bound its observations and paint it."""
+    """A JAX environment behind Gymnasium's interface.
+
+    A subclass sets `env`, the JAX environment, and `bound`, the largest size of an observed coordinate, and paints the
+    state. Raises `SoftqError` for an unknown `render_mode`, and when `step` is called before `reset`.
+    """
 
     # pyrefly: ignore[bad-override] - Gymnasium calls it an attribute of the instance, and reads that of the class
     metadata: ClassVar[dict] = {"render_modes": ["rgb_array"], "render_fps": 20}
@@ -72,11 +78,11 @@ class JaxGym(gym.Env, abc.ABC):
 
     @abc.abstractmethod
     def paint(self) -> np.ndarray:
-        """The present state as an image `(SIZE, SIZE, 3)`, uint8."""
+        """A picture of the present state, `(SIZE, SIZE, 3)`, uint8."""
 
 
 class BanditGym(JaxGym):
-    """The last action over the landscape."""
+    """The bandit; its picture shows the last action on the landscape, where darker is higher."""
 
     env, bound = Bandit(), 1.0
 
@@ -94,7 +100,7 @@ class BanditGym(JaxGym):
 
 
 class MultiGoalGym(JaxGym):
-    """The point and its four goals."""
+    """Multigoal; its picture shows the point and the four goals."""
 
     env, bound = MultiGoal(), 7.0
 
@@ -107,7 +113,7 @@ class MultiGoalGym(JaxGym):
 
 
 class MazeGym(JaxGym):
-    """The ball, the walls and the two goals."""
+    """The maze; its picture shows the ball, the walls and the two goals."""
 
     env, bound = Maze(), 1.0
 
@@ -125,7 +131,7 @@ REGISTERED = {"Bandit": BanditGym, "MultiGoal": MultiGoalGym, "Maze": MazeGym}
 
 
 def register() -> None:
-    """Make `gymnasium.make("softq/Maze-v0")` and the others known; safe to call twice."""
+    """Register the environments of `REGISTERED` with Gymnasium; an id that is registered already is left alone."""
     for name, cls in REGISTERED.items():
         if f"softq/{name}-v0" not in gym.registry:
             gym.register(f"softq/{name}-v0", entry_point=cls, max_episode_steps=cls.env.max_steps)

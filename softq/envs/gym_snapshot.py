@@ -1,11 +1,12 @@
-"""The exact state of one Gymnasium environment, as JSON and bytes: nothing is pickled, nothing is rounded.
+"""The exact state of one Gymnasium environment as JSON text and bytes, without pickle and without rounding.
 
-State is whatever the attributes of the environment and its wrappers reach: numbers, arrays, containers, random
-generators, plain Python objects, and what functions close over. Modules, classes and functions themselves are
-not state. Anything else (a socket, an iterator, an object of a C library) raises, and names the attribute.
+The state is everything that can be reached from the attributes of the environment and of its wrappers: numbers, arrays,
+containers, random generators, plain Python objects, and the variables that functions close over. Modules, classes and
+functions themselves are not state. For any other object, such as a socket, an iterator or an object of a C library,
+saving raises an error that names the attribute.
 
-`pickle(env)` silently drops MuJoCo's state and `mj_getState` loses derived fields that Ant and Humanoid read,
-so every fixed-size array of `MjData` is copied.
+Of MuJoCo every array of `MjData` with a fixed size is copied: `pickle` drops the MuJoCo state of an environment without
+a word, and `mj_getState` leaves out derived fields that Ant and Humanoid read.
 """
 
 import contextlib
@@ -28,18 +29,20 @@ MAPPINGS = {cls.__name__: cls for cls in (dict, OrderedDict)}
 
 
 class Writer:
-    """Turns a value and all that it reaches into JSON; what is met twice is written once.
+    """Writes a value, and all objects that it reaches, as JSON; an object that is met twice is written once.
 
-    What cannot be written raises `TypeError`, unless `strict` is False: then it is passed over.
+    Raises `TypeError` for an object that cannot be written, unless `strict` is False: then the object is skipped.
     """
 
     def __init__(self, strict: bool = True) -> None:
         self.strict = strict
         self.index: dict[int, int] = {}
-        self.alive: list[Any] = []  # an id means something as long as its object lives
+        # all objects met so far: Python may give the id of an object that is gone to another one
+        self.alive: list[Any] = []
         self.physics: list[np.ndarray] = []
 
     def write(self, value: Any, where: str) -> Any:
+        """`value` as JSON; `where` is the attribute that an error names."""
         if value is None or type(value) in (bool, int, float, str):
             return value
         if is_fixed(value):
@@ -52,7 +55,7 @@ class Writer:
         return {kind: content}
 
     def parts(self, value: Any, where: str) -> tuple[str, Any]:
-        """The kind of `value` and its parts in JSON."""
+        """`(kind, JSON)` of an object that is met for the first time; `Reader.value` reads kinds back."""
         cls = type(value)
         if leaf := values.written(value, lambda part: self.write(part, where)):
             return leaf
@@ -82,19 +85,21 @@ class Writer:
 
 
 class Reader:
-    """Puts what a `Writer` wrote into an environment of the same making; `ValueError` where it does not fit.
+    """Puts the state that a `Writer` wrote into another environment that was made with the same settings.
 
-    Environments, objects and functions are filled in place, because others refer to them; the rest is made anew.
+    Environments, plain objects and functions keep their identity and get new attributes, because other objects refer to
+    them; everything else is made anew. Raises `ValueError` where the state does not fit the environment.
     """
 
     def __init__(self, physics: np.ndarray):
         self.made: list[Any] = []
-        self.filled: dict[int, Any] = {}  # objects that have their new attributes already, by id
+        # the objects that have their new attributes already, by id
+        self.filled: dict[int, Any] = {}
         self.classes: dict[str, type] = {}
         self.physics, self.start = physics, 0
 
     def read(self, text: Any, old: Any) -> Any:
-        """The value of `text`, at whose place in the environment `old` is now."""
+        """The value that the JSON `text` describes; `old` is the value in its place in the environment at present."""
         if not isinstance(text, dict):
             return text
         ((kind, content),) = text.items()
@@ -109,11 +114,15 @@ class Reader:
         return self.made[place]
 
     def fits(self, agrees: bool, what: str) -> None:
+        """Raise `ValueError` that names `what` unless `agrees`."""
         if not agrees:
             raise ValueError(f"its {what} has no place in a fresh copy")
 
     def value(self, kind: str, content: Any, old: Any, place: int) -> Any:
-        """A value of this kind; containers and objects are in `made[place]` before their parts are read."""
+        """The value of a `kind` of `Writer.parts`, read from its JSON `content`.
+
+        A container or object is entered in `self.made[place]` before its parts are read, since they may refer to it.
+        """
         if kind in values.READERS:
             return values.READERS[kind](content, self.read, old)
         if kind == "physics":
@@ -153,7 +162,10 @@ class Reader:
         return old
 
     def fill(self, name: str, parts: dict, old: Any, place: int) -> Any:
-        """The object `old` with the attributes in `parts`; a new one of its class where there is none to fill."""
+        """The object `old` of the class `name` with the attributes in `parts`.
+
+        A new object of that class is made where `old` has another class, or was filled before.
+        """
         if label(type(old)) == name and is_plain(type(old)):
             self.classes[name] = type(old)
         self.fits(name in self.classes, name)
@@ -175,7 +187,7 @@ class Reader:
         return new
 
     def data(self, time: float, old: Any) -> mujoco.MjData:
-        """MuJoCo's data with the next saved bytes in all its arrays."""
+        """The `MjData` `old` with its arrays filled from the next bytes of `self.physics`; `time` is in seconds."""
         self.fits(isinstance(old, mujoco.MjData), "MjData")
         for name in fields(old):
             target = getattr(old, name)
@@ -188,7 +200,7 @@ class Reader:
 
 
 def reached(env: gym.Env) -> list[Any]:
-    """Everything that could be state and that the attributes of `env` lead to."""
+    """All objects that can be reached from the attributes of `env` and may be state."""
     writer = Writer(strict=False)
     with contextlib.suppress(RecursionError):
         writer.write(env, "")
@@ -196,9 +208,9 @@ def reached(env: gym.Env) -> list[Any]:
 
 
 def snapshot(env: gym.Env) -> tuple[str, np.ndarray]:
-    """`(text, physics)`: JSON of everything that `env` reaches, and MuJoCo's arrays end to end as bytes `(n,)`.
+    """The state of `env` as `(text, physics)`: JSON, and the bytes of MuJoCo's arrays one after another, `(n,)` uint8.
 
-    Raises `SoftqError` when something is of a kind that cannot be written down exactly, and names it.
+    Raises `SoftqError` that names the first attribute that cannot be written down exactly.
     """
     writer = Writer()
     try:
@@ -211,9 +223,9 @@ def snapshot(env: gym.Env) -> tuple[str, np.ndarray]:
 
 
 def restore(env: gym.Env, text: str, physics: np.ndarray) -> None:
-    """Put an environment of the same making, already reset once, into a state from `snapshot`.
+    """Put `env` into a state that `snapshot` returned; it was made with the same settings and has been reset once.
 
-    Raises `SoftqError` when the state does not fit; `env` must then be reset again.
+    Raises `SoftqError` when the state does not fit `env`, which must then be reset before it is used again.
     """
     reader = Reader(physics)
     try:

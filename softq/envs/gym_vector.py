@@ -1,7 +1,7 @@
-"""Gymnasium environments as one vector: actions in [-1, 1], float32 observations, true successors.
+"""A vector of Gymnasium environments with actions in [-1, 1] and float32 observations.
 
-Autoreset is disabled and finished environments are reset by mask. It is the only mode of Gymnasium in which
-`next_obs` is always the true successor and no row has to be thrown away.
+Gymnasium's autoreset is disabled, and environments whose episode has ended are reset by a mask. In this mode alone
+`next_obs` is always the true successor of the action, and no transition has to be thrown away.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ from softq.utils.errors import SoftqError
 
 
 class GymVector:
-    """`len(seeds) * num_envs` environments of one id, stepped one after another on the host.
+    """N = `len(seeds) * num_envs` environments of one id, which step one after another on the host.
 
-    Attributes: `env_id`, `num_envs` (N, all of them), `obs_dim`, `obs_dtype` (a type that holds every observation;
-    `reset` and `step` return float32), `action_dim`, `max_steps` (None without a limit). Whatever an environment does
-    wrong raises `softq.envs.adapter.Fault`, a `SoftqError`.
+    Attributes: `env_id`; `num_envs`, which is N; `obs_dim`; `action_dim`; `obs_dtype`, the environment's own type of
+    observations, though `reset` and `step` return float32; `max_steps`, the time limit of an episode, or None. An error
+    of an environment is raised as `softq.envs.adapter.Fault`, a `SoftqError`.
     """
 
     def __init__(
@@ -32,9 +32,10 @@ class GymVector:
         seed: int | Sequence[int] = 0,
         env_kwargs: Mapping[str, Any] | None = None,
     ):
-        """`num_envs` environments for each training seed in `seed`, each with a seed of its own.
+        """Make `num_envs` environments for each training seed in `seed`; every environment gets a seed of its own.
 
-        `env_kwargs` go to `gymnasium.make`, and from there to the environment.
+        `env_kwargs` are passed to `gymnasium.make`, and from there to the environment. Raises `SoftqError` when an
+        environment cannot be made, or has spaces that softq cannot use.
         """
         self.seeds, self.envs_per_seed = [int(one) for one in np.atleast_1d(seed)], num_envs
         self.num_envs = num_envs * len(self.seeds)
@@ -42,7 +43,7 @@ class GymVector:
         self.vector: Any = gym.vector.SyncVectorEnv(
             [lambda env=env: env for env in envs], autoreset_mode=gym.vector.AutoresetMode.DISABLED
         )
-        # an id without its version means the newest; the version belongs to any result
+        # an id without a version means the newest version, and results must say which one that was
         module, colon, _ = env_id.rpartition(":")
         self.env_id = module + colon + envs[0].unwrapped.spec.id
         self.obs_dim, self.obs_dtype = envs[0].observation_space.shape[0], envs[0].obs_dtype
@@ -51,10 +52,10 @@ class GymVector:
         self.max_steps = min(limits, default=None)
 
     def reset(self, done: np.ndarray | None = None, step: int = 0) -> np.ndarray:
-        """Start all episodes from the seeds, or only those where `done` `(N,)`. Returns all obs `(N,
-        obs_dim)`.
+        """Start new episodes and return the observations of all environments, `(N, obs_dim)`.
 
-        With a `step` of the training, all start from other seeds than at its beginning.
+        With `done` `(N,)` only the environments where it is True start anew, with their own generators. Without it all
+        start from seeds; `step`, a number of training steps, gives them other seeds than at the start of training.
         """
         # Gymnasium pops the mask out of the dict that it is given, hence a new dict each time
         options = None if done is None else {"reset_mask": np.array(done, bool)}
@@ -62,27 +63,28 @@ class GymVector:
         return obs
 
     def seeds_at(self, step: int) -> list[int]:
-        """A seed for every environment."""
+        """N seeds, made of the training seed, the number of the environment and the training step `step`."""
         more = [step] if step else []
         pairs = [(seed, i) for seed in self.seeds for i in range(self.envs_per_seed)]
         return [int(np.random.SeedSequence([*pair, *more]).generate_state(1)[0]) for pair in pairs]
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """`(next_obs, reward, terminated, truncated)` for actions `(N, action_dim)` in [-1, 1].
+        """`(next_obs, reward, terminated, truncated)` after actions `(N, action_dim)` in [-1, 1].
 
-        `next_obs` is the true successor; where an episode ended, `reset` it before the next step.
+        `next_obs` `(N, obs_dim)` holds true successors; the other three are `(N,)`. An environment whose episode has
+        ended must be `reset` before the next step.
         """
         obs, reward, terminated, truncated, _ = self.vector.step(self.rescale(action))
         return obs, np.array(reward, np.float32), terminated, truncated
 
     def rescale(self, action: np.ndarray) -> np.ndarray:
-        """[-1, 1] -> the environment's box, affinely, without clipping."""
+        """Map actions `(N, action_dim)` affinely from [-1, 1] to the environment's own bounds, without clipping."""
         return rescale(action, self.vector.single_action_space)
 
     def get_state(self) -> dict[str, Any]:
-        """The exact state: `text`, one JSON string per environment, and `physics` `(N, bytes)` uint8.
+        """The exact state of all environments: `text`, N strings of JSON, and `physics`, uint8 `(N, bytes)`.
 
-        Raises `SoftqError`, which names what cannot be saved.
+        Raises `SoftqError` that names an attribute which cannot be saved.
         """
         states = [gym_snapshot.snapshot(env) for env in self.vector.envs]
         if len({data.size for _, data in states}) > 1:
@@ -90,7 +92,7 @@ class GymVector:
         return {"text": [text for text, _ in states], "physics": np.stack([data for _, data in states])}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue from `get_state`, bit for bit; raises `SoftqError` when the state does not fit."""
+        """Put the environments into a state that `get_state` returned. Raises `SoftqError` when it does not fit."""
         self.reset()
         for env, text, physics in zip(self.vector.envs, state["text"], state["physics"], strict=True):
             gym_snapshot.restore(env, text, physics)

@@ -1,4 +1,4 @@
-"""Gymnasium environments by name, made and checked: every reason why softq cannot use one is one line."""
+"""Making Gymnasium environments by name, and checking that softq can use them; an error is one line with its remedy."""
 
 import contextlib
 import importlib
@@ -19,19 +19,20 @@ from softq.envs.many import Forecast
 from softq.envs.parts import layers
 from softq.utils.errors import SoftqError, suggest
 
-# how an id begins, the extra of softq that brings it, the module whose import registers it
+# ids that packages outside Gymnasium register: how the id begins, softq's extra, and the module to import
 EXTRAS = [("dm_control/", "dmc", "shimmy"), ("envpool/", "envpool", "envpool")]
 EXTRAS += [
     (name, "robotics", "gymnasium_robotics") for name in ("PointMaze", "AntMaze", "Fetch", "Hand", "Adroit")
 ]
 EXTRAS += [("FrankaKitchen", "robotics", "gymnasium_robotics"), ("Maze", "robotics", "gymnasium_robotics")]
 OWN = "under an id of your own (the book's page on environments shows how)"
+# names of attributes by which an object that keeps running statistics is recognised: a mean, a spread, a count
 STATISTICS = ({"mean"}, {"var", "std", "M2", "S", "variance"}, {"count", "n", "num"})
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without the advice that Gymnasium and MuJoCo's compiler print for the authors of an environment."""
+    """Silence Python's warnings and MuJoCo's messages, which address the authors of environments, in this context."""
     printer = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(lambda message: None)
     try:
@@ -43,7 +44,10 @@ def quiet() -> Iterator[None]:
 
 
 def register_extra(env_id: str) -> None:
-    """Import the package that registers `env_id`; `SoftqError` names the extra when it is not installed."""
+    """Import the package that registers `env_id`, if it is one of `EXTRAS`.
+
+    Raises `SoftqError` that names the extra of softq to install when the package is missing.
+    """
     for start, extra, module in EXTRAS:
         if env_id.startswith(start) and env_id not in gym.registry:
             try:
@@ -57,7 +61,10 @@ def register_extra(env_id: str) -> None:
 
 
 def import_own(module: str) -> None:
-    """Import the module of an id `module:Id`, which registers it; the working directory counts, as for python -m."""
+    """Import `module`, which registers the environment `module:Id`; it is looked for in the working directory too.
+
+    Raises `SoftqError` when there is no such module, or when its import fails.
+    """
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.insert(0, os.getcwd())
     try:
@@ -74,7 +81,7 @@ def import_own(module: str) -> None:
 
 
 def unknown(env_id: str) -> SoftqError:
-    """The error for an id that nobody registered."""
+    """The error for an `env_id` that is not registered with Gymnasium, with the nearest id that is."""
     module, _, name = env_id.rpartition(":")
     if module:
         return SoftqError(f"the module {module!r} registers no {name!r}.{suggest(name, gym.registry)}")
@@ -85,7 +92,7 @@ def unknown(env_id: str) -> SoftqError:
 
 
 def newer(env_id: str) -> str:
-    """A hint at the newest version of an environment, when `env_id` is an older one."""
+    """The end of an error message that names the newest version of `env_id`; empty when `env_id` is the newest."""
     name, _, version = env_id.rpartition("-v")
     found = [int(other[len(name) + 2 :]) for other in gym.registry if other.rpartition("-v")[0] == name]
     newest = max(found, default=0)
@@ -93,7 +100,10 @@ def newer(env_id: str) -> str:
 
 
 def make_one(env_id: str, index: int, kwargs: Mapping[str, Any]) -> Adapter:
-    """Environment number `index` of a vector. Every failure is one line (`SoftqError`)."""
+    """Make environment number `index` of a vector of `env_id`, with `kwargs` for `gymnasium.make`.
+
+    Raises `SoftqError` when it cannot be made, or when softq cannot use its spaces or its running statistics.
+    """
     env = None
     try:
         with quiet():
@@ -108,7 +118,7 @@ def make_one(env_id: str, index: int, kwargs: Mapping[str, Any]) -> Adapter:
         raise SoftqError(f"{env_id} needs a package that is not installed: {one_line(error)}.") from error
     except Exception as error:
         if env is not None:
-            with contextlib.suppress(Exception):  # what is wrong with it is known already
+            with contextlib.suppress(Exception):  # the first error is the one to report
                 env.close()
         if isinstance(error, SoftqError):
             raise
@@ -116,7 +126,10 @@ def make_one(env_id: str, index: int, kwargs: Mapping[str, Any]) -> Adapter:
 
 
 def make_all(env_id: str, num: int, kwargs: Mapping[str, Any]) -> list[Adapter]:
-    """`num` environments; when one cannot be made, those before it are closed."""
+    """Make `num` environments of `env_id`, with `kwargs` for `gymnasium.make`.
+
+    Raises `SoftqError` when one cannot be made, or when two have different spaces; those made before are then closed.
+    """
     register_extra(env_id)
     if ":" in env_id:
         import_own(env_id.rpartition(":")[0])
@@ -137,14 +150,17 @@ def make_all(env_id: str, num: int, kwargs: Mapping[str, Any]) -> list[Adapter]:
 
 
 def close_all(envs: list[Adapter]) -> None:
-    """Close every environment, also when closing one of them fails: their work is done."""
+    """Close every environment; an exception while one is closed is ignored, and the others are closed all the same."""
     for env in envs:
         with contextlib.suppress(Exception):
             env.close()
 
 
 def check_spaces(env_id: str, observation: gym.Space, action: gym.Space) -> None:
-    """`SoftqError` unless observations are numbers and actions are real, bounded, and at least one."""
+    """Raise `SoftqError` unless softq can use the spaces of `env_id`.
+
+    It needs a fixed number of observed numbers, one at least, and one or more real actions with finite bounds.
+    """
     if not isinstance(action, gym.spaces.Box) or not np.issubdtype(action.dtype, np.floating):
         raise SoftqError(
             f"{env_id} has the action space {one_line(action)}; softq needs real actions in a bounded Box. "
@@ -169,7 +185,10 @@ def check_spaces(env_id: str, observation: gym.Space, action: gym.Space) -> None
 
 
 def check_statistics(env_id: str, env: gym.Env) -> None:
-    """`SoftqError` for a layer that normalises by what it has seen: no two copies would show the same."""
+    """Raise `SoftqError` when `env` normalises by running statistics of what it has seen.
+
+    Two copies of such an environment would show different observations or rewards for the same state.
+    """
     frozen = [layer for layer in layers(env) if getattr(layer, "_update_running_mean", True) is False]
     exempt = {id(value) for layer in frozen for value in (layer, *vars(layer).values())}
     for value in reached(env):
@@ -182,7 +201,7 @@ def check_statistics(env_id: str, env: gym.Env) -> None:
 
 
 def is_running(value: Any) -> bool:
-    """Whether `value` updates a mean, a spread and a count, as Gymnasium's RunningMeanStd does."""
+    """Whether `value` keeps a running mean, spread and count, as Gymnasium's RunningMeanStd does."""
     if any("RunningMeanStd" in cls.__name__ for cls in type(value).__mro__):
         return True
     names = {name.strip("_").removeprefix("running_") for name in getattr(value, "__dict__", {})}
@@ -191,6 +210,6 @@ def is_running(value: Any) -> bool:
 
 
 def holder(env: gym.Env, value: Any) -> str:
-    """The class of the layer whose attribute `value` is, else of `value` itself."""
+    """The class name of the wrapper of `env` that has `value` as an attribute, or else of `value` itself."""
     holding = (layer for layer in layers(env) if any(x is value for x in vars(layer).values()))
     return type(value if isinstance(value, gym.Env) else next(holding, value)).__name__

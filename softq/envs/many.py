@@ -1,4 +1,4 @@
-"""Many copies of an environment: what all of them will take in memory and time, told from the first ones."""
+"""A forecast of the memory and time that many copies of an environment will take, from the first copies."""
 
 import os
 import warnings
@@ -8,12 +8,13 @@ from time import perf_counter
 from softq.utils.errors import SoftqError, SoftqWarning
 from softq.utils.memory import amount, of_host
 
-SURE = 1e8  # bytes that the copies so far must have taken before more are foretold from them
-SLOW = 60.0  # seconds: a warning says how long the making will last when that is more
+# bytes that the copies so far must have taken before their memory is extrapolated; less may be chance
+SURE = 1e8
+SLOW = 60.0  # seconds of expected further work from which a warning is given
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds; 0 where the system does not say."""
+    """Bytes of physical memory that this process uses; 0 where the system has no /proc."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
@@ -21,7 +22,10 @@ def resident() -> int:
 
 
 class Forecast:
-    """Called after each of `num` copies has been made; counts from the first, which may load libraries."""
+    """An object to call with the number of copies made so far, out of `num` copies of `env_id`.
+
+    Memory and time are counted from the first copy on, because making that one may load libraries.
+    """
 
     def __init__(self, env_id: str, num: int):
         self.env_id, self.num = env_id, num
@@ -29,9 +33,10 @@ class Forecast:
         self.warned = False
 
     def __call__(self, made: int) -> None:
-        """Compare what the rest will take, when `made` exist, with what there is, each time that `made` has doubled.
+        """Extrapolate from `made` copies to all of them, each time that their number has doubled.
 
-        Raises `SoftqError` when the memory will not do; a `SoftqWarning` says when the making will last long.
+        Raises `SoftqError` when the memory will not suffice; gives one `SoftqWarning` when more than `SLOW` seconds are
+        left.
         """
         if made & (made - 1):
             return
@@ -51,6 +56,7 @@ class Forecast:
             )
 
     def check_memory(self, grown: float, made: int) -> None:
+        """Raise `SoftqError` unless the copies yet to be made fit; all but the first of `made` took `grown` bytes."""
         free, needed = of_host(), grown / (made - 1) * (self.num - made)
         if grown > SURE and free is not None and needed > free:
             raise SoftqError(

@@ -1,4 +1,4 @@
-"""What of the things that an environment's attributes reach is state, and where it is kept (see `snapshot`)."""
+"""Which of the objects that an environment's attributes reach are state, for `softq.envs.gym_snapshot`."""
 
 import logging
 import pathlib
@@ -9,18 +9,19 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 
-# what an attribute can refer to without its being state
+# classes of objects that an environment refers to and that are not part of its state
 FIXED = (type, types.ModuleType, np.dtype, np.ufunc, logging.Logger, pathlib.PurePath, mujoco.MjModel)
 FIXED += (gym.envs.registration.EnvSpec, gym.envs.registration.WrapperSpec)
-FIXED_NAMES = ("MujocoRenderer", "PjitFunction")  # of classes that nobody should import for a comparison
+# names of further such classes, whose modules are costly to import or private
+FIXED_NAMES = ("MujocoRenderer", "PjitFunction")
 
 
 class Plain:
-    """An object without memory beyond its attributes, to compare sizes with."""
+    """A class without memory beyond its attributes, whose size `is_plain` compares other classes with."""
 
 
 def layers(env: gym.Env) -> list[gym.Env]:
-    """The environment's wrappers from the outside in, then its core."""
+    """The wrappers of `env` from the outermost to the innermost, and last the environment within them."""
     found: list[Any] = [env]
     while found[-1] is not found[-1].unwrapped:
         found.append(found[-1].env)
@@ -28,9 +29,9 @@ def layers(env: gym.Env) -> list[gym.Env]:
 
 
 def fields(data: mujoco.MjData) -> list[str]:
-    """Names of the arrays of `MjData` whose size the model fixes.
+    """Names of the arrays of `data` whose size depends on the MuJoCo model alone.
 
-    Contacts and constraints live in an arena, are empty in fresh data, and are recomputed by every step.
+    Arrays of contacts and constraints are left out: their size changes, and every step computes them again.
     """
     fresh = mujoco.MjData(data.model)
     names = [name for name in sorted(dir(fresh)) if not name.startswith("_") and name != "plugin_data"]
@@ -39,23 +40,26 @@ def fields(data: mujoco.MjData) -> list[str]:
 
 
 def slots(cls: type) -> list[str]:
-    """Names of the attributes that instances of `cls` keep outside their dictionary."""
+    """Names of the attributes that `cls` and its bases declare in `__slots__`."""
     declared = (vars(base).get("__slots__", ()) for base in cls.__mro__)
     names = [name for some in declared for name in ([some] if isinstance(some, str) else some)]
     return [name for name in names if name not in ("__dict__", "__weakref__")]
 
 
 def is_plain(cls: type) -> bool:
-    """Whether all that an instance of `cls` holds is in its attributes, and nothing in memory of a C library."""
+    """Whether an instance of `cls` keeps all that it holds in its attributes, and nothing in memory of a C library."""
     rest = cls.__basicsize__ - 8 * len(slots(cls))
     return rest in (object.__basicsize__, Plain.__basicsize__) and cls.__itemsize__ == 0 and cls is not object
 
 
 def attributes(value: Any) -> dict[str, Any]:
-    """The attributes of a plain object that are state."""
+    """The attributes of the plain object `value` that are state, by name.
+
+    Of a space they are its random generator and the spaces within it; an environment's spec is not state.
+    """
     named = {name: getattr(value, name) for name in slots(type(value)) if hasattr(value, name)}
     named |= getattr(value, "__dict__", {})
-    if isinstance(value, gym.Space):  # its bounds never change; its generator does
+    if isinstance(value, gym.Space):  # the bounds of a space never change
         return {name: x for name, x in named.items() if name in ("_np_random", "spaces")}
     left_out = {"spec", "_cached_spec"} if isinstance(value, gym.Env) else set()
     left_out |= {"_previous_data"} if isinstance(value, gym.wrappers.PassiveEnvChecker) else set()
@@ -63,12 +67,12 @@ def attributes(value: Any) -> dict[str, Any]:
 
 
 def cells(function: types.FunctionType) -> dict[str, types.CellType]:
-    """What `function` closes over, by name."""
+    """The cells of the variables that `function` closes over, by name."""
     return dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
 
 
 def is_fixed(value: Any) -> bool:
-    """Whether `value` is no state, or only what stays as it was made."""
+    """Whether `value` is not state: a class, a module, a function that closes over nothing, or a constant object."""
     if isinstance(value, types.FunctionType):
         return not value.__closure__
     if isinstance(value, types.BuiltinFunctionType):
@@ -78,7 +82,7 @@ def is_fixed(value: Any) -> bool:
 
 
 def label(value: Any) -> str:
-    """How a class or function is recognised when a state is put back."""
+    """The name by which a class, function or path is recognised when a state is put back."""
     if isinstance(value, pathlib.PurePath):
         return str(value)
     return getattr(value, "__qualname__", None) or type(value).__name__

@@ -1,6 +1,6 @@
-"""Does an environment whose state was saved and put back go on as if nothing had happened? It is tried.
+"""A trial of whether the state of an environment can be saved: a copy that is put into it must go on as the original.
 
-A state that is kept where no attribute leads (in a library, in a class, in a global generator) is found out this way.
+The trial finds state that no attribute of the environment reaches, in a library, a class or a global random generator.
 """
 
 import contextlib
@@ -14,13 +14,17 @@ from softq.envs.adapter import Fault
 from softq.envs.gym_vector import GymVector
 from softq.utils.errors import SoftqError
 
-STEPS = 16  # before the state is saved, and again after it
+STEPS = 16  # random steps before the state is saved, and after
 
 
 @contextlib.contextmanager
 def own_randomness() -> Iterator[list[str]]:
-    """Leaves the global generators as they were; what it yields names those that were drawn from meanwhile."""
-    shared = np.random.mtrand._rand  # what np.random.rand() and its like draw from
+    """Put the global generators of `random` and `numpy.random` back when the context ends.
+
+    Yields a list that then names the generators from which something was drawn within the context.
+    """
+    # the generator of np.random.rand() and the other functions of its module
+    shared = np.random.mtrand._rand
     before = shared.get_state(), random.getstate()
     drawn: list[str] = []
     try:
@@ -34,7 +38,7 @@ def own_randomness() -> Iterator[list[str]]:
 
 
 def play(env: GymVector, rng: np.random.Generator, num: int) -> list[bytes]:
-    """Everything that `num` random steps show, with a reset of what has ended after each."""
+    """The bytes of all observations, rewards and flags of `num` random steps; an episode that ended is reset."""
     seen = []
     for _ in range(num):
         shown = env.step(rng.uniform(-1, 1, (1, env.action_dim)))
@@ -44,10 +48,10 @@ def play(env: GymVector, rng: np.random.Generator, num: int) -> list[bytes]:
 
 
 def cannot_be_saved(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> str | None:
-    """Why the state of this environment cannot be saved exactly; None when a restored copy goes on as it should.
+    """The reason why the state of the environment `env_id` cannot be saved exactly, or None when it can.
 
-    Two copies are made for it and closed again. An environment that fails meanwhile counts as one that can be saved:
-    its failure will show in the training itself.
+    The trial makes two copies of the environment and closes them again. An environment that fails in the trial counts
+    as one that can be saved, since the training itself will report the failure.
     """
     with contextlib.ExitStack() as stack:
         drawn = stack.enter_context(own_randomness())

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from jaxtyping import Float, Real
 from scipy.special import logsumexp
 
 from softq.exact.histograms import histogram_tv, tv_floor
@@ -22,7 +23,7 @@ POINTS_PER_PANEL = 10  # Gauss-Legendre points of a panel, for each coordinate
 DEFAULT_PANELS = {1: 1600, 2: 64}  # panels for each coordinate, by the dimension
 
 
-def nodes_and_weights(dim: int, panels: int) -> tuple[np.ndarray, np.ndarray]:
+def nodes_and_weights(dim: int, panels: int) -> tuple[Float[np.ndarray, "n {dim}"], Float[np.ndarray, " n"]]:
     """Composite Gauss-Legendre rule on [-1, 1]^dim, dim 1 or 2: nodes `(n, dim)` and weights `(n,)` of sum 2^dim."""
     x, w = np.polynomial.legendre.leggauss(POINTS_PER_PANEL)
     edges = np.linspace(-1, 1, panels + 1)
@@ -117,11 +118,11 @@ class Boltzmann:
         law._solve(float(temperature))
         return law
 
-    def log_density(self, actions: np.ndarray) -> np.ndarray:
+    def log_density(self, actions: Real[np.ndarray, "n {self.dim}"]) -> Float[np.ndarray, " n"]:
         """log pi at each row of `actions` `(n, dim)`, `(n,)`."""
         return evaluate(self.q, np.asarray(actions)) / self.temperature - self.log_partition
 
-    def density(self, actions: np.ndarray) -> np.ndarray:
+    def density(self, actions: Real[np.ndarray, "n {self.dim}"]) -> Float[np.ndarray, " n"]:
         """pi at each row of `actions` `(n, dim)`, `(n,)`."""
         return np.exp(self.log_density(actions))
 

@@ -18,6 +18,7 @@ from numpy.polynomial import Legendre
 from numpy.polynomial.legendre import leggauss, legvander
 
 from softq.exact.values import evaluate
+from softq.samplers.step_size import stability_limit
 from softq.utils.checks import inside_box, positive
 
 # DDSQ Theorem 3
@@ -35,18 +36,12 @@ def printed_factor(
 def factor(convexity: float, smoothness: float, step: float | np.ndarray, temperature: float) -> np.ndarray:
     """max(|1 - m step / (2 lambda)|, |1 - L step / (2 lambda)|), the factor by which one step contracts W_2.
 
-    It is at most the root of `printed_factor`, and below 1 exactly if the step is below `stability_limit`.
+    It is at most the root of `printed_factor`, and below 1 exactly if the step is below
+    `softq.samplers.stability_limit`. With a larger step two chains near the maximum move apart.
     """
     positive("temperature", temperature)
     half = np.asarray(step) / (2 * temperature)
     return np.maximum(np.abs(1 - convexity * half), np.abs(1 - smoothness * half))
-
-
-def stability_limit(smoothness: float, temperature: float) -> float:
-    """The step size 4 lambda / L, above which two chains near the maximum move apart."""
-    positive("temperature", temperature)
-    positive("smoothness", smoothness)
-    return 4 * temperature / smoothness
 
 
 def printed_bound(start: float, factors: np.ndarray) -> np.ndarray:
@@ -72,7 +67,7 @@ def schedule_summary(curvature: float, temperature: float, steps: np.ndarray) ->
     positive("step sizes", steps)
     steps = np.asarray(steps, float)
     shrink = factor(curvature, curvature, steps, temperature)
-    unstable = np.flatnonzero(steps > stability_limit(curvature, temperature))
+    unstable = np.flatnonzero(steps > stability_limit(temperature, curvature))
     return {
         "log10_printed": float(np.log10(printed_factor(curvature, curvature, steps, temperature)).sum()),
         "log10_contraction": float(np.log10(shrink).sum()),

@@ -6,6 +6,7 @@ many actions have weight 1. `softq.exact.bellman` iterates Bellman backups on th
 """
 
 import numpy as np
+from jaxtyping import Float
 from scipy.special import xlogy
 
 from softq.exact.boltzmann import nodes_and_weights
@@ -38,12 +39,12 @@ class MDP:
         self.terminal = np.zeros(states, bool) if terminal is None else np.asarray(terminal, bool)
         _check(self)
 
-    def lookahead(self, values: np.ndarray) -> np.ndarray:
+    def lookahead(self, values: Float[np.ndarray, "... S"]) -> Float[np.ndarray, "... S A"]:
         """Q = r + discount * P V `(..., S, A)`, from the values V `(..., S)`; Q and V are 0 in terminal states."""
         ahead = (self.transitions @ (values * ~self.terminal)[..., None, :, None])[..., 0]
         return (self.rewards + self.discount * ahead) * ~self.terminal[:, None]
 
-    def evaluate(self, policy: np.ndarray, temperature: float = 0.0) -> np.ndarray:
+    def evaluate(self, policy: np.ndarray, temperature: float = 0.0) -> Float[np.ndarray, "... S A"]:
         """Q `(..., S, A)` of a policy `(..., S, A)`, the probabilities of the nodes in each state, by one linear solve.
 
         With a positive `temperature` it is the soft Q of SQL Equation 15: each later state adds temperature * entropy
@@ -61,11 +62,13 @@ class MDP:
         values = np.linalg.solve(np.eye(len(self.terminal)) - self.discount * chain, gain[..., None])[..., 0]
         return self.lookahead(values)
 
-    def uniform(self) -> np.ndarray:
+    def uniform(self) -> Float[np.ndarray, "... S A"]:
         """The uniform policy over the actions, as probabilities of the nodes, `(..., S, A)`."""
         return np.broadcast_to(self.weights / self.weights.sum(), self.rewards.shape)
 
-    def state_probabilities(self, policy: np.ndarray, start: int, steps: int) -> np.ndarray:
+    def state_probabilities(
+        self, policy: Float[np.ndarray, "S A"], start: int, steps: int
+    ) -> Float[np.ndarray, "{steps} S"]:
         """Probability of each state at times 0, ..., steps - 1 from state `start`, `(steps, S)`, in a single MDP."""
         chain = (policy[:, None, :] @ self.transitions)[:, 0, :]
         rows = [np.eye(len(chain))[start]]

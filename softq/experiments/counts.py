@@ -1,4 +1,4 @@
-"""Counts of trainings: how far 7 of 10 determines the chance of success, and whether 9 of 10 differs from 6 of 10."""
+"""Statistics of counts of trainings: an interval for 7 of 10 successes, and a test of 9 of 10 against 6 of 10."""
 
 from scipy import stats
 

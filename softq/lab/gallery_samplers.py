@@ -1,4 +1,4 @@
-"""The samplers of the gallery: those of `softq.samplers` at the gallery's settings, and what each costs.
+"""The samplers of the gallery: those of `softq.samplers.registry` at its own settings, and what each costs.
 
 `book/_static/softq-gallery.js` has an object of the same name for each, and reads texts and constants from here. Every
 one starts from uniform actions, so what a reader sees after t steps is the law of the t-th action.
@@ -12,22 +12,23 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.box import BOUNDARIES, uniform_action, uniform_actions
+from softq.box import BOUNDARIES
 from softq.landscapes import Landscape
 from softq.samplers import (
-    annealed_langevin,
+    ISIR,
+    MALA,
+    QGLG,
+    SNIS,
+    SVGD,
+    AnnealedLangevin,
+    Langevin,
+    Sample,
+    Sampler,
+    Tempering,
     geometric_levels,
-    isir,
-    langevin,
-    level_steps,
     linear_schedules,
-    mala,
-    qglg,
-    snis,
-    softmax_score,
-    svgd,
-    tempering,
 )
+from softq.utils.pytree import pytree, static
 
 LEVELS = geometric_levels(0.1, 0.001, 10)  # NC-LQL, Table 6
 STEPS_PER_LEVEL = 2
@@ -50,89 +51,52 @@ class Given(NamedTuple):
     boundary: str
 
 
-# -- one action each; the twin of `start` and of `steps` times `step` in the page
+# -- the settings of each; the twin of `start` and of `steps` times `step` in the page
 
 
-def _snis(key: Array, q: Landscape, g: Given) -> Array:
-    return snis(key, q, q.dim, g.temperature, g.steps + 1)
-
-
-def _isir(key: Array, q: Landscape, g: Given) -> Array:
-    start, drive = jax.random.split(key)
-    return isir(drive, q, q.dim, g.temperature, g.candidates, g.steps, uniform_action(start, q.dim))
-
-
-def _langevin(key: Array, q: Landscape, g: Given) -> Array:
-    start, drive = jax.random.split(key)
-    steps = jnp.full(g.steps, g.step)
-    return langevin(
-        drive, softmax_score(q, g.temperature), uniform_action(start, q.dim), steps, BOUNDARIES[g.boundary]
-    )
-
-
-def _mala(key: Array, q: Landscape, g: Given) -> Array:
-    start, drive = jax.random.split(key)
-    return mala(drive, q, g.temperature, uniform_action(start, q.dim), jnp.full(g.steps, g.step))[0]
-
-
-def _tempering(key: Array, q: Landscape, g: Given) -> Array:
-    start, drive = jax.random.split(key)
-    temperatures = jnp.geomspace(g.temperature, g.hottest, RUNGS)
-    steps = jnp.minimum(1.0, g.step * temperatures / g.temperature)
-    return tempering(drive, q, temperatures, uniform_actions(start, q.dim, RUNGS), steps, g.steps)[0][0]
-
-
-def _annealed(key: Array, q: Landscape, g: Given) -> Array:
-    start, drive = jax.random.split(key)
-    slope = lambda action, sigma: jax.grad(q.blurred(sigma))(action)
-    levels = jnp.asarray(LEVELS, jnp.float32)
-    path = annealed_langevin(
-        drive,
-        slope,
-        uniform_action(start, q.dim),
-        levels,
-        level_steps(levels, g.step),
-        g.temperature,
-        STEPS_PER_LEVEL,
-        trajectory=True,
-    )
-    return path[g.steps]
-
-
-def _qglg(select: str, key: Array, q: Landscape, g: Given) -> Array:
+def _qglg(select: str, g: Given, n: int) -> QGLG:
     starts = jnp.geomspace(g.step, SHRINK * g.step, SCHEDULES)
     schedules = linear_schedules(starts, jnp.full(SCHEDULES, SHRINK * g.step), SCHEDULE_STEPS)
-    boundary = BOUNDARIES[g.boundary]
-    return qglg(key, q, q.dim, g.temperature, schedules[:, : g.steps], g.candidates, boundary, select)
+    return QGLG(schedules[:, : g.steps], g.candidates, BOUNDARIES[g.boundary], select)
 
 
-def each(sampler: Callable[[Array, Landscape, Given], Array]) -> Callable:
-    """Many independent actions from a sampler of one."""
-    return lambda key, q, g, n: jax.vmap(lambda key: sampler(key, q, g))(jax.random.split(key, n))
+def blurred_slope(q: Landscape, action: Array, sigma: Array) -> Array:
+    """The slope of Q, blurred by sigma."""
+    return jax.grad(q.blurred(sigma))(action)
 
 
-def _svgd(key: Array, q: Landscape, g: Given, n: int) -> Array:
-    steps = jnp.full(g.steps, g.step)
-    return svgd(
-        softmax_score(q, g.temperature),
-        uniform_actions(key, q.dim, n),
-        steps,
-        boundary=BOUNDARIES[g.boundary],
-    )
+@pytree
+class Interrupted(Sampler):
+    """A chain of another sampler, seen after so many of its steps."""
+
+    whole: Sampler
+    steps: int = static()
+
+    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
+        return Sample(self.whole.path(key, q, dim, temperature)[self.steps], {})
+
+    @classmethod
+    def at_budget(cls, evaluations: int, dim: int) -> None:
+        return None
+
+
+def _annealed(g: Given, n: int) -> Interrupted:
+    whole = AnnealedLangevin(LEVELS, g.step, steps_per_level=STEPS_PER_LEVEL, slope=blurred_slope)
+    return Interrupted(whole, g.steps)
 
 
 class Entry(NamedTuple):
     """A sampler as the gallery shows it.
 
-    `run(key, q, given, n)` gives `(n, dim)` actions; `uses` names the settings that matter. Its own step is
-    `factor * temperature / curvature`, at most `cap` (just `cap` without a factor); no multiple exceeds `largest`.
-    After `length` steps the action is complete. `cost(given)` counts Q and gradients for an action, kept values not
-    counted again.
+    `make(given, n)` is the sampler at some settings, of `n` particles; `uses` names the settings that matter. Its own
+    step is `factor * temperature / curvature`, at most `cap` (just `cap` without a factor); no multiple exceeds
+    `largest`. After `length` steps the action is complete. `cost(given)` counts Q and gradients for an action as the
+    page asks for them: values that it has kept are not counted again.
     """
 
     text: str
     note: str
-    run: Callable[[Array, Landscape, Given, int], Array]
+    make: Callable[[Given, int], Sampler]
     cost: Callable[[Given], tuple[int, int]]
     uses: tuple[str, ...] = ()
     factor: float | None = 1.0
@@ -147,7 +111,7 @@ class Entry(NamedTuple):
 def _qglg_entry(select: str, text: str, note: str) -> Entry:
     cost = lambda g: (g.candidates + SCHEDULES, SCHEDULES * g.steps)
     uses = ("step", "boundary", "candidates")
-    return Entry(text, note, each(partial(_qglg, select)), cost, uses, length=SCHEDULE_STEPS)
+    return Entry(text, note, partial(_qglg, select), cost, uses, length=SCHEDULE_STEPS)
 
 
 ENTRIES = {
@@ -155,14 +119,14 @@ ENTRIES = {
         "resampling (SNIS)",
         "After step t each particle is one of t + 1 uniform candidates, drawn by weight. At step 0 it is uniform; "
         "only as the candidates grow in number does it follow the softmax.",
-        each(_snis),
+        lambda g, n: SNIS(g.steps + 1),
         lambda g: (g.steps + 1, 0),
     ),
     "isir": Entry(
         "iterated resampling",
         "In each step the current action competes with fresh uniform candidates. The softmax is invariant at any "
         "number of candidates from two on.",
-        each(_isir),
+        lambda g, n: ISIR(g.candidates, g.steps, uniform_start=True),
         lambda g: (1 + (g.candidates - 1) * g.steps, 0),
         ("candidates",),
     ),
@@ -170,7 +134,7 @@ ENTRIES = {
         "Langevin",
         "Follow the slope, add noise, come back into the box. A finite step leaves a bias; clipping at the walls "
         "leaves atoms there.",
-        each(_langevin),
+        lambda g, n: Langevin(g.steps, step=g.step, boundary=BOUNDARIES[g.boundary]),
         lambda g: (0, g.steps),
         ("step", "boundary"),
     ),
@@ -178,7 +142,7 @@ ENTRIES = {
         "MALA",
         "A reflected Langevin step that is accepted or refused. The softmax is invariant at any step; crossing a wide "
         "valley still takes long.",
-        each(_mala),
+        lambda g, n: MALA(g.steps, step=g.step),
         lambda g: (0, g.steps + 1),
         ("step",),
         factor=2.0,
@@ -188,7 +152,7 @@ ENTRIES = {
     "tempering": Entry(
         "parallel tempering",
         "Four MALA chains at rising temperatures offer to swap places after every step; the coldest is shown.",
-        each(_tempering),
+        lambda g, n: Tempering(RUNGS, g.steps, g.step, g.hottest),
         lambda g: (0, RUNGS * (g.steps + 1)),
         ("step",),
         factor=2.0,
@@ -199,7 +163,7 @@ ENTRIES = {
         "annealed Langevin, NC-LQL",
         "As printed: two steps at each of ten blurs, coarse to fine, the slope divided by its length, clipped at the "
         "walls. Its temperature has the unit of an action, not of Q, so it does not aim at the softmax shown.",
-        each(_annealed),
+        _annealed,
         lambda g: (0, g.steps),
         ("step",),
         factor=None,
@@ -222,7 +186,7 @@ ENTRIES = {
         "SVGD",
         "Particles climb together and a kernel keeps them apart. No noise after the start; near a wall with mass the "
         "limit is not the softmax.",
-        _svgd,
+        lambda g, n: SVGD(n, g.steps, g.step, BOUNDARIES[g.boundary]),
         lambda g: (0, g.steps),
         ("step", "boundary"),
     ),
@@ -244,4 +208,8 @@ def draw(
 ) -> Array:
     """`n` actions `(n, dim)`, compiled once for all temperatures and step sizes."""
     given = Given(temperature, step, hottest, steps, candidates, boundary)
-    return ENTRIES[sampler].run(key, q, given, n)
+    made = ENTRIES[sampler].make(given, n)
+    one = lambda key: made(key, q, q.dim, temperature)
+    if isinstance(made, SVGD):
+        return one(key).info["particles"]
+    return jax.vmap(one)(jax.random.split(key, n)).action

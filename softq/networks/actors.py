@@ -70,7 +70,9 @@ class GaussianActor(Actor):
 
     def at(self, obs: Array, log_std_max: float | Array = LOG_STD_MAX) -> "TanhGaussian":
         mean, log_std = jnp.split(self.outputs(obs), 2)
-        return TanhGaussian(mean, jnp.clip(log_std, LOG_STD_MIN, log_std_max))
+        # no `jnp.clip`, whose slope may be 0 inside the interval: see `softq.networks.critic.least`
+        log_std = jnp.where(log_std < LOG_STD_MIN, LOG_STD_MIN, log_std)
+        return TanhGaussian(mean, jnp.where(log_std > log_std_max, log_std_max, log_std))
 
 
 @pytree

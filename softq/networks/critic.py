@@ -6,13 +6,15 @@ The twins are one stacked network, so that each layer is one batched product. Mi
 value and its slope.
 """
 
+from functools import reduce
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from softq.networks.base import Network
 from softq.networks.mlp import ACTIVATIONS, dense
@@ -20,10 +22,21 @@ from softq.utils.checks import one_of
 from softq.utils.pytree import pytree
 
 Twins = Literal["mean", "min", "sum"]
-TWINS = {"mean": jnp.mean, "min": jnp.min, "sum": jnp.sum}
 
 
-def reduce_twins(values: Array, twins: Twins) -> Array:
+def least(values: Array) -> Array:
+    """The minimum of the values `(n,)`, not a number if one of them is not; its slope is that of the first minimum.
+
+    The slope of `jnp.min` goes by which values equal the minimum. A compiled program may compute the values twice and
+    round them differently, so that none equals it and the slope is 0 / 0; that of `jnp.clip` is then 0.
+    """
+    return reduce(lambda a, b: jnp.where((a <= b) | jnp.isnan(a), a, b), values)
+
+
+TWINS = {"mean": jnp.mean, "min": least, "sum": jnp.sum}
+
+
+def reduce_twins(values: Array, twins: str) -> Array:
     """The mean, minimum or sum of the values `(2,)` of twin critics; raises `SoftqError` for another name."""
     one_of("twins", twins, TWINS)
     return TWINS[twins](values)
@@ -80,7 +93,7 @@ class Critic(Network):
         hidden_sizes: tuple[int, ...] = (256, 256, 256),
         activation: str = "mish",
         num: int = 2,
-    ) -> Self:
+    ) -> "Critic":
         """`num` fresh networks, each from its own key, for `obs` `(obs_dim,)` and `action` `(action_dim,)`.
 
         Raises `SoftqError` for an unknown activation or widths that are not positive.
@@ -91,10 +104,12 @@ class Critic(Network):
     def module(self) -> QModule:
         return QModule(self.hidden_sizes, self.activation, self.obs_dim + self.action_dim)
 
-    def __call__(self, obs: Array, action: Array) -> Array:
+    def __call__(
+        self, obs: Float[Array, " {self.obs_dim}"], action: Float[Array, " {self.action_dim}"]
+    ) -> Float[Array, " twins"]:
         return self.at(obs).twins(action)
 
-    def at(self, obs: Array) -> "StateLandscape":
+    def at(self, obs: Float[Array, " {self.obs_dim}"]) -> "StateLandscape":
         """Q(s, .) as a function of the action alone; the state part of the first layer is computed here."""
         encode = lambda params: self.apply(params, obs, method="encode")
         return StateLandscape(self, jax.vmap(encode)(self.params))
@@ -105,12 +120,12 @@ class StateLandscape:
     """The minimum over the twins of Q(s, .), a function from one action `(action_dim,)` to a scalar for any sampler."""
 
     critic: Critic
-    features: Array  # (2, width)
+    features: Array  # the state part of the first layer of each twin, (2, width)
 
-    def twins(self, action: Array) -> Array:
+    def twins(self, action: Float[Array, " {self.critic.action_dim}"]) -> Float[Array, " twins"]:
         """The values of both twins at one action, `(2,)`."""
         value = lambda params, features: self.critic.apply(params, features, action, method="value")
         return jax.vmap(value)(self.critic.params, self.features)
 
-    def __call__(self, action: Array) -> Array:
-        return jnp.min(self.twins(action))
+    def __call__(self, action: Float[Array, " {self.critic.action_dim}"]) -> Float[Array, ""]:
+        return least(self.twins(action))

@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 
 from softq.networks.base import Network
-from softq.networks.critic import QModule, Twins, reduce_twins
+from softq.networks.critic import QModule, Twins, least, reduce_twins
 from softq.networks.mlp import ACTIVATIONS, dense
 from softq.utils.pytree import pytree
 
@@ -101,7 +101,7 @@ class NoiseLandscape:
         return jax.vmap(value)(self.critic.params, self.features + self.levels[level])
 
     def __call__(self, action: Array, level: int | Array = -1) -> Array:
-        return jnp.min(self.twins(action, level))
+        return least(self.twins(action, level))
 
     def slope(self, action: Array, level: int | Array = -1, twins: Twins = "mean") -> Array:
         """The gradient in the action, `(action_dim,)`, of the mean, sum or minimum of the twins.

@@ -1,32 +1,62 @@
 """Samplers of exp(Q / temperature) on the box [-1, 1]^d.
 
 A sampler sees a function of the action and nothing else: no state, no agent, no environment. Each is written for one
-action; `jax.vmap` over keys makes many.
+action; `jax.vmap` over keys makes many. The functions in small letters are the kernels, with all their arguments; the
+classes hold settings and are all called alike (`softq.samplers.base`). `SAMPLERS` lists the classes by name.
 """
 
-from softq.samplers.ais import Annealed, ais
+from softq.samplers.ais import AIS, Annealed, ais
 from softq.samplers.amortised import amortised_direction, amortised_loss, change_of_variables, squashed
-from softq.samplers.annealed import annealed_langevin, geometric_levels, initial_action, level_steps
-from softq.samplers.diffusion import diffusion_sampler
-from softq.samplers.isir import isir
-from softq.samplers.langevin import chain, langevin, softmax_score
-from softq.samplers.mala import mala
-from softq.samplers.qglg import linear_schedules, qglg, spread
-from softq.samplers.snis import snis
-from softq.samplers.step_size import stability_limit, stable_step, steepest_curvature
-from softq.samplers.svgd import median_bandwidth, svgd, svgd_direction
-from softq.samplers.tempering import ladder, tempering
+from softq.samplers.annealed import (
+    AnnealedLangevin,
+    annealed_langevin,
+    geometric_levels,
+    initial_action,
+    level_steps,
+)
+from softq.samplers.bandwidth import median_bandwidth
+from softq.samplers.base import Sample, Sampler
+from softq.samplers.diffusion import Diffusion, diffusion_sampler
+from softq.samplers.isir import ISIR, isir
+from softq.samplers.langevin import Langevin, chain, langevin, softmax_score
+from softq.samplers.mala import MALA, mala
+from softq.samplers.qglg import QGLG, linear_schedules, printed_schedules, qglg, spread
+from softq.samplers.registry import SAMPLERS, get
+from softq.samplers.snis import SNIS, snis
+from softq.samplers.step_size import StableStep, stability_limit, stable_step, steepest_curvature
+from softq.samplers.svgd import SVGD, svgd, svgd_direction
+from softq.samplers.temperatures import ladder
+from softq.samplers.tempering import Tempering, tempering
+from softq.samplers.uniform import Greedy, Uniform, best_of
 
 __all__ = [
+    "AIS",
+    "ISIR",
+    "MALA",
+    "QGLG",
+    "SAMPLERS",
+    "SNIS",
+    "SVGD",
     "Annealed",
+    "AnnealedLangevin",
+    "Diffusion",
+    "Greedy",
+    "Langevin",
+    "Sample",
+    "Sampler",
+    "StableStep",
+    "Tempering",
+    "Uniform",
     "ais",
     "amortised_direction",
     "amortised_loss",
     "annealed_langevin",
+    "best_of",
     "chain",
     "change_of_variables",
     "diffusion_sampler",
     "geometric_levels",
+    "get",
     "initial_action",
     "isir",
     "ladder",
@@ -35,6 +65,7 @@ __all__ = [
     "linear_schedules",
     "mala",
     "median_bandwidth",
+    "printed_schedules",
     "qglg",
     "snis",
     "softmax_score",

@@ -16,7 +16,7 @@ by the value after them errs high, if the chain keeps up: thermodynamic integrat
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -25,11 +25,16 @@ from jax import Array
 from jax.scipy.special import logsumexp
 
 from softq.box import uniform_actions
-from softq.samplers.mala import State, check_steps, look, offer
+from softq.samplers.base import Landscape, Sample, Sampler
+from softq.samplers.mala import State, check_steps, offer
 from softq.samplers.snis import survivor
-from softq.utils.checks import eager, finite_at, positive
+from softq.samplers.start import is_measured
+from softq.samplers.step_size import StableStep
+from softq.samplers.temperatures import rungs
+from softq.utils.checked import checked
 from softq.utils.errors import SoftqError
 from softq.utils.finite import tamed, weighable
+from softq.utils.pytree import pytree, static
 
 
 class Annealed(NamedTuple):
@@ -42,6 +47,7 @@ class Annealed(NamedTuple):
     accepted: Array  # (K,) share of accepted proposals at each temperature
 
 
+@checked(above_zero=("temperatures", "num_candidates", "steps_per_level"))
 def ais(
     key: Array,
     q: Callable[[Array], Array],
@@ -61,9 +67,6 @@ def ais(
     Raises `SoftqError` for temperatures that rise, shapes that do not fit, anything that is not positive, or a step
     above 1; called by hand, also where Q or its slope is not finite (compiled, such actions have weight nought).
     """
-    positive("temperatures", temperatures)
-    positive("num_candidates", num_candidates)
-    positive("steps_per_level", steps_per_level)
     check_steps(step_sizes)
     if np.ndim(temperatures) != 1 or np.shape(temperatures) != np.shape(step_sizes):
         raise SoftqError(
@@ -80,40 +83,33 @@ def ais(
     q_and_slope = jax.value_and_grad(q)
 
     pool = uniform_actions(draw, dim, num_candidates)
-    values = jax.vmap(q)(pool)
-    finite_at(pool, values)
-    watch = eager(key, temperatures, step_sizes)
-    values = weighable(values, pool)
+    values = weighable(jax.vmap(q)(pool), pool)
     inverse = 1 / jnp.asarray(temperatures, values.dtype)
     start = pool[jax.random.categorical(pick, values * inverse[0])]
     best = jnp.max(values)  # the entropy does not feel a constant in Q; single precision does
     reference = jnp.where(best > -jnp.inf, best, 0.0)
     log_weight = logsumexp((values - reference) * inverse[0]) - jnp.log(num_candidates) + dim * jnp.log(2.0)
 
-    def compete(place: State, temperature: Array, key: Array) -> tuple[State, tuple[Array, Array]]:
+    def compete(place: State, temperature: Array, key: Array) -> State:
         """One of the action and `num_fresh` uniform ones, by the softmax of Q over them: it leaves that of all."""
         draw, pick = jax.random.split(key)
         fresh = uniform_actions(draw, dim, num_fresh, place[1].dtype)
         values = jnp.append(jax.vmap(q)(fresh), place[1])
         rivals = jnp.append(fresh, place[0][None], axis=0)
         kept = survivor(pick, rivals, values, temperature)
-        return tamed(kept, *q_and_slope(kept)), (rivals, values)
+        return tamed(kept, *q_and_slope(kept))
 
-    def level(state: tuple[State, Array, Array], given: tuple) -> tuple[tuple[State, Array, Array], tuple]:
+    def level(state: tuple[State, Array, Array], given: tuple) -> tuple[tuple[State, Array, Array], Array]:
         """Cool, compete, move."""
         (place, left, right), (temperature, colder, step, key, *noise) = state, given
 
-        def move(place: State, noise: tuple[Array, Array]) -> tuple[State, tuple]:
-            place, accept, proposal = offer(q_and_slope, place, temperature, step, *noise)
-            return place, (accept, proposal if watch else None)
-
+        move = lambda place, noise: offer(q_and_slope, place, temperature, step, *noise)
         rise = lambda value: jnp.where(colder > 0, (value - reference) * colder, 0.0)  # value may be infinite
         left = left + rise(place[1])
-        place, rivals = compete(place, temperature, key) if num_fresh else (place, None)
-        place, (accepted, proposals) = jax.lax.scan(move, place, tuple(noise))
+        place = compete(place, temperature, key) if num_fresh else place
+        place, accepted = jax.lax.scan(move, place, tuple(noise))
         right = right + rise(place[1])
-        seen = (rivals, proposals) if watch else None
-        return (place, left, right), (jnp.mean(accepted.astype(values.dtype)), seen)
+        return (place, left, right), jnp.mean(accepted.astype(values.dtype))
 
     shape = len(inverse), steps_per_level
     xi = jax.random.normal(drive, (*shape, dim), values.dtype)
@@ -121,14 +117,34 @@ def ais(
     colder = jnp.diff(inverse, prepend=inverse[:1])
     keys = jax.random.split(renew, len(inverse))
     levels = 1 / inverse, colder, jnp.asarray(step_sizes, values.dtype), keys, xi, coins
-    place = (start, *q_and_slope(start))
-    look(place)
-    first = tamed(*place), log_weight, log_weight
-    ((action, value, _), left, right), (accepted, seen) = jax.lax.scan(level, first, levels)
-    if watch:
-        rivals, proposals = seen
-        look(proposals)
-        if num_fresh:
-            finite_at(rivals[0].reshape(-1, dim), rivals[1].ravel())
+    first = tamed(start, *q_and_slope(start)), log_weight, log_weight
+    ((action, value, _), left, right), accepted = jax.lax.scan(level, first, levels)
     at_end = (value - reference) * inverse[-1]
     return Annealed(action, value, left - at_end, right - at_end, accepted)
+
+
+@pytree
+class AIS(Sampler):
+    """`ais` down the ladder that `softq.samplers.tempering.rungs` describes; what it knows of itself is in `info`."""
+
+    num_candidates: int = static(default=20)
+    num_levels: int = static(default=5)
+    steps_per_level: int = static(default=15)
+    num_fresh: int = static(default=0)
+    step: float | Array | StableStep = StableStep()
+    hottest: float | Array | None = None
+
+    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
+        measured = self.hottest is None or is_measured(self.step)
+        *keys, drive = jax.random.split(key, 3) if measured else (None, None, key)
+        temperatures, steps = rungs(keys, q, dim, temperature, self.num_levels, self.hottest, self.step)
+        numbers = self.num_candidates, self.steps_per_level, self.num_fresh
+        end = ais(drive, q, dim, temperatures[::-1], steps[::-1], *numbers)
+        info = end._asdict()
+        return Sample(info.pop("action"), info)
+
+    @classmethod
+    def at_budget(cls, evaluations: int, dim: int) -> Self | None:
+        candidates, levels = evaluations // 5, 3 if evaluations < 100 else 5
+        steps = (evaluations - candidates) // levels
+        return cls(candidates, levels, steps) if candidates and steps else None

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.samplers.svgd import Bandwidth, median_bandwidth, svgd_direction
+from softq.samplers.bandwidth import Bandwidth, median_bandwidth
+from softq.samplers.svgd import svgd_direction
 from softq.utils.checks import positive
 from softq.utils.errors import SoftqError
 

@@ -1,13 +1,14 @@
 """Annealed Langevin: NC-LQL's noise-conditioned sampler, and Langevin Q-learning's as the case of one level.
 
 Definition 2, Algorithm 6 and Appendix E.2 of Ki et al. (2026). T steps at each of L noise levels, coarse to fine, each
-along the slope of a critic that was blurred by that much. With the paper's normalised slope the chain does not target
-exp(Q / temperature): in one dimension its law depends only on where Q rises and falls. `normalise=False`, reflection
-and steps that the landscape can bear give a chain that does, as far as a finite chain can.
+along the slope of a critic that was blurred by that much. With the paper's slopes of length one the chain does not
+target exp(Q / temperature): in one dimension its law depends only on where Q rises and falls. `unit_slope=False`,
+reflection and steps that the landscape can bear give a chain that does, as far as a finite chain can.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +16,13 @@ import numpy as np
 from jax import Array
 
 from softq.box import project, uniform_action
-from softq.utils.checks import eager, finite_at, inside_box, positive
+from softq.samplers.base import Landscape, Sample, Sampler
+from softq.samplers.langevin import softmax_score
+from softq.utils.checked import checked
+from softq.utils.checks import positive
 from softq.utils.errors import SoftqError, suggest
 from softq.utils.finite import nowhere, step_back, working
+from softq.utils.pytree import pytree, static
 
 STARTS = ("uniform", "normal")
 
@@ -60,6 +65,12 @@ def level_steps(levels: Array, last_step: float | Array) -> Array:
     return last_step * (levels / levels[-1]) ** 2
 
 
+@checked(
+    "slope_at",
+    "the slope",
+    above_zero=("temperature", "levels", "step_sizes", "steps_per_level"),
+    in_box=("a0",),
+)
 def annealed_langevin(
     key: Array,
     slope_at: Callable[[Array, Array], Array],
@@ -68,7 +79,7 @@ def annealed_langevin(
     step_sizes: Array,
     temperature: float | Array,
     steps_per_level: int | Sequence[int] = 2,
-    normalise: bool = True,
+    unit_slope: bool = True,
     boundary: Callable[[Array], Array] = project,
     trajectory: bool = False,
     check_last: bool = False,
@@ -77,7 +88,7 @@ def annealed_langevin(
 
     `slope_at(action, sigma)` `(d,)` is the slope of the blurred Q in the action, not divided by the temperature (the
     paper's w is 1 / temperature). `levels` `(L,)` fall; `step_sizes` `(L,)` are their alpha_i, by `level_steps` as
-    printed or any others; `steps_per_level` is T, or one number for each level. `normalise` divides each slope by its
+    printed or any others; `steps_per_level` is T, or one number for each level. `unit_slope` divides each slope by its
     length (E.2): the temperature then has the unit of an action, not of Q. LQL is one level.
 
     Returns the last action `(d,)`, or all of them `(1 + L * T, d)` with `trajectory`. Raises `SoftqError` for levels
@@ -85,11 +96,6 @@ def annealed_langevin(
     positive; called by hand, also where the slope is not finite. In a compiled program a step to such a place is taken
     back, the last one with `check_last`, as in `softq.samplers.langevin.chain`.
     """
-    positive("temperature", temperature)
-    positive("levels", levels)
-    positive("step_sizes", step_sizes)
-    positive("steps_per_level", steps_per_level)
-    inside_box("a0", a0)
     count = len(levels)
     if not isinstance(levels, jax.core.Tracer) and not np.all(np.diff(levels) < 0):
         raise SoftqError(
@@ -100,7 +106,6 @@ def annealed_langevin(
             f"step_sizes and steps_per_level need one entry for each of {count} levels, got shapes "
             f"{np.shape(step_sizes)} and {np.shape(steps_per_level)}."
         )
-    watch = trajectory or eager(key, a0, levels, step_sizes, temperature)
     repeats = np.broadcast_to(steps_per_level, (count,))
     total = int(repeats.sum())
 
@@ -110,12 +115,12 @@ def annealed_langevin(
     def move(state: tuple, given: tuple[Array, Array, Array]) -> tuple[tuple, Array | None]:
         (action, last), (sigma, step, xi) = state, given
         action, slope, last = step_back(action, slope_at(action, sigma), last)
-        if normalise:
-            # Deviation of the released code: it takes the slope of the sum of two critics. Normalised, that is the
-            # slope of their mean; not normalised, it would double w.
+        if unit_slope:
+            # Deviation of the released code: it takes the slope of the sum of two critics. Of length one, that is the
+            # slope of their mean; of its own length, it would double w.
             slope = slope / (jnp.linalg.norm(slope) + 1e-8)
         moved = boundary(action + step / 2 * slope / temperature + jnp.sqrt(step) * xi)
-        return (moved, last), moved if watch else None
+        return (moved, last), moved if trajectory else None
 
     # Deviation: the paper has no boundary. Its released code clips to the box after every step, which is `project` and
     # leaves atoms on the walls; `reflect` folds.
@@ -125,9 +130,44 @@ def annealed_langevin(
     (end, last), path = jax.lax.scan(move, (a0, nowhere(a0)), (sigmas, steps, noise))
     if check_last:
         end, _, _ = step_back(end, slope_at(end, sigmas[-1]), last)
-    if not watch:
-        return end
-    path = jnp.concatenate([a0[None], path[:-1], end[None]])
-    if eager(path):
-        finite_at(path[:-1], jax.vmap(slope_at)(path[:-1], sigmas), "the slope")
-    return path if trajectory else end
+    return jnp.concatenate([a0[None], path[:-1], end[None]]) if trajectory else end
+
+
+def plain_slope(q: Landscape, action: Array, sigma: Array) -> Array:
+    """The slope of Q itself at every level: what there is for a critic that was not blurred."""
+    return softmax_score(q, 1.0)(action)
+
+
+@pytree
+class AnnealedLangevin(Sampler):
+    """`annealed_langevin` from a uniform action, by default with the levels, steps and boundary of NC-LQL Table 6.
+
+    `slope(q, action, sigma)` is that of Q blurred by sigma. Without `step_sizes` they are those of `level_steps`.
+    """
+
+    levels: Array = dataclasses.field(default_factory=lambda: geometric_levels(0.1, 0.001, 10))  # (L,)
+    last_step: float | Array = 1e-4
+    step_sizes: Array | None = None  # (L,)
+    steps_per_level: int | tuple[int, ...] = static(default=2)
+    unit_slope: bool = static(default=True)
+    boundary: Callable[[Array], Array] = static(default=project)
+    slope: Callable[[Landscape, Array, Array], Array] = static(default=plain_slope)
+    check_last: bool = static(default=False)
+
+    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
+        return Sample(self._run(key, q, dim, temperature, False), {})
+
+    def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
+        return self._run(key, q, dim, temperature, True)
+
+    def _run(self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool) -> Array:
+        start, drive = jax.random.split(key)
+        steps = level_steps(self.levels, self.last_step) if self.step_sizes is None else self.step_sizes
+        slope_at = lambda action, sigma: self.slope(q, action, sigma)
+        given = uniform_action(start, dim), self.levels, steps, temperature, self.steps_per_level
+        switches = self.unit_slope, self.boundary, trajectory, self.check_last
+        return annealed_langevin(drive, slope_at, *given, *switches)
+
+    @classmethod
+    def at_budget(cls, evaluations: int, dim: int) -> Self | None:
+        return cls(steps_per_level=evaluations // 10, check_last=True) if evaluations >= 10 else None

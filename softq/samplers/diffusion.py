@@ -1,11 +1,11 @@
 """Diffusion with no network: the score estimated on the fly, from Q alone."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from math import isqrt
+from typing import Any, Literal, Self
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from softq.diffusion.processes import (
@@ -17,12 +17,15 @@ from softq.diffusion.processes import (
 )
 from softq.diffusion.schedules import CosineVP, Schedule
 from softq.diffusion.scores import SCORE_ESTIMATORS
-from softq.utils.checks import eager, finite_on, positive
-from softq.utils.errors import SoftqError, suggest
+from softq.samplers.base import Landscape, Sample, Sampler
+from softq.utils.checked import checked
+from softq.utils.checks import one_of
+from softq.utils.pytree import pytree, static
 
 PROCESSES = ("ancestral", "sde", "flow")
 
 
+@checked(above_zero=("temperature", "num"), outside=False)
 def diffusion_sampler(
     key: Array,
     q: Callable[[Array], Array],
@@ -42,12 +45,9 @@ def diffusion_sampler(
     At each step the score is estimated anew from `num` actions around the noisy one: `num_steps * num` values of Q in
     all (and slopes, but for "qne"). `estimate` holds further arguments of the estimator, `options` of the process; an
     action that would end outside is put back. Raises `SoftqError` for a number that is not positive, or an unknown
-    name; called by hand, also where Q is not finite, if that is no narrow place.
+    name; called by hand, also where Q is not finite in the box, or an estimated score is not.
     """
-    positive("temperature", temperature)
-    positive("num", num)
-    if estimator not in SCORE_ESTIMATORS:
-        raise SoftqError(f"unknown estimator '{estimator}'.{suggest(estimator, SCORE_ESTIMATORS)}")
+    one_of("estimator", estimator, SCORE_ESTIMATORS)
     first, fresh = jax.random.split(key)
     extra = {} if estimate is None else estimate
     nodes = times(schedule, num_steps, options.get("spacing", "time"), options.get("t_end"))
@@ -59,19 +59,39 @@ def diffusion_sampler(
             at, q, temperature, a, schedule.signal(t), schedule.noise(t), num, **extra
         )
 
-    if process not in PROCESSES:
-        raise SoftqError(f"unknown process '{process}'.{suggest(process, PROCESSES)}")
+    one_of("process", process, PROCESSES)
     if process == "ancestral":
         noise_of = noise_from_score(score, schedule)
-        action = ancestral(first, noise_of, dim, schedule, num_steps, trajectory=trajectory, **options)
-    else:
-        reverse = reverse_sde if process == "sde" else probability_flow
-        options = {"final": "reflect"} | options
-        action = reverse(first, score, dim, schedule, num_steps, trajectory=trajectory, **options)
-    if eager(action):  # the actions that Q was asked about are inside a loop: look at others
-        finite_on(q, dim, slopes=estimator != "qne")
-        if not np.isfinite(action).all():
-            raise SoftqError(
-                "an estimated score is not finite; look at Q near the walls, or choose a higher temperature."
-            )
-    return action
+        return ancestral(first, noise_of, dim, schedule, num_steps, trajectory=trajectory, **options)
+    reverse = reverse_sde if process == "sde" else probability_flow
+    options = {"final": "reflect"} | options
+    return reverse(first, score, dim, schedule, num_steps, trajectory=trajectory, **options)
+
+
+@pytree
+class Diffusion(Sampler):
+    """`diffusion_sampler`; `options` are further arguments of the process, as pairs of name and value."""
+
+    num_steps: int = static(default=10)
+    num: int = static(default=10)
+    estimator: Literal["qsm", "idem", "qne", "combined"] = static(default="qne")
+    process: Literal["ancestral", "sde", "flow"] = static(default="ancestral")
+    schedule: Schedule = CosineVP()
+    options: tuple[tuple[str, Any], ...] = static(default=())
+
+    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
+        return Sample(self._run(key, q, dim, temperature, False), {})
+
+    def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
+        """From noise to the action: all but the last may lie outside the box."""
+        return self._run(key, q, dim, temperature, True)
+
+    def _run(self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool) -> Array:
+        numbers = self.num_steps, self.num, self.estimator, self.process, self.schedule
+        options = {"trajectory": trajectory} | dict(self.options)
+        return diffusion_sampler(key, q, dim, temperature, *numbers, **options)
+
+    @classmethod
+    def at_budget(cls, evaluations: int, dim: int) -> Self:
+        steps = min(20, isqrt(evaluations))
+        return cls(steps, evaluations // steps)

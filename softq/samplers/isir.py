@@ -7,18 +7,22 @@ candidates from two on, and the distance to it falls geometrically, by 1 - (m - 
 """
 
 from collections.abc import Callable
+from typing import Self
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.box import uniform_actions
+from softq.box import uniform_action, uniform_actions
+from softq.samplers.base import Landscape, Sample, Sampler
 from softq.samplers.snis import snis, survivor
-from softq.utils.checks import eager, finite_at, inside_box, positive
+from softq.utils.checked import checked
 from softq.utils.errors import SoftqError
 from softq.utils.finite import working
+from softq.utils.pytree import pytree, static
 
 
+@checked(above_zero=("temperature", "sweeps"), in_box=("start",))
 def isir(
     key: Array,
     q: Callable[[Array], Array],
@@ -27,16 +31,17 @@ def isir(
     num_candidates: int = 100,
     sweeps: int = 1,
     start: Array | None = None,
+    trajectory: bool = False,
 ) -> Array:
     """One action `(dim,)` from about exp(Q / temperature), after `sweeps` sweeps from `start` `(dim,)`.
+
+    All `(sweeps + 1, dim)` with `trajectory`, the start included.
 
     A sweep draws `num_candidates - 1` uniform actions, adds the current one and keeps one of them with probability
     proportional to exp(Q / temperature). Without a `start` the first action is one draw of `snis`.
     Raises `SoftqError` if `num_candidates < 2`, `sweeps < 1`, a concrete `temperature` is not positive or `start`
     lies outside the box; called by hand, also where Q is not finite.
     """
-    positive("temperature", temperature)
-    positive("sweeps", sweeps)
     if num_candidates < 2:
         raise SoftqError(
             f"num_candidates must be at least 2, got {num_candidates}; one of them is the current action."
@@ -44,20 +49,39 @@ def isir(
     keys = jax.random.split(key, sweeps + 1)
     if start is None:
         start = snis(keys[0], q, dim, temperature, num_candidates)
-    else:
-        inside_box("start", start)
-        start = working(start)
+    start = working(start)
 
-    watch = eager(key, start, temperature)
-
-    def sweep(action: Array, key: Array) -> tuple[Array, tuple[Array, Array] | None]:
+    def sweep(action: Array, key: Array) -> tuple[Array, Array | None]:
         draw, pick = jax.random.split(key)
         pool = jnp.concatenate([action[None], uniform_actions(draw, dim, num_candidates - 1, action.dtype)])
-        values = jax.vmap(q)(pool)
-        kept = survivor(pick, pool, values, temperature)
-        return kept, ((pool, values) if watch else None)
+        kept = survivor(pick, pool, jax.vmap(q)(pool), temperature)
+        return kept, kept if trajectory else None
 
-    action, seen = jax.lax.scan(sweep, start, keys[1:])
-    if watch:
-        finite_at(seen[0].reshape(-1, dim), seen[1].ravel())
-    return action
+    action, path = jax.lax.scan(sweep, start, keys[1:])
+    return jnp.concatenate([start[None], path]) if trajectory else action
+
+
+@pytree
+class ISIR(Sampler):
+    """`isir` from one draw of SNIS, or from a uniform action."""
+
+    num_candidates: int = static(default=20)
+    sweeps: int = static(default=4)
+    uniform_start: bool = static(default=False)
+
+    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
+        return Sample(self._run(key, q, dim, temperature, False), {})
+
+    def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
+        return self._run(key, q, dim, temperature, True)
+
+    def _run(self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool) -> Array:
+        start = None
+        if self.uniform_start:
+            first, key = jax.random.split(key)
+            start = uniform_action(first, dim)
+        return isir(key, q, dim, temperature, self.num_candidates, self.sweeps, start, trajectory)
+
+    @classmethod
+    def at_budget(cls, evaluations: int, dim: int) -> Self | None:
+        return cls(evaluations // 5, 4) if evaluations >= 10 else None  # the start and four sweeps

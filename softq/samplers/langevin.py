@@ -5,14 +5,19 @@ close to, and never equal to, the softmax; `softq.exact.laws.chain_law` computes
 """
 
 from collections.abc import Callable
+from typing import Self
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from softq.box import reflect
-from softq.utils.checks import eager, finite_at, inside_box, positive
+from softq.samplers.base import Landscape, Sample, Sampler
+from softq.samplers.start import repeated, start_and_step
+from softq.samplers.step_size import StableStep
+from softq.utils.checked import checked
 from softq.utils.finite import nowhere, step_back, working
+from softq.utils.pytree import pytree, static
 
 
 def softmax_score(q: Callable[[Array], Array], temperature: float | Array) -> Callable[[Array], Array]:
@@ -29,6 +34,7 @@ def softmax_score(q: Callable[[Array], Array], temperature: float | Array) -> Ca
     return score
 
 
+@checked("score", "the score", above_zero=("step_sizes",), in_box=("a0",))
 def langevin(
     key: Array,
     score: Callable[[Array], Array],
@@ -44,17 +50,9 @@ def langevin(
     `trajectory`. Raises `SoftqError` for a start outside the box or a step that is not positive; called by hand, also
     where the score is not finite. For what a compiled program does there, and for `check_last`, see `chain`.
     """
-    positive("step_sizes", step_sizes)
-    inside_box("a0", a0)
     a0 = working(a0)
     noise = jax.random.normal(key, (len(step_sizes), *a0.shape), a0.dtype)
-    watch = trajectory or eager(key, a0, step_sizes)
-    path = chain(score, a0, jnp.asarray(step_sizes), noise, boundary, watch, check_last)
-    if not watch:
-        return path
-    if eager(path):
-        finite_at(path[:-1], jax.vmap(score)(path[:-1]), "the score")
-    return path if trajectory else path[-1]
+    return chain(score, a0, jnp.asarray(step_sizes), noise, boundary, trajectory, check_last)
 
 
 def chain(
@@ -85,3 +83,33 @@ def chain(
     if check_last:
         end, _, _ = step_back(end, score(end), last)
     return jnp.concatenate([a0[None], path[:-1], end[None]]) if trajectory else end
+
+
+@pytree
+class Langevin(Sampler):
+    """`langevin` with all steps alike, from the draw of SNIS over `num_candidates`, or one uniform action."""
+
+    num_steps: int = static(default=50)
+    num_candidates: int = static(default=1)
+    step: float | Array | StableStep = StableStep(
+        0.05
+    )  # at a share s of the limit a chain is 1 / (1 - s) too wide
+    boundary: Callable[[Array], Array] = static(default=reflect)
+    check_last: bool = static(default=False)
+
+    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
+        return Sample(self._run(key, q, dim, temperature, False), {})
+
+    def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
+        return self._run(key, q, dim, temperature, True)
+
+    def _run(self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool) -> Array:
+        first, drive = jax.random.split(key)
+        start, step = start_and_step(first, q, dim, temperature, self.num_candidates, self.step)
+        score, steps = softmax_score(q, temperature), repeated(step, self.num_steps)
+        return langevin(drive, score, start, steps, self.boundary, trajectory, self.check_last)
+
+    @classmethod
+    def at_budget(cls, evaluations: int, dim: int) -> Self | None:
+        half = evaluations // 2  # for the start; the other half are steps
+        return cls(half, half, check_last=True) if half else None

@@ -6,6 +6,7 @@ exp(Q / temperature) invariant exactly. The price beside `langevin` is one value
 """
 
 from collections.abc import Callable
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +14,14 @@ import numpy as np
 from jax import Array
 
 from softq.box import reflect
-from softq.utils.checks import eager, finite_at, inside_box, positive
+from softq.samplers.base import Landscape, Sample, Sampler
+from softq.samplers.start import repeated, start_and_step
+from softq.samplers.step_size import StableStep
+from softq.utils.checked import checked
+from softq.utils.checks import positive
 from softq.utils.errors import SoftqError
 from softq.utils.finite import tamed, working
+from softq.utils.pytree import pytree, static
 
 LARGEST_STEP = 1.0  # up to here the images below are all that single precision can tell
 ONE_IMAGE_STEP = 0.1
@@ -58,33 +64,34 @@ def offer(
     xi: Array,
     coin: Array,
     all_images: bool = True,
-) -> tuple[State, Array, State]:
+) -> tuple[State, Array]:
     """One proposal from the `tamed` state by the noise `xi` `(d,)`, accepted or not by `coin`, the log of a draw.
 
-    Returns the next state, whether it is the proposal, and the proposal as Q gave it. A value that is not finite is
+    Returns the next state, and whether it is the proposal. A value that is not finite is
     never accepted; from one, where only a start can be, every proposal is.
     """
     action, value, slope = state
     mean = action + step / 2 * slope / temperature
     there = reflect(mean + jnp.sqrt(step) * xi)
-    proposal = there, *q_and_slope(there)
-    _, value_there, slope_there = new = tamed(*proposal)
+    _, value_there, slope_there = new = tamed(there, *q_and_slope(there))
     back = log_folded_normal(action, there + step / 2 * slope_there / temperature, step, all_images)
     forth = log_folded_normal(there, mean, step, all_images)
     # the sum as a product with ones: on a CPU a reduction of a few numbers per chain costs several times as much
     change = jnp.dot(back - forth, jnp.ones_like(back), precision="highest")
     accept = (coin < (value_there - value) / temperature + change) | (value == -jnp.inf)
-    return jax.tree.map(lambda proposed, old: jnp.where(accept, proposed, old), new, state), accept, proposal
+    return jax.tree.map(lambda proposed, old: jnp.where(accept, proposed, old), new, state), accept
 
 
-def look(state: State) -> None:
-    """`SoftqError` where Q or its slope is not finite, for concrete states `(..., d)`, `(...)`, `(..., d)`."""
-    if eager(state):
-        action, value, slope = (np.asarray(x) for x in state)
-        finite_at(action.reshape(-1, action.shape[-1]), value.ravel())
-        finite_at(action.reshape(-1, action.shape[-1]), slope.reshape(-1, action.shape[-1]), "the slope")
+def check_steps(step_sizes: Array) -> None:
+    """`SoftqError` for a concrete step that is not in (0, 1]."""
+    positive("step_sizes", step_sizes)
+    if not isinstance(step_sizes, jax.core.Tracer) and np.max(np.asarray(step_sizes)) > LARGEST_STEP:
+        raise SoftqError(
+            f"step_sizes must be at most {LARGEST_STEP:g}, got {np.max(np.asarray(step_sizes)):g}; the box has side 2."
+        )
 
 
+@checked(above_zero=("temperature",), in_box=("a0",))
 def mala(
     key: Array,
     q: Callable[[Array], Array],
@@ -101,35 +108,47 @@ def mala(
     where Q or its slope is not finite. In a compiled program a proposal where Q is not finite is refused, and a chain
     started at such an action moves by its noise alone until it leaves.
     """
-    positive("temperature", temperature)
     check_steps(step_sizes)
-    inside_box("a0", a0)
     q_and_slope, all_images = jax.value_and_grad(q), needs_all_images(step_sizes)
-    watch = eager(key, a0, temperature, step_sizes)
 
     def move(state: State, given: tuple[Array, Array, Array]) -> tuple[State, tuple]:
-        state, accept, proposal = offer(q_and_slope, state, temperature, *given, all_images)
-        return state, (state[0] if trajectory else None, accept, proposal if watch else None)
+        state, accept = offer(q_and_slope, state, temperature, *given, all_images)
+        return state, (state[0] if trajectory else None, accept)
 
     a0 = working(a0)
     steps, temperature = jnp.asarray(step_sizes, a0.dtype), jnp.asarray(temperature, a0.dtype)
     for_noise, for_coins = jax.random.split(key)
     noise = jax.random.normal(for_noise, (len(steps), *a0.shape), a0.dtype)
     coins = jnp.log(jax.random.uniform(for_coins, (len(steps),), a0.dtype))
-    start = (a0, *q_and_slope(a0))
-    look(start)
-    start = tamed(*start)
-    (last, _, _), (path, accepted, proposals) = jax.lax.scan(move, start, (steps, noise, coins))
-    if watch:
-        look(proposals)
+    start = tamed(a0, *q_and_slope(a0))
+    (last, _, _), (path, accepted) = jax.lax.scan(move, start, (steps, noise, coins))
     share = jnp.mean(accepted.astype(a0.dtype))
     return (jnp.concatenate([a0[None], path]) if trajectory else last), share
 
 
-def check_steps(step_sizes: Array) -> None:
-    """`SoftqError` for a concrete step that is not in (0, 1]."""
-    positive("step_sizes", step_sizes)
-    if not isinstance(step_sizes, jax.core.Tracer) and np.max(np.asarray(step_sizes)) > LARGEST_STEP:
-        raise SoftqError(
-            f"step_sizes must be at most {LARGEST_STEP:g}, got {np.max(np.asarray(step_sizes)):g}; the box has side 2."
-        )
+@pytree
+class MALA(Sampler):
+    """`mala` with all steps alike, from the draw of SNIS over `num_candidates`, or one uniform action."""
+
+    num_steps: int = static(default=50)
+    num_candidates: int = static(default=1)
+    step: float | Array | StableStep = StableStep()
+
+    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
+        action, accepted = self._run(key, q, dim, temperature, False)
+        return Sample(action, {"accepted": accepted})
+
+    def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
+        return self._run(key, q, dim, temperature, True)[0]
+
+    def _run(
+        self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool
+    ) -> tuple[Array, Array]:
+        first, drive = jax.random.split(key)
+        start, step = start_and_step(first, q, dim, temperature, self.num_candidates, self.step)
+        return mala(drive, q, temperature, start, repeated(step, self.num_steps), trajectory)
+
+    @classmethod
+    def at_budget(cls, evaluations: int, dim: int) -> Self | None:
+        half = evaluations // 2  # for the start; the other half are steps
+        return cls(half, half) if half else None

@@ -7,20 +7,24 @@ counts Q twice, `select="random"` keeps one schedule at random; with steps below
 sample about the softmax.
 """
 
+import dataclasses
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Self
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from softq.box import reflect, uniform_actions
+from softq.samplers.base import Landscape, Sample, Sampler
 from softq.samplers.langevin import chain, softmax_score
 from softq.samplers.snis import survivor
 from softq.samplers.step_size import stability_limit
-from softq.utils.checks import eager, finite_at, positive
+from softq.utils.checked import checked
+from softq.utils.checks import positive
 from softq.utils.errors import SoftqError, suggest
 from softq.utils.finite import weighable
+from softq.utils.pytree import pytree, static
 
 SELECT = ("argmax", "weight", "random")
 
@@ -41,6 +45,7 @@ def spread(values: Array) -> Array:
     return jnp.where(jnp.any(finite), jnp.maximum(jnp.std(values, where=finite), 1e-6), 1e-6)
 
 
+@checked(above_zero=("temperature", "schedules", "num_candidates"))
 def qglg(
     key: Array,
     q: Callable[[Array], Array],
@@ -50,13 +55,13 @@ def qglg(
     num_candidates: int = 100,
     boundary: Callable[[Array], Array] = reflect,
     select: Literal["argmax", "weight", "random"] = "argmax",
-    normalise: bool = False,
+    relative: bool = False,
     greedy: bool | Array = False,
     curvature: float | Array | None = None,
 ) -> Array:
     """One action `(dim,)` by DDSQ Algorithm 1; `schedules` is `(S, T)` step sizes in absolute units, as printed.
 
-    `normalise` multiplies the temperature by the standard deviation of Q over the candidates (lambda(s), Section 5).
+    A `relative` temperature counts in standard deviations of Q over the candidates (lambda(s), Section 5).
     With a `curvature` L, `schedules` are multiples of the stability limit 4 * temperature / L instead, L being the
     steepest curvature of Q (`softq.samplers.steepest_curvature`); multiples below 1 are stable.
     `greedy` is DDSQ's evaluation: start at the best candidate, no noise, best end point; the key then only draws the
@@ -64,17 +69,13 @@ def qglg(
     Raises `SoftqError` for a non-positive temperature, step or number of candidates, or an unknown `select`; called by
     hand, also where Q is not finite at a candidate, or its slope on the way to an end point.
     """
-    positive("temperature", temperature)
-    positive("schedules", schedules)
-    positive("num_candidates", num_candidates)
     if select not in SELECT:
         raise SoftqError(f"unknown select '{select}'.{suggest(select, SELECT)}")
     draw, pick, drive, choose = jax.random.split(key, 4)
 
     actions = uniform_actions(draw, dim, num_candidates)  # line 1, Equation 4
     values = jax.vmap(q)(actions)
-    finite_at(actions, values)
-    if normalise:
+    if relative:
         temperature = temperature * spread(values)
     if curvature is not None:
         schedules = schedules * stability_limit(temperature, curvature)
@@ -86,11 +87,7 @@ def qglg(
 
     # Lines 3 to 6. Deviation: line 4 forgets to put every schedule back at a_0; the text means it.
     score = softmax_score(q, temperature)
-    run = lambda steps, trajectory=False: chain(score, a0, steps, noise, boundary, trajectory)
-    ends = jax.vmap(run)(schedules)
-    if eager(ends):  # called by hand: go there again, and look
-        places = jax.vmap(lambda steps: run(steps, True)[:-1])(schedules).reshape(-1, dim)
-        finite_at(places, jax.vmap(score)(places), "the score")
+    ends = jax.vmap(lambda steps: chain(score, a0, steps, noise, boundary))(schedules)
 
     heights = weighable(jax.vmap(q)(ends), ends)
     best = chosen = jnp.argmax(heights)  # line 7
@@ -101,3 +98,29 @@ def qglg(
     # an end point where Q is not finite gives way to the best one, and if there is none, to the start
     end = ends[jnp.where(greedy | (heights[chosen] == -jnp.inf), best, chosen)]
     return jnp.where(heights[best] > -jnp.inf, end, a0)
+
+
+def printed_schedules(num_steps: int) -> Array:
+    """The ten schedules of DDSQ Table 3, `(10, num_steps)`: from 1, 10^-4/9, ..., 10^-4 linearly down to 10^-4."""
+    return linear_schedules(jnp.logspace(0, -4, 10), jnp.full(10, 1e-4), num_steps)
+
+
+@pytree
+class QGLG(Sampler):
+    """`qglg` with the printed schedules, boundary and end point, or others."""
+
+    schedules: Array = dataclasses.field(default_factory=lambda: printed_schedules(20))  # (S, T)
+    num_candidates: int = static(default=100)
+    boundary: Callable[[Array], Array] = static(default=reflect)
+    select: Literal["argmax", "weight", "random"] = static(default="argmax")
+    relative: bool = static(default=False)
+    curvature: float | Array | None = None
+
+    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
+        switches = self.boundary, self.select, self.relative, False, self.curvature
+        return Sample(qglg(key, q, dim, temperature, self.schedules, self.num_candidates, *switches), {})
+
+    @classmethod
+    def at_budget(cls, evaluations: int, dim: int) -> Self | None:
+        """Steps for the evaluations, and the printed 100 candidates and ten end points on top."""
+        return cls(printed_schedules(evaluations // 10)) if evaluations >= 10 else None

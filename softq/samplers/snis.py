@@ -5,13 +5,16 @@ finite number it is a known density, not the softmax.
 """
 
 from collections.abc import Callable
+from typing import Self
 
 import jax
 from jax import Array
 
 from softq.box import uniform_actions
-from softq.utils.checks import finite_at, positive
+from softq.samplers.base import Landscape, Sample, Sampler
+from softq.utils.checked import checked
 from softq.utils.finite import weighable
+from softq.utils.pytree import pytree, static
 
 
 def survivor(key: Array, actions: Array, values: Array, temperature: float | Array) -> Array:
@@ -22,6 +25,7 @@ def survivor(key: Array, actions: Array, values: Array, temperature: float | Arr
     return actions[jax.random.categorical(key, weighable(values, actions) / temperature)]
 
 
+@checked(above_zero=("num_candidates", "temperature"))
 def snis(
     key: Array, q: Callable[[Array], Array], dim: int, temperature: float | Array, num_candidates: int = 100
 ) -> Array:
@@ -31,10 +35,20 @@ def snis(
     Raises `SoftqError` if `num_candidates < 1` or a concrete `temperature` is not positive; called by hand, also where
     Q is not finite (in a compiled program such actions have weight nought).
     """
-    positive("num_candidates", num_candidates)
-    positive("temperature", temperature)
     draw, pick = jax.random.split(key)
     actions = uniform_actions(draw, dim, num_candidates)
-    values = jax.vmap(q)(actions)
-    finite_at(actions, values)
-    return survivor(pick, actions, values, temperature)
+    return survivor(pick, actions, jax.vmap(q)(actions), temperature)
+
+
+@pytree
+class SNIS(Sampler):
+    """`snis` at a fixed number of candidates."""
+
+    num_candidates: int = static(default=100)
+
+    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
+        return Sample(snis(key, q, dim, temperature, self.num_candidates), {})
+
+    @classmethod
+    def at_budget(cls, evaluations: int, dim: int) -> Self:
+        return cls(evaluations)

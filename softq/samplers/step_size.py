@@ -18,19 +18,20 @@ from jax import Array
 
 from softq.box import reflect
 from softq.utils.checks import positive
+from softq.utils.pytree import pytree
 
 FLOOR = 1e-6  # of a curvature: on a flat landscape every step is stable
 ROUNDS = 4  # of shortening a step: at a kink each takes the square root of what is still too much
 
 
-def stability_limit(temperature: float | Array, curvature: float | Array) -> Array:
+def stability_limit(temperature: float | Array, curvature: float | Array) -> float | Array:
     """The step 4 * temperature / curvature, from which on a Langevin chain diverges on a parabola that steep.
 
-    Raises `SoftqError` for a concrete temperature or curvature that is not positive.
+    In the precision of its arguments. Raises `SoftqError` for a concrete temperature or curvature that is not positive.
     """
     positive("temperature", temperature)
     positive("curvature", curvature)
-    return 4 * jnp.asarray(temperature) / curvature
+    return 4 * temperature / curvature
 
 
 def steepest_curvature(
@@ -72,3 +73,15 @@ def stable_step(
     for _ in range(ROUNDS):
         step = jnp.minimum(step, allowed(steepest_curvature(q, actions, jnp.sqrt(step))))
     return step
+
+
+@pytree
+class StableStep:
+    """The setting of a chain whose step follows temperature and curvature: a `share` of the limit, at most `longest`.
+
+    `curvature` is L where it is known; None has it measured by `stable_step`, at draws of SNIS.
+    """
+
+    share: float | Array = 0.25  # for chains that refuse steps; on a parabola about 0.9 are accepted
+    longest: float | Array = 0.1  # a flat landscape would allow any
+    curvature: float | Array | None = None

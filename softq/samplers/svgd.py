@@ -11,69 +11,23 @@ update rests on Stein's identity without its boundary term: where the softmax ha
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Self
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.box import reflect
-from softq.utils.checks import eager, finite_at, inside_box, positive
+from softq.box import reflect, uniform_actions
+from softq.samplers.bandwidth import RULES, Bandwidth, median_bandwidth
+from softq.samplers.base import Landscape, Sample, Sampler
+from softq.samplers.langevin import softmax_score
+from softq.samplers.start import absolute_step, is_measured, repeated
+from softq.samplers.step_size import StableStep
+from softq.utils.checked import checked
+from softq.utils.checks import positive
 from softq.utils.errors import SoftqError, suggest
 from softq.utils.finite import nowhere, step_back, working
-
-Bandwidth = Literal["squared", "printed", "official"]
-RULES = ("squared", "printed", "official")
-
-
-def median_bandwidth(particles: Array, rule: Bandwidth = "squared", at: Array | None = None) -> Array:
-    """Kernel width h from particles `(K, d)`, K >= 2, by one of three rules.
-
-    "squared": the median squared distance of different particles over log(K + 1), which scales with the square of the
-    action's unit, as the exponent asks. Deviation: "printed" is SQL's D.1, the median *distance* over 2 log(K + 1),
-    which does not. "official" is the released code: the lower median of all squared distances from `particles` to
-    `at` `(M, d)` (by default themselves, zeros included) over log K, at least 1e-3.
-    """
-    count = len(particles)
-    if count < 2:
-        raise SoftqError(
-            f"a median distance needs at least 2 particles, got {count}; pass bandwidth= instead."
-        )
-    if rule not in RULES:
-        raise SoftqError(f"bandwidth must be a number or a rule, got {rule!r}.{suggest(rule, RULES)}")
-    others = particles if at is None or rule != "official" else at
-    squared = working(jnp.sum((particles[:, None] - others[None]) ** 2, -1))
-    if rule == "official":
-        middle = order_statistic(squared.ravel(), (squared.size - 1) // 2)
-        return jnp.maximum(middle / jnp.log(count), 1e-3)
-    squared = squared[jnp.triu_indices(count, 1)]
-    distance = squared if rule == "squared" else jnp.sqrt(squared)
-    lower, upper = (order_statistic(distance, k) for k in ((distance.size - 1) // 2, distance.size // 2))
-    median = (lower + upper) / 2
-    if rule == "squared":
-        return jnp.maximum(median, 1e-6) / jnp.log(count + 1)
-    return jnp.maximum(median, 1e-3) / (2 * jnp.log(count + 1))
-
-
-def order_statistic(x: Array, rank: int) -> Array:
-    """The value of `x` `(n,)` that has `rank` values before it in sorted order; `rank` counts from 0.
-
-    `x` is in single or double precision, and nowhere negative.
-    By bisection over the bits, which are ordered as the numbers are: exact, and on a CPU far cheaper than XLA's sort.
-    No gradient passes.
-    """
-    integer = jnp.int64 if x.dtype == jnp.float64 else jnp.int32
-    bits = jax.lax.bitcast_convert_type(x, integer)
-
-    def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = ends
-        middle = low + (high - low) // 2
-        enough = jnp.sum(bits <= middle) > rank
-        return jnp.where(enough, low, middle + 1), jnp.where(enough, middle, high)
-
-    ends = jnp.zeros((), integer), jnp.asarray(jnp.iinfo(integer).max, integer)
-    value, _ = jax.lax.fori_loop(0, jnp.iinfo(integer).bits - 1, halve, ends)
-    return jax.lax.bitcast_convert_type(value, x.dtype)
+from softq.utils.pytree import pytree, static
 
 
 def svgd_direction(
@@ -110,6 +64,7 @@ def _direction(
     return (drive + repulsion * apart) / len(particles)
 
 
+@checked("score", "the score", above_zero=("step_sizes",), in_box=("particles",))
 def svgd(
     score: Callable[[Array], Array],
     particles: Array,
@@ -132,8 +87,6 @@ def svgd(
         raise SoftqError(
             f"particles must have shape (M, d) with M >= 1, got {particles.shape}; draw some first."
         )
-    positive("step_sizes", step_sizes)
-    inside_box("particles", particles)
     if isinstance(bandwidth, str):
         if bandwidth not in RULES:
             raise SoftqError(
@@ -146,22 +99,50 @@ def svgd(
         width = lambda a: bandwidth
 
     particles = working(particles)
-    watch = trajectory or eager(particles, step_sizes)
 
     def move(state: tuple, step: Array) -> tuple[tuple, Array | None]:
         a, last = state
         a, scores, last = jax.vmap(step_back)(a, jax.vmap(score)(a), last)
         moved = boundary(a + step * _direction(scores, a, width(a), repulsion)).astype(a.dtype)
-        return (moved, last), moved if watch else None
+        return (moved, last), moved if trajectory else None
 
     steps = jnp.asarray(step_sizes, particles.dtype)
     (end, last), path = jax.lax.scan(move, (particles, nowhere(particles)), steps)
     if check_last:
         end, _, _ = jax.vmap(step_back)(end, jax.vmap(score)(end), last)
-    if not watch:
-        return end
-    path = jnp.concatenate([particles[None], path[:-1], end[None]])
-    if eager(path):
-        places = path[:-1].reshape(-1, particles.shape[1])
-        finite_at(places, jax.vmap(score)(places), "the score")
-    return path if trajectory else end
+    return jnp.concatenate([particles[None], path[:-1], end[None]]) if trajectory else end
+
+
+@pytree
+class SVGD(Sampler):
+    """`svgd` from uniform actions, all steps alike. The first particle acts; `info` holds them all, `(M, dim)`.
+
+    A particle moves by the step times its direction, a Langevin chain by half the step times the score: a `StableStep`
+    is halved.
+    """
+
+    num_particles: int = static(default=10)
+    num_steps: int = static(default=10)
+    step: float | Array | StableStep = StableStep()
+    boundary: Callable[[Array], Array] = static(default=reflect)
+    check_last: bool = static(default=False)
+
+    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
+        particles = self._run(key, q, dim, temperature, False)
+        return Sample(particles[0], {"particles": particles})
+
+    def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
+        """Those of the first particle."""
+        return self._run(key, q, dim, temperature, True)[:, 0]
+
+    def _run(self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool) -> Array:
+        probe, start = jax.random.split(key) if is_measured(self.step) else (None, key)
+        step = absolute_step(self.step, probe, q, dim, temperature)
+        steps = repeated(step / 2 if isinstance(self.step, StableStep) else step, self.num_steps)
+        particles, score = uniform_actions(start, dim, self.num_particles), softmax_score(q, temperature)
+        switches = {"boundary": self.boundary, "trajectory": trajectory, "check_last": self.check_last}
+        return svgd(score, particles, steps, **switches)
+
+    @classmethod
+    def at_budget(cls, evaluations: int, dim: int) -> Self | None:
+        return cls(10, evaluations // 10, check_last=True) if evaluations >= 10 else None

@@ -6,31 +6,26 @@ exactly. Even and odd pairs take turns, which moves replicas along the ladder fa
 """
 
 from collections.abc import Callable
+from typing import Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from softq.samplers.mala import State, check_steps, look, needs_all_images, offer
-from softq.utils.checks import eager, inside_box, positive
+from softq.box import uniform_actions
+from softq.samplers.base import Landscape, Sample, Sampler
+from softq.samplers.mala import State, check_steps, needs_all_images, offer
+from softq.samplers.start import is_measured
+from softq.samplers.step_size import StableStep
+from softq.samplers.temperatures import rungs
+from softq.utils.checked import checked
 from softq.utils.errors import SoftqError
 from softq.utils.finite import tamed, working
+from softq.utils.pytree import pytree, static
 
 
-def ladder(coldest: float, hottest: float, num: int) -> np.ndarray:
-    """`num` temperatures in geometric progression, coldest first.
-
-    Raises `SoftqError` unless 0 < coldest < hottest and num is at least 2.
-    """
-    positive("coldest", coldest)
-    if not (hottest > coldest and num >= 2):
-        raise SoftqError(
-            f"a ladder rises over at least 2 temperatures, got {num} from coldest {coldest:g} to hottest {hottest:g}."
-        )
-    return np.geomspace(coldest, hottest, num)
-
-
+@checked(above_zero=("temperatures", "rounds", "steps_per_round"), in_box=("a0",))
 def tempering(
     key: Array,
     q: Callable[[Array], Array],
@@ -39,20 +34,18 @@ def tempering(
     step_sizes: Array,
     rounds: int,
     steps_per_round: int = 1,
+    trajectory: bool = False,
 ) -> tuple[Array, Array]:
     """`rounds` rounds of `steps_per_round` MALA steps at each temperature and one attempt to swap neighbours.
 
     `temperatures` `(K,)` rise, the first is the one asked for; `a0` `(K, d)` are the starts and `step_sizes` `(K,)`
-    the steps, one for each temperature. Returns all actions `(K, d)`, the wanted one first, and the
-    share of accepted swaps. Raises `SoftqError` for a ladder that does not rise, shapes that do not fit, starts outside
-    the box, steps that `mala` refuses, or counts below one; called by hand, also where Q or its slope is not finite.
-    In a compiled program the chains treat such actions as those of `mala` do.
+    the steps, one for each temperature. Returns all actions `(K, d)`, the wanted one first, or those of every round
+    `(rounds + 1, K, d)` with `trajectory`, and the share of accepted swaps. Raises `SoftqError` for a ladder that does
+    not rise, shapes that do not fit, starts outside the box, steps that `mala` refuses, or counts below one; called by
+    hand, also where Q or its slope is not finite. In a compiled program the chains treat such actions as those of
+    `mala` do.
     """
-    positive("temperatures", temperatures)
-    positive("rounds", rounds)
-    positive("steps_per_round", steps_per_round)
     check_steps(step_sizes)
-    inside_box("a0", a0)
     count = len(temperatures)
     if a0.ndim != 2 or len(a0) != count or np.shape(step_sizes) != (count,):
         raise SoftqError(
@@ -64,7 +57,6 @@ def tempering(
     a0 = working(a0)
     temperatures, steps = jnp.asarray(temperatures, a0.dtype), jnp.asarray(step_sizes, a0.dtype)
     q_and_slope, all_images = jax.value_and_grad(q), needs_all_images(step_sizes)
-    watch = eager(key, a0, temperatures, steps)
     propose = jax.vmap(lambda state, t, *given: offer(q_and_slope, state, t, *given, all_images))
 
     def swap(coins: Array, states: State, first: Array) -> tuple[State, Array]:
@@ -83,20 +75,47 @@ def tempering(
         noise = jax.random.normal(for_noise, (steps_per_round, *a0.shape), a0.dtype)
         coins = jnp.log(jax.random.uniform(for_coins, (steps_per_round + 1, count), a0.dtype))
 
-        def walk(states: State, given: tuple[Array, Array]) -> tuple[State, State | None]:
-            states, _, proposals = propose(states, temperatures, steps, *given)
-            return states, proposals if watch else None
+        def walk(states: State, given: tuple[Array, Array]) -> tuple[State, None]:
+            return propose(states, temperatures, steps, *given)[0], None
 
-        states, proposals = jax.lax.scan(walk, states, (noise, coins[:-1]))
+        states, _ = jax.lax.scan(walk, states, (noise, coins[:-1]))
         states, accept = swap(coins[-1], states, number % 2)
         offered = (count - number % 2) // 2 * 2
-        return states, (jnp.sum(accept), offered, proposals)
+        return states, (jnp.sum(accept), offered, states[0] if trajectory else None)
 
     keys = jax.random.split(key, rounds)
-    start = (a0, *jax.vmap(q_and_slope)(a0))
-    look(start)
-    start = jax.vmap(tamed)(*start)
-    states, (accepted, offered, proposals) = jax.lax.scan(one_round, start, (jnp.arange(rounds), keys))
-    if watch:
-        look(proposals)
-    return states[0], jnp.sum(accepted) / jnp.maximum(jnp.sum(offered), 1)
+    start = jax.vmap(tamed)(a0, *jax.vmap(q_and_slope)(a0))
+    (last, _, _), (accepted, offered, path) = jax.lax.scan(one_round, start, (jnp.arange(rounds), keys))
+    share = jnp.sum(accepted) / jnp.maximum(jnp.sum(offered), 1)
+    return (jnp.concatenate([a0[None], path]) if trajectory else last), share
+
+
+@pytree
+class Tempering(Sampler):
+    """`tempering` from uniform actions on the ladder that `rungs` describes, one step of each chain a round."""
+
+    num_rungs: int = static(default=4)
+    rounds: int = static(default=25)
+    step: float | Array | StableStep = StableStep()
+    hottest: float | Array | None = None
+
+    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
+        actions, swapped = self._run(key, q, dim, temperature, False)
+        return Sample(actions[0], {"swapped": swapped, "actions": actions})
+
+    def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
+        """Those of the coldest rung, which holds another replica after each swap."""
+        return self._run(key, q, dim, temperature, True)[0][:, 0]
+
+    def _run(
+        self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool
+    ) -> tuple[Array, Array]:
+        measured = self.hottest is None or is_measured(self.step)
+        *keys, first, drive = jax.random.split(key, 4) if measured else (None, None, *jax.random.split(key))
+        temperatures, steps = rungs(keys, q, dim, temperature, self.num_rungs, self.hottest, self.step)
+        starts = uniform_actions(first, dim, self.num_rungs)
+        return tempering(drive, q, temperatures, starts, steps, self.rounds, trajectory=trajectory)
+
+    @classmethod
+    def at_budget(cls, evaluations: int, dim: int) -> Self | None:
+        return cls(4, evaluations // 4) if evaluations >= 4 else None

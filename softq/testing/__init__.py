@@ -1,9 +1,9 @@
-"""The battery that every sampler and every algorithm passes, ours or a reader's.
+"""Batteries of checks for samplers and algorithms, softq's own and a reader's.
 
     check_sampler(lambda key: my_sampler(key, q), dim=1, law=snis_law(q_numpy, 0.1, 100))
     check_algorithm(MyAlgorithm(temperature=0.1))
 
-The exact laws are those of `softq.exact.laws`. Nothing here is imported by the rest of softq.
+Exact laws of samplers are in `softq.exact.laws`. The rest of softq does not import this package.
 """
 
 from softq.testing.algorithms import ALGORITHM_CHECKS, check_algorithm

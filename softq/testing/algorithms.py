@@ -1,4 +1,4 @@
-"""The battery that every algorithm passes, ours or a reader's: the contract of `softq.algorithms.base`."""
+"""Checks of an algorithm, softq's own or a reader's, against the contract of `softq.algorithms.base`."""
 
 import dataclasses
 from collections.abc import Callable
@@ -72,7 +72,8 @@ def _seeds(probe: Probe) -> None:
     random = 0
     for (path, x), (_, y) in zip(paths(a), paths(b), strict=True):
         x, y = np.asarray(x), np.asarray(y)
-        if x.ndim < 2 or (x == x.flat[0]).all():  # biases, counters and Adam's moments start as constants
+        # biases, counters and the moments of Adam start as constants, for any key
+        if x.ndim < 2 or (x == x.flat[0]).all():
             continue
         random += 1
         shared = bool(np.any(x == y))
@@ -110,7 +111,7 @@ def _vmap(probe: Probe) -> None:
         for (path, x), (_, y) in zip(paths(single), paths(together), strict=True):
             x, y = np.asarray(x, float), np.asarray(y, float)[i]
             worst = float(np.abs(x - y).max(initial=0.0))
-            # rounding is relative to the number, and the loss of an untrained critic may be a million
+            # rounding errors are relative to the number, and the loss of an untrained critic may be a million
             size = float(np.abs(x).max(initial=1.0))
             probe.require(
                 worst < 1e-4 * size, "vmap", f"result{path} of seed {i} is off by {worst:.2g} when batched."
@@ -158,16 +159,22 @@ def check_algorithm(
     only: str | None = None,
     deterministic_policy: bool = False,
 ) -> None:
-    """Run the contract on `algo`; give it small networks, for all its methods are compiled.
+    """Run the checks in `ALGORITHM_CHECKS` on `algo`, or only the one named `only`.
 
-    Checks: the class works without arguments (`default`); actions are float32 `(action_dim,)`, `update`
-    keeps the structure, shapes and dtypes of the state and returns scalar metrics (`shapes`); actions are
-    finite and in [-1, 1], also far from the data (`box`); `policy` depends on its key, unless
-    `deterministic_policy`, and `exploit`, if `deterministic_exploit`, does not (`key`); two seeds share no
-    entry of any weight matrix (`seeds`); a new value of a float hyper-parameter compiles nothing, unless it
-    is among `static_floats` (`leaves`); seeds batched equal seeds alone (`vmap`); zero rewards leave
-    everything finite (`finite`); `update` moves the weights (`learns`). `only` runs a single one.
-    Raises `AssertionError` that names the check and the culprit.
+    All methods of `algo` are compiled, so give it small networks. The checks are:
+
+    - "default": the class can be made without arguments, and passes "shapes".
+    - "shapes": actions are float32 `(action_dim,)`; `update` keeps the structure, shapes and types of the state, and
+      returns a dictionary of scalar metrics.
+    - "box": actions are finite and in [-1, 1], also at observations far from the data.
+    - "key": `policy` depends on its key, unless `deterministic_policy`; `exploit` does not, if `deterministic_exploit`.
+    - "seeds": the states of two seeds share no entry of a weight matrix.
+    - "leaves": a new value of a float hyper-parameter compiles nothing, unless it is one of `static_floats`.
+    - "vmap": `update` under `jax.vmap` over seeds gives the results of single seeds.
+    - "finite": updates on zero rewards leave the state finite.
+    - "learns": `update` changes a weight matrix.
+
+    Raises `AssertionError` that names the check and what failed it.
     """
     key = jax.random.key(0) if key is None else key
     probe = Probe(

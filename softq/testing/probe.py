@@ -1,4 +1,4 @@
-"""An algorithm set up to be examined: a state, a batch, observations, and every method compiled once."""
+"""An algorithm with all that its checks need: a state, a batch, observations and compiled methods."""
 
 import dataclasses
 from collections.abc import Callable
@@ -17,9 +17,7 @@ POLICIES = ("policy", "explore", "exploit")
 
 @partial(jax.jit, static_argnums=(1, 2, 3))
 def random_batch(key: Array, batch_size: int, obs_dim: int, action_dim: int) -> Transition:
-    """Transitions with a leading axis: normal observations and rewards, uniform actions, a quarter
-    terminal.
-    """
+    """`batch_size` transitions: normal observations and rewards, uniform actions, and about a quarter terminal."""
     k = jax.random.split(key, 5)
     return Transition(
         obs=jax.random.normal(k[0], (batch_size, obs_dim)),
@@ -32,7 +30,7 @@ def random_batch(key: Array, batch_size: int, obs_dim: int, action_dim: int) -> 
 
 @dataclasses.dataclass
 class Probe:
-    """An algorithm with a state and a batch to try it on; each method is compiled once for all checks."""
+    """An algorithm with a state and a batch to check it with; each method is compiled once for all checks."""
 
     algo: Algorithm
     obs_dim: int
@@ -42,7 +40,7 @@ class Probe:
     static_floats: tuple[str, ...]
     key: Array
     deterministic_policy: bool = False
-    traces: int = 0
+    traces: int = 0  # number of compilations so far
 
     @cached_property
     def state(self) -> Any:
@@ -54,13 +52,13 @@ class Probe:
 
     @cached_property
     def observations(self) -> Array:
-        """Ordinary ones, and ones far outside anything seen."""
+        """64 observations `(64, obs_dim)`: 32 normal ones, and the same times 100, far from any data."""
         obs = jax.random.normal(jax.random.fold_in(self.key, 2), (32, self.obs_dim))
         return jnp.concatenate([obs, 100 * obs])
 
     @cached_property
     def compiled(self) -> dict[str, Callable]:
-        """Every method with the algorithm as an argument; `traces` counts compilations."""
+        """The compiled methods by name, with the algorithm as the first argument; each compilation raises `traces`."""
 
         def counted(method: str) -> Callable:
             def call(algo: Algorithm, state: Any, *rest: Any) -> Any:
@@ -74,24 +72,26 @@ class Probe:
 
     @cached_property
     def init(self) -> Callable[[Algorithm, Array], Any]:
-        """The state of an algorithm for a key."""
+        """The compiled function that makes the initial state of an algorithm from a key."""
         return jax.jit(lambda algo, key: algo.init(key, jnp.zeros(self.obs_dim), jnp.zeros(self.action_dim)))
 
     def act(self, method: str, observations: Array) -> np.ndarray:
-        """Actions of `method`, one key for each of the observations."""
+        """Actions `(n, action_dim)` of `method` at observations `(n, obs_dim)`, with a key for each."""
         keys = jax.random.split(self.key, len(observations))
         return np.asarray(self.compiled[method](self.algo, self.state, observations, keys))
 
     def update(self, state: Any, batch: Transition, index: int) -> Any:
+        """`(state, metrics)` after one update with the key number `index`."""
         return self.compiled["update"](self.algo, state, batch, jax.random.fold_in(self.key, index))
 
     def require(self, condition: bool, check: str, message: str) -> None:
+        """Raise `AssertionError` with `message` unless `condition`."""
         if not condition:
             raise AssertionError(f"check_algorithm, {check}, {type(self.algo).__name__}: {message}")
 
 
 def paths(tree: Any) -> list[tuple[str, Any]]:
-    """Every leaf of `tree` with its name; keys as plain numbers."""
+    """`(path, leaf)` for each leaf of `tree`; random keys are given as their numbers."""
 
     def plain(leaf: Any) -> Any:
         is_key = jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key)

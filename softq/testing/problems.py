@@ -1,8 +1,8 @@
-"""Tiny problems with known answers, on which every algorithm must learn (after Andy Jones's probe environments).
+"""Small problems with known answers for any algorithm to learn, after Andy Jones's probe environments.
 
-Each tests one thing that can be wrong: the regression, the observation, the discount, the action, what an ended and
-what a cut episode means, whether a policy finds two modes. All share one shape, observation `(1,)` and action `(1,)`,
-so that one compiled program trains an algorithm on all of them at once.
+Each problem tests one part of an algorithm: the regression, the observation, the discount, the action, the end of an
+episode, its cut by a time limit, or a policy with two modes. Observations and actions are `(1,)` in all of them, so
+that one compiled program trains an algorithm on all problems at once.
 """
 
 from collections.abc import Callable
@@ -17,36 +17,38 @@ from jax import Array
 
 from softq.algorithms.base import Algorithm, Transition
 
-DISCOUNT = 0.5  # what an algorithm under examination must use; the answers below depend on it
-HILLS = (-0.6, 0.6)
+DISCOUNT = 0.5  # discount that an algorithm must use for the answers below to hold
+HILLS = (-0.6, 0.6)  # actions at the tops of the two hills
 
 
 def two_hills(action: Array) -> Array:
-    """Two equal hills of height 1, the two-mode bandit's reward."""
+    """The reward at an action `(1,)` of two equal hills with height 1 and standard deviation 0.15."""
     # pyrefly: ignore[bad-return] - a sum of arrays, though the sum of none is 0
     return sum(jnp.exp(-((action[0] - centre) ** 2) / (2 * 0.15**2)) for centre in HILLS)
 
 
 def hills(action: np.ndarray) -> np.ndarray:
-    """The same of any number of actions, in float64."""
-    # pyrefly: ignore[bad-return] - the same
+    """The reward `two_hills` at an array of actions, in float64."""
+    # pyrefly: ignore[bad-return] - a sum of arrays, though the sum of none is 0
     return sum(np.exp(-((action - centre) ** 2) / (2 * 0.15**2)) for centre in HILLS)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """`step(obs, action)` gives `(reward, discount, next_obs)`; `value(obs, action)` is the exact Q in float64.
+    """A problem whose observations are -1 or 1 with equal chance.
 
-    Observations are -1 or 1, with equal chance. `value` is that of every backup up to the temperature times
-    log 2 / (1 - DISCOUNT): choose a temperature that makes this small. It is None where the backup decides.
+    `step(obs, action)` gives `(reward, discount, next_obs)`, and `value(obs, action)` the exact Q in float64. The
+    values of all backups differ from it by at most the temperature times log 2 / (1 - DISCOUNT), so a temperature
+    should be chosen that makes this small. `value` is None where Q depends on the backup.
     """
 
     name: str
-    about: str
+    about: str  # what the problem pays, in words
     step: Callable[[Array, Array], tuple[Array, Array, Array]]
     value: Callable[[np.ndarray, np.ndarray], np.ndarray] | None
 
 
+# the step of a problem whose episodes end after one step with this reward
 def _ends(reward: Callable[[Array, Array], Array]) -> Callable:
     return lambda obs, action: (reward(obs, action), jnp.zeros(()), obs)
 
@@ -84,7 +86,7 @@ PROBLEMS = (
     ),
     Problem(
         "endless hills",
-        "the same, and it never ends: see `endless_value`",
+        "two equal hills, for ever; the value depends on the backup, see `endless_value`",
         lambda o, a: (two_hills(a), jnp.ones(()), o),
         None,
     ),
@@ -92,11 +94,11 @@ PROBLEMS = (
 
 
 def endless_value(backup: str, temperature: float) -> float:
-    """V of "endless hills" under a backup, by quadrature: Q = reward + DISCOUNT * V, V = backup of Q.
+    """V of the problem "endless hills" under `backup`, by quadrature; V is the backup of Q = reward + DISCOUNT * V.
 
-    "boltzmann" is the mean of Q under its softmax, "soft" the temperature times log of the integral of exp(Q /
-    temperature) over the box, "mellowmax" the same of its mean. Each lets a constant through, so V is that of the
-    reward over 1 - DISCOUNT.
+    The backup "boltzmann" is the mean of Q under its softmax. "soft" is the temperature times the logarithm of the
+    integral of exp(Q / temperature) over [-1, 1], and "mellowmax" has the mean in place of the integral. A constant
+    added to Q is added to its backup, so V is the backup of the reward divided by 1 - DISCOUNT.
     """
     reward = hills(np.linspace(-1, 1, 20_001))
     weights = np.exp((reward - reward.max()) / temperature)
@@ -110,14 +112,14 @@ def endless_value(backup: str, temperature: float) -> float:
 
 
 def endless_level(values: np.ndarray) -> float:
-    """V as learnt: what values `(P, 2, 41)` add to the reward of "endless hills", over the discount."""
+    """The V of "endless hills" in learned values of Q `(P, 2, 41)`: (Q - reward) / DISCOUNT, averaged."""
     index = [problem.name for problem in PROBLEMS].index("endless hills")
     reward = hills(np.linspace(-1, 1, 41))
     return float(np.mean(np.asarray(values, float)[index] - reward) / DISCOUNT)
 
 
 def batch(index: Array, key: Array, size: int) -> Transition:
-    """`size` transitions of problem number `index`, with uniform actions; `index` may be traced."""
+    """`size` transitions of problem number `index` in `PROBLEMS` with uniform actions; `index` may be traced."""
     draw, pick = jax.random.split(key)
     obs = jax.random.rademacher(draw, (size, 1)).astype(jnp.float32)
     action = jax.random.uniform(pick, (size, 1), minval=-1.0)
@@ -128,7 +130,7 @@ def batch(index: Array, key: Array, size: int) -> Transition:
 
 @partial(jax.jit, static_argnums=(2, 3))
 def train_on_all(algo: Algorithm, key: Array, updates: int = 600, batch_size: int = 64) -> Any:
-    """States of `algo` after `updates` updates on each of `PROBLEMS`, stacked: one compiled program."""
+    """States of `algo` after `updates` updates on each of `PROBLEMS`, with a leading axis over the problems."""
 
     def one(index: Array, key: Array) -> Any:
         first, rest = jax.random.split(key)
@@ -144,7 +146,10 @@ def train_on_all(algo: Algorithm, key: Array, updates: int = 600, batch_size: in
 
 @partial(jax.jit, static_argnums=3)
 def look(algo: Algorithm, states: Any, key: Array, num: int = 500) -> tuple[Array, Array]:
-    """What was learnt, per problem and observation: Q at 41 actions `(P, 2, 41)` and `num` actions `(P, 2, num)`."""
+    """Q at 41 equidistant actions `(P, 2, 41)` and `num` actions of the policy `(P, 2, num)`, from `train_on_all`.
+
+    The first axis is that of `PROBLEMS`, the second that of the observations -1 and 1.
+    """
     line = jnp.linspace(-1, 1, 41)[:, None]
 
     def one(state: Any, key: Array) -> tuple[Array, Array]:
@@ -159,8 +164,9 @@ def look(algo: Algorithm, states: Any, key: Array, num: int = 500) -> tuple[Arra
 
 
 def errors(values: np.ndarray) -> dict[str, float]:
-    """Root mean square error of learnt values `(P, 2, 41)` over both observations and all actions, for each problem
-    whose values do not depend on the backup.
+    """Root mean square errors of learned values of Q `(P, 2, 41)`, by the name of the problem.
+
+    Problems whose values depend on the backup are left out.
     """
     line, signs = np.linspace(-1, 1, 41), np.array([[-1.0], [1.0]])
     return {

@@ -1,4 +1,4 @@
-"""The battery that every sampler passes, ours or a reader's."""
+"""Checks of a sampler, softq's own or a reader's."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,17 +12,17 @@ from jax import Array
 from softq.exact.laws.cells import Law
 from softq.testing.statistics import THRESHOLD, chi_square
 
-Sampler = Callable[[Array], Array]
+Sampler = Callable[[Array], Array]  # key -> one action (dim,)
 
 
 def draw(sampler: Sampler, key: Array, num: int) -> np.ndarray:
-    """`num` independent actions `(num, dim)`, one compiled program."""
+    """`num` independent actions of `sampler`, `(num, dim)`, from one compiled program."""
     return np.asarray(jax.jit(jax.vmap(sampler))(jax.random.split(key, num)))
 
 
 @dataclasses.dataclass
 class _Probe:
-    """A sampler and one batch of its actions, compiled once for all checks."""
+    """A sampler with one batch of its actions; both are compiled once for all checks."""
 
     sampler: Sampler
     dim: int
@@ -109,17 +109,20 @@ def check_sampler(
     num_samples: int = 20_000,
     only: str | None = None,
 ) -> None:
-    """Run the battery on a sampler of one action, `sampler(key) -> (dim,)`; bind everything else
-    beforehand.
+    """Run the checks in `SAMPLER_CHECKS` on a sampler, or only the one named `only`.
 
-    Checks: shape and float32 (`dtype`); finite and in [-1, 1] (`support`); the same key gives the same
-    action and other keys give others (`key`); compiled equals not compiled (`jit`); batched equals a loop
-    (`vmap`); and, given the exact `law` of a one-dimensional sampler, agreement of `num_samples` draws
-    with it by chi-square at 1e-6 (`law`). `only` runs a single one. Raises `AssertionError` that names
-    the check that failed.
+    `sampler(key)` returns one action `(dim,)`; bind its other arguments beforehand. The checks are:
 
-    The jit and vmap checks compare trajectories: bind step sizes at which a chain does not amplify
-    rounding.
+    - "dtype": an action is float32 `(dim,)`.
+    - "support": actions are finite and in [-1, 1].
+    - "key": the same key gives the same action, and other keys give other actions.
+    - "jit": the compiled sampler gives the action of the sampler itself, within 1e-4.
+    - "vmap": the sampler under `jax.vmap` gives the actions of a loop, within 1e-4.
+    - "law": `num_samples` draws agree with the exact `law` of a one-dimensional sampler, by a chi-square test at 1e-6;
+      without a `law` nothing is tested.
+
+    "jit" and "vmap" compare trajectories, so bind step sizes at which a chain does not amplify rounding errors. Raises
+    `AssertionError` that names the check and what failed it.
     """
     probe = _Probe(sampler, dim, jax.random.key(0) if key is None else key, law, num_samples)
     for name, check in SAMPLER_CHECKS.items():

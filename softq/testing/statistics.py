@@ -1,8 +1,7 @@
-"""Statistical tests with a controlled error.
+"""Statistical tests with a controlled rate of false alarms.
 
-Every one returns a p-value. Compare it with `THRESHOLD`: with 200 tests in a suite, a fresh set of keys
-raises a false alarm with probability 2e-4. A failing test is then a finding, never noise, and needs no
-second try.
+Each returns a p-value to compare with `THRESHOLD`, 1e-6. In a suite of 200 tests fresh keys then raise a false alarm
+with probability 2e-4, so that a test that fails is a finding and not noise, and need not be tried again.
 """
 
 import numpy as np
@@ -12,11 +11,9 @@ THRESHOLD = 1e-6
 
 
 def equal_bins(cell_probabilities: np.ndarray, bins: int) -> np.ndarray:
-    """Indices (k + 1,) into the edges that merge neighbouring cells into at most `bins` of about equal
-    probability.
+    """Indices `(k + 1,)` into the edges of cells that merge them into k <= `bins` bins of about equal probability.
 
-    Bins of equal width would leave cells with next to no expectation, for which chi-square is
-    miscalibrated.
+    Bins of equal width could have an expectation near zero, for which the chi-square test is miscalibrated.
     """
     cumulative = np.cumsum(cell_probabilities)
     targets = cumulative[-1] * np.arange(1, bins) / bins
@@ -32,13 +29,12 @@ def chi_square(
     atoms: np.ndarray | None = None,
     bins: int = 50,
 ) -> float:
-    """p-value of Pearson's chi-square test of `samples` (n,) against a law on cells; `chi_square(x,
-    *law)` works.
+    """p-value of Pearson's chi-square test of `samples` `(n,)` against a law, given as `*law` of `softq.exact.laws`.
 
-    The cells (k,) between `edges` (k + 1,) are merged into about equal-probability bins; `atoms` (2,),
-    the point masses at the first and last edge, are bins of their own where they expect at least five
-    samples and join their neighbour otherwise. Samples that are not finite or lie outside the edges give
-    p = 0.
+    The law has the probabilities of cells `(k,)` between `edges` `(k + 1,)`, and `atoms` `(2,)`, point masses at the
+    first and last edge. Cells are merged into bins of about equal probability. An atom is a bin of its own where at
+    least five samples are expected in it, and joins its neighbour otherwise. The p-value is 0 when a sample is not
+    finite or lies outside the edges.
     """
     x = np.asarray(samples, float).ravel()
     if not np.all(np.isfinite(x)) or x.min() < edges[0] or x.max() > edges[-1]:
@@ -62,14 +58,12 @@ def chi_square(
 
 
 def binomial(count: int, trials: int, probability: float) -> float:
-    """Two-sided p-value of `count` successes in `trials` of the given `probability`."""
+    """Two-sided p-value of `count` successes in `trials` independent trials that each succeed with `probability`."""
     return float(stats.binomtest(int(count), int(trials), probability).pvalue)
 
 
 def mean_test(samples: np.ndarray, mean: float) -> float:
-    """Two-sided p-value that independent `samples` (n,) have expectation `mean`, by the normal
-    approximation.
-    """
+    """Two-sided p-value of the hypothesis that independent `samples` `(n,)` have expectation `mean`, by a z-test."""
     x = np.asarray(samples, float).ravel()
     spread = x.std(ddof=1) / np.sqrt(x.size)
     if spread == 0:

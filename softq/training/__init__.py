@@ -1,4 +1,4 @@
-"""Training: replay, loops, evaluation, run directories, checkpoints."""
+"""Training of algorithms in environments: replay, loops, evaluation, run directories and checkpoints."""
 
 from softq.training.config import TrainConfig, preset_of
 from softq.training.evaluate import Evaluator

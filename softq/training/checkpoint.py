@@ -1,6 +1,4 @@
-"""Checkpoints of a whole run: learner, replay, environments, counters. Orbax writes each one whole or not at
-all.
-"""
+"""Checkpoints of a run with its learner, replay, environments and counters, each written by Orbax as a whole."""
 
 import contextlib
 import json
@@ -17,30 +15,32 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from softq.training.run_directory import writer
-from softq.utils.atomic_files import write_whole
+from softq.utils.atomic_files import write_json
 from softq.utils.errors import SoftqError
 
-KEEP = 2  # the last one, and the one before should a disk fail
+KEEP = 2  # checkpoints to keep: the newest, and the one before it in case the newest cannot be read
 
-for name in ("absl", "orbax"):  # what they log as an error, with a traceback, is raised here too
+# errors that these packages log with a traceback are raised as well, and reported by softq
+for name in ("absl", "orbax"):
     logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def flatten(tree: Any) -> dict[str, np.ndarray]:
-    """The non-empty leaves of `tree` in order, as NumPy arrays."""
+    """The leaves of `tree` that are not empty, as NumPy arrays, by their number in order."""
     leaves = enumerate(jax.tree.leaves(tree))
     return {f"{i:04d}": np.asarray(leaf) for i, leaf in leaves if np.size(leaf)}
 
 
 def names(tree: Any) -> list[list]:
-    """Where each leaf of `tree` is, with its shape and type: what a checkpoint must agree on."""
+    """The path, shape and type of each leaf of `tree`; a checkpoint can be read into a tree with the same ones."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return [[jax.tree_util.keystr(path), list(np.shape(x)), np.dtype(x.dtype).name] for path, x in leaves]
 
 
 class Checkpoints:
-    """The checkpoints of one run directory, by step. Each holds a `learner`, the `rest` of the loop, and
-    `meta`.
+    """The checkpoints in one folder, by training step.
+
+    Each holds three items: the state of the `learner`, the `rest` of the loop, and `meta`, a dictionary for JSON.
     """
 
     def __init__(self, folder: Path):
@@ -50,13 +50,13 @@ class Checkpoints:
 
     @property
     def latest(self) -> int | None:
-        """Step of the newest complete checkpoint."""
+        """The step of the newest complete checkpoint, or None when there is none."""
         return self.manager.latest_step()
 
     def save(self, step: int, learner: Any, rest: Any, meta: dict) -> None:
-        """Write a checkpoint; one of the same step is kept, for it is the same.
+        """Write a checkpoint of this step; when the newest one has the same step, nothing is written.
 
-        Raises `SoftqError` when it cannot be written, on a full disk for example; the ones before stay.
+        Raises `SoftqError` when it cannot be written, on a full disk for example; earlier checkpoints stay.
         """
         if step == self.latest:
             return
@@ -84,23 +84,25 @@ class Checkpoints:
         for old in self.folder.glob("*.sums.json"):
             if int(old.name.split(".")[0]) not in self.manager.all_steps():
                 old.unlink()
-        write_whole(self.folder / f"{step}.sums.json", checksums(self.folder / str(step)))
+        write_json(self.folder / f"{step}.sums.json", checksums(self.folder / str(step)))
 
     def meta(self) -> dict:
-        """Counters and positions of the newest checkpoint."""
+        """The dictionary `meta` of the newest checkpoint. Raises `SoftqError` when it cannot be read."""
         return self._read({"meta": ocp.args.JsonRestore()})["meta"]
 
     def rows(self, path: str) -> int | None:
-        """Length of the second axis, after that of the seeds, of the array of `rest` whose path ends so."""
+        """Length of the second axis of the first array of `rest` whose path ends with `path`; the first is the seeds'.
+
+        None when no array with that path has two axes.
+        """
         shapes = (shape for name, shape, _ in self.meta()["names"]["rest"] if name.endswith(path))
         return next((shape[1] for shape in shapes if len(shape) > 1), None)
 
     def restore(self, **templates: Any) -> list[Any]:
-        """`restore(learner=tree, rest=tree)`: the newest leaves in the shape of the templates, as NumPy
-        arrays.
+        """The items of the newest checkpoint, as `restore(learner=tree, rest=tree)`: a tree of NumPy arrays for each.
 
-        Raises `SoftqError` when there is no checkpoint, it cannot be read, or it was made for other shapes or by an
-        earlier softq.
+        A template has the structure, shapes and types of its item. Raises `SoftqError` when there is no checkpoint,
+        when it cannot be read, or when it was made with other shapes or by an earlier softq.
         """
         meta = self.meta()
         written, earlier = meta["names"], writer(meta.get("config", {}))
@@ -141,9 +143,10 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def quiet_writers() -> Iterator[None]:
-    """After an error, what the other writers still report to Orbax's event loop, which is closed by then, is dropped.
+    """Silence Orbax's writers after one of them has failed in this context.
 
-    Each would print a traceback of its own, by `sys.unraisablehook` or the log of asyncio, until the process ends.
+    The other writers report to an event loop that is closed by then, and each would print a traceback, by
+    `sys.unraisablehook` or the log of asyncio, until the process ends.
     """
     log = logging.getLogger("asyncio")
     before, level = sys.unraisablehook, log.level
@@ -155,12 +158,12 @@ def quiet_writers() -> Iterator[None]:
     sys.unraisablehook = hook
     log.setLevel(logging.CRITICAL)
     yield
-    sys.unraisablehook = before  # not after an error
+    sys.unraisablehook = before  # reached only when no error was raised in the context
     log.setLevel(level)
 
 
 def checksums(folder: Path) -> dict[str, int]:
-    """CRC-32 of every file in `folder`, by relative path."""
+    """The CRC-32 of every file in `folder` and its subfolders, by relative path."""
     found = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         crc = 0
@@ -172,18 +175,18 @@ def checksums(folder: Path) -> dict[str, int]:
 
 
 def different(a: list, b: list) -> tuple[list, list]:
-    """What only `a` holds, and what only `b` holds."""
+    """`(only_a, only_b)`: the items of `a` that are not in `b`, and those of `b` that are not in `a`."""
     return [x for x in a if x not in b], [x for x in b if x not in a]
 
 
 def abstract(tree: Any) -> dict[str, Any]:
-    """The leaves that `flatten` would keep, without their values."""
+    """The leaves of `tree` that `flatten` keeps, as they are: arrays, or shapes with types."""
     leaves = enumerate(jax.tree.leaves(tree))
     return {f"{i:04d}": leaf for i, leaf in leaves if np.prod(leaf.shape)}
 
 
 def refill(tree: Any, leaves: dict[str, np.ndarray]) -> Any:
-    """`tree` with the values of `leaves`; its empty leaves stay empty."""
+    """`tree` with the values in `leaves`, which are keyed as `flatten` keys them; empty leaves stay empty."""
     old, structure = jax.tree.flatten(tree)
     new = [leaves.get(f"{i:04d}", np.zeros(x.shape, x.dtype)) for i, x in enumerate(old)]
     return jax.tree.unflatten(structure, new)

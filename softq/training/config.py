@@ -1,4 +1,4 @@
-"""What a training run is, apart from the algorithm's own hyper-parameters."""
+"""The settings of a training run other than the hyper-parameters of its algorithm, and the presets of both."""
 
 import contextlib
 import dataclasses
@@ -32,6 +32,7 @@ SMALL = {
     "learning_rate": 2e-3,
     "polyak": 0.02,
 }
+# what the help of --preset says of each preset
 FROM = {
     "paper": "as the method's paper trained",
     "code": "as its authors' code trains",
@@ -40,10 +41,10 @@ FROM = {
 
 
 def preset_of(algorithm: type[Algorithm], preset: str) -> dict[str, Any]:
-    """Settings, of the algorithm and of `TrainConfig`, that a preset of a class of algorithms gives.
+    """The settings of the algorithm and of `TrainConfig` that `preset` gives a class of algorithms, by flat name.
 
-    What it does not name has the class's or `TrainConfig`'s default, in the preset "small" after `SMALL`. Raises
-    `SoftqError` for a preset that the class does not have.
+    The preset "small" of a class is added to `SMALL`. A setting that is not returned has the default of the class or of
+    `TrainConfig`. Raises `SoftqError` for a preset that the class does not have.
     """
     presets = algorithm.presets
     if preset not in presets:
@@ -52,19 +53,20 @@ def preset_of(algorithm: type[Algorithm], preset: str) -> dict[str, Any]:
 
 
 def preset_help(algorithm: type[Algorithm]) -> str:
-    """What `softq train NAME --help` says of the presets that a class of algorithms has."""
+    """The help of --preset in `softq train NAME --help`, which lists the presets of a class of algorithms."""
     named = (f"{name}, {FROM[name]}" if name in FROM else name for name in algorithm.presets)
-    return f"settings that options start from: {'; '.join(named)} [paper]"
+    return f"preset of settings, which other options then change: {'; '.join(named)} [paper]"
 
 
-LAST_SEED = 2**32 - 1  # JAX's keys are made from 32 bits
+LAST_SEED = 2**32 - 1  # the largest seed, since JAX makes keys from 32 bits
 KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text"}
 
 
 def plain(name: str, value: Any, kind: Any) -> Any:
-    """`value` as Python's own int, float, bool, str or tuple of these, where `kind` is one; NumPy's and JAX's pass.
+    """The value of the setting `name` in Python's own type `kind`: int, float, bool, str, or a tuple of these.
 
-    Raises `SoftqError` when it is something else. Other kinds, and values that JAX is tracing, stay as they are.
+    Numbers of NumPy and JAX are converted. Values of another kind, and those that JAX is tracing, are returned as they
+    are. Raises `SoftqError` for a value of the wrong type.
     """
     wrong = SoftqError(f"{name} is {value!r}; it must be {KINDS.get(kind, 'whole numbers')}.")
     if typing.get_origin(kind) is tuple:
@@ -75,7 +77,7 @@ def plain(name: str, value: Any, kind: Any) -> Any:
         return value
     if isinstance(value, np.generic | np.ndarray | jax.Array) and np.ndim(value) == 0:
         value = value.item()
-    if kind is int and isinstance(value, float) and value.is_integer():  # 1e6
+    if kind is int and isinstance(value, float) and value.is_integer():  # for example 1e6
         value = int(value)
     allowed = (int, float) if kind is float else kind
     if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
@@ -84,16 +86,17 @@ def plain(name: str, value: Any, kind: Any) -> Any:
 
 
 def plain_algorithm(algo: Algorithm) -> Algorithm:
-    """`algo` with hyper-parameters of Python's own types."""
+    """A copy of `algo` whose hyper-parameters have Python's own types. Raises `SoftqError` for a wrong type."""
     values, settings = flat(algo), settings_of(type(algo))
     return with_settings(algo, {name: plain(name, values[name], settings[name].kind) for name in values})
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One iteration is one step of all environments and one update.
+    """The settings of a training run; each iteration is one step of all environments and one update.
 
-    Defaults are DDSQ's Table 2; how another method's paper trained is its preset "paper", which `train` takes up.
+    The defaults are those of DDSQ (Table 2). Other methods have the settings of their papers in their preset "paper",
+    which `train` uses. Raises `SoftqError` for a value that a setting cannot have.
     """
 
     env: str = text("MultiGoal", "Environment: an id that `softq list` shows, or module:Id of your own.")
@@ -121,7 +124,8 @@ class TrainConfig:
             value = plain(field.name, getattr(self, field.name), field.type)
             object.__setattr__(self, field.name, value)  # the way into a frozen dataclass
         check_fields(self)
-        with contextlib.suppress(TypeError):  # as config.json will hold them, where it can
+        # as config.json will hold them; settings that JSON cannot hold stay as they are
+        with contextlib.suppress(TypeError):
             object.__setattr__(self, "env_kwargs", json.loads(json.dumps(self.env_kwargs)))
         if self.seed + self.seeds - 1 > LAST_SEED:
             raise SoftqError(
@@ -135,18 +139,20 @@ class TrainConfig:
 
     @property
     def seed_list(self) -> list[int]:
+        """The training seeds, `seeds` numbers from `seed` on."""
         return [self.seed + i for i in range(self.seeds)]
 
     @property
     def warmup_steps(self) -> int:
-        """Steps of the whole vector before the first update; at least one, to have something to sample."""
+        """Steps of all environments before the first update: enough for `warmup` transitions, and at least one."""
         return max(1, math.ceil(self.warmup / self.num_envs))
 
     @property
     def total_steps(self) -> int:
+        """Steps of all environments in the whole run, warm-up included."""
         return self.warmup_steps + self.iterations
 
     @property
     def capacity(self) -> int:
-        """Rows of the replay: no more than the run will ever fill."""
+        """Transitions for which the replay of a seed has room: no more than the run will ever store."""
         return max(self.num_envs, min(self.buffer_size, self.total_steps * self.num_envs))

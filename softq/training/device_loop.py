@@ -1,4 +1,4 @@
-"""The loop for JAX environments: act, learn, step and store, any number of times in one compiled program."""
+"""The training loop for JAX environments, in which many steps run as one compiled program."""
 
 from functools import partial
 from typing import Any
@@ -10,11 +10,11 @@ from jax import Array
 
 from softq.algorithms.base import Algorithm, Transition
 from softq.training.config import TrainConfig
-from softq.training.loop import Loop, Tally, act, fault, initial, learn, like, step_keys
+from softq.training.loop import LogSums, LoopState, act, fault, initial, learn, like, step_keys
 
 
 class DeviceLoop:
-    """Training in JAX environments: any number of steps is one dispatch of one compiled program."""
+    """The training loop in a JAX environment: each call of `run` is one dispatch of one compiled program."""
 
     def __init__(self, env: Any, config: TrainConfig):
         self.config = config
@@ -23,16 +23,19 @@ class DeviceLoop:
         self._run = partial(_steps, **given)
         self._init = partial(_start, **given, num_envs=config.num_envs, capacity=config.capacity)
 
-    def init(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
-        """The loops of all seeds; `keys` and `init_keys` `(seeds,)`."""
+    def init(self, algo: Algorithm, keys: Array, init_keys: Array) -> LoopState:
+        """The loop state of all seeds before the first step; `keys` and `init_keys` are `(seeds,)`."""
         return self._init(algo, init_keys)
 
-    def shapes(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
-        """What `init` would return, as shapes and types."""
+    def shapes(self, algo: Algorithm, keys: Array, init_keys: Array) -> LoopState:
+        """The shapes and types of what `init` returns."""
         return jax.eval_shape(self._init, algo, init_keys)
 
-    def run(self, algo: Algorithm, loop: Loop, keys: Array, num: int, uniform: bool) -> Loop:
-        """`num` steps of all seeds; `loop` is donated. Raises `SoftqError` at a value that is not finite."""
+    def run(self, algo: Algorithm, loop: LoopState, keys: Array, num: int, uniform: bool) -> LoopState:
+        """The loop state after `num` more steps of all seeds, with uniform actions and no updates if `uniform`.
+
+        `loop` is donated and cannot be used again. Raises `SoftqError` at a value that is not finite.
+        """
         loop = self._run(algo, loop, keys, num, uniform=uniform)
         for seed, (what, env, step) in enumerate(np.asarray(jax.block_until_ready(loop.tally.fault))):
             if what:
@@ -40,23 +43,23 @@ class DeviceLoop:
         return loop
 
     def get_state(self) -> dict:
-        """Nothing: the environments are part of `Loop`."""
+        """An empty state: JAX environments are part of `LoopState`."""
         return {"text": [], "physics": np.zeros(0, np.uint8)}
 
     def set_state(self, state: dict) -> None:
-        """Nothing to do."""
+        """Do nothing: JAX environments are part of `LoopState`."""
 
 
-# The compiled programs, of all seeds. A second loop with an equal environment and equal shapes uses them again.
+# The compiled programs train all seeds. A second loop with an equal environment and equal shapes uses them again.
 
 
 @partial(jax.jit, static_argnames=("env", "batch_size", "num_envs", "capacity"))
 def _start(
     algo: Algorithm, init_keys: Array, env: Any, batch_size: int, num_envs: int, capacity: int
-) -> Loop:
-    """The loops of all seeds before their first step."""
+) -> LoopState:
+    """The loop state of all seeds before the first step."""
 
-    def one(init_key: Array) -> Loop:
+    def one(init_key: Array) -> LoopState:
         keys = jax.random.split(jax.random.fold_in(init_key, 1), num_envs)
         state, obs = jax.vmap(env.reset)(keys)
         return initial(algo, init_key, obs, state, env.action_dim, batch_size, capacity)
@@ -66,16 +69,18 @@ def _start(
 
 @partial(jax.jit, static_argnames=("env", "batch_size", "uniform"), donate_argnames="loop")
 def _steps(
-    algo: Algorithm, loop: Loop, keys: Array, num: Array, env: Any, batch_size: int, uniform: bool
-) -> Loop:
-    """`num` steps; `loop` is donated."""
+    algo: Algorithm, loop: LoopState, keys: Array, num: Array, env: Any, batch_size: int, uniform: bool
+) -> LoopState:
+    """The loop state after `num` more steps of all seeds; `loop` is donated."""
     step = jax.vmap(lambda loop, key: _step(algo, loop, key, env, batch_size, uniform))
-    # a loop with a traced bound: one compilation serves every number of steps
+    # the number of steps is traced, so that one compilation serves all
     return jax.lax.fori_loop(0, num, lambda _, loop: step(loop, keys), loop)
 
 
-def _step(algo: Algorithm, loop: Loop, key: Array, env: Any, batch_size: int, uniform: bool) -> Loop:
-    """One step of one seed."""
+def _step(
+    algo: Algorithm, loop: LoopState, key: Array, env: Any, batch_size: int, uniform: bool
+) -> LoopState:
+    """The loop state of one seed after one step of its environments and, unless `uniform`, one update."""
     num_envs, tally = len(loop.obs), loop.tally
     _, k_env, k_reset, _, _ = step_keys(key, loop.step)
     action = act(algo, loop.state, loop.obs, key, loop.step, uniform, env.action_dim)
@@ -95,11 +100,11 @@ def _step(algo: Algorithm, loop: Loop, key: Array, env: Any, batch_size: int, un
     broken = jnp.stack([~jnp.isfinite(x.reshape(num_envs, -1)).all(1) for x in (action, next_obs, reward)])
     where = jnp.argmax(broken.any(0))
     found = jnp.stack([1 + jnp.argmax(broken[:, where]), where, loop.step]).astype(jnp.int32)
-    tally = Tally(
+    tally = LogSums(
         sums,
         tally.updates + (not uniform),
         tally.episodes + done.sum(),
         tally.returns + jnp.sum(returns * done),
         jnp.where(broken.any() & (tally.fault[0] == 0), found, tally.fault),
     )
-    return like(Loop(state, replay, states, obs, returns * ~done, loop.step + 1, tally), loop)
+    return like(LoopState(state, replay, states, obs, returns * ~done, loop.step + 1, tally), loop)

@@ -1,4 +1,4 @@
-"""Returns of whole episodes: `exploit` (the reported score) or `policy`, in fixed environments."""
+"""Evaluation: the returns of whole episodes, played by `exploit`, whose return is reported, or by `policy`."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,18 +15,21 @@ from softq.training.loop import like
 from softq.utils.errors import SoftqError
 
 METHODS = ("exploit", "policy")
-EVALUATION = 1_000_000  # added to a training seed, so that no evaluation episode was ever trained on
-NO_LIMIT = 10_000  # steps, where an environment has no time limit of its own
+# added to a training seed, so that evaluation episodes start from other seeds than those of the training
+EVALUATION = 1_000_000
+# steps after which an episode is cut in an environment without a time limit
+NO_LIMIT = 10_000
 
 
 class Diverged(SoftqError):
-    """The learner's own actions are not finite."""
+    """An error in an evaluation: an action of the learner is not finite."""
 
 
 class Evaluator:
-    """Plays `episodes` episodes per training seed, all in one vector, with the same starts every time.
+    """Plays `episodes` episodes for each training seed, all side by side, with the same starts at every call.
 
-    After a call, `cut` `(seeds,)` counts the episodes that had not ended after `max_steps` steps, and were cut there.
+    After a call `cut` `(seeds,)` counts the episodes that had not ended after `max_steps` steps and were cut there.
+    Raises `SoftqError` for an unknown `method`, and for an environment that cannot be made.
     """
 
     def __init__(
@@ -51,8 +54,9 @@ class Evaluator:
             self._play = partial(_play, **given, method=method)
 
     def __call__(self, algo: Algorithm, states: Any, stop: Callable[[], bool] = bool) -> np.ndarray | None:
-        """Returns `(seeds, episodes)` of the stacked `states`; None when `stop()` before the last episode
-        ends.
+        """Returns `(seeds, episodes)` of `algo` with `states`, which have a leading axis over the seeds.
+
+        None when `stop()` is True before all episodes have ended. Raises `SoftqError` at a value that is not finite.
         """
         if self.on_device:
             return np.asarray(jax.block_until_ready(self._play(algo, states, self.keys)))
@@ -73,14 +77,15 @@ class Evaluator:
                 break
             if stop():
                 return None
-            if done.any():  # Gymnasium insists, also where the episode's return is already counted
+            # Gymnasium demands a reset also of an environment whose episode has been counted
+            if done.any():
                 obs = self.env.reset(done)
                 self.finite("observation after a reset", obs, t + 1)
         self.cut = alive.sum(1)
         return returns
 
     def finite(self, what: str, value: np.ndarray, t: int) -> None:
-        """`SoftqError` when `value` is not finite at step `t` of the evaluation."""
+        """Raise `SoftqError` that names `what` when `value` is not finite at step `t` of the evaluation."""
         if not np.isfinite(value).all():
             kind, cause = (
                 (Diverged, "the critic diverged")
@@ -90,22 +95,22 @@ class Evaluator:
             raise kind(f"{self.env.env_id}: {what} is not finite at step {t} of an evaluation; {cause}.")
 
     def close(self) -> None:
-        """Close the environments."""
+        """Close the environments of Gymnasium."""
         if not self.on_device:
             self.env.close()
 
 
-# The compiled programs, of all seeds. A second evaluator of the same kind uses them again.
+# The compiled programs evaluate all seeds. A second evaluator of the same kind uses them again.
 
 
 @partial(jax.jit, static_argnames="method")
 def _actions(algo: Algorithm, states: Any, obs: Array, keys: Array, t: Array, method: str) -> Array:
-    """Actions of all episodes at step `t`."""
+    """Actions `(seeds, episodes, action_dim)` at step `t` of all episodes, for `obs` `(seeds, episodes, obs_dim)`."""
     return jax.vmap(partial(_of_one_seed, algo, method), (0, 0, 0, None))(states, obs, keys, t)
 
 
 def _of_one_seed(algo: Algorithm, method: str, state: Any, obs: Array, key: Array, t: Array) -> Array:
-    """One seed's actions for all its episodes."""
+    """Actions `(episodes, action_dim)` of one seed at step `t`, for `obs` `(episodes, obs_dim)`."""
     keys = jax.random.split(jax.random.fold_in(key, t), len(obs))
     return jax.vmap(partial(getattr(algo, method), state))(obs, keys)
 
@@ -114,7 +119,7 @@ def _of_one_seed(algo: Algorithm, method: str, state: Any, obs: Array, key: Arra
 def _play(
     algo: Algorithm, states: Any, keys: Array, env: Any, episodes: int, max_steps: int, method: str
 ) -> Array:
-    """Returns `(seeds, episodes)` in a JAX environment."""
+    """The returns `(seeds, episodes)` of all episodes in the JAX environment `env`."""
 
     def one(state: Any, key: Array) -> Array:
         def step(t: Array, carry: tuple) -> tuple:

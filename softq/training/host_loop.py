@@ -1,4 +1,4 @@
-"""The loop around Gymnasium environments: they step on the host while the update runs on the device."""
+"""The training loop for Gymnasium environments, which step on the host while the update runs on the device."""
 
 from functools import partial
 from typing import Any
@@ -11,24 +11,25 @@ from softq.algorithms.base import Algorithm, Transition
 from softq.envs.adapter import Fault
 from softq.envs.gym_vector import GymVector
 from softq.training.config import TrainConfig
-from softq.training.loop import Loop, act, fault, initial, learn
+from softq.training.loop import LoopState, act, fault, initial, learn
 from softq.training.replay import Replay
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import replace
 
-KINDS = {"action": 1, "next_obs": 2, "reward": 3, "reset": 4}  # in `loop.FAULTS`
+# the keys of `loop.FAULTS` by the names of values that `HostLoop.check` takes
+KINDS = {"action": 1, "next_obs": 2, "reward": 3, "reset": 4}
 
 
 class EnvironmentFailed(SoftqError):
-    """An environment could not be stepped or reset; `loop` is the training up to there."""
+    """The error that an environment could not step or reset; `loop` is the state of the training up to there."""
 
-    def __init__(self, error: SoftqError, loop: Loop):
+    def __init__(self, error: SoftqError, loop: LoopState):
         super().__init__(str(error))
         self.loop = loop
 
 
 class HostLoop:
-    """Training around Gymnasium environments: seeds times num_envs of them in one vector."""
+    """The training loop in Gymnasium environments, of which one vector holds `seeds` times `num_envs`."""
 
     def __init__(self, envs: GymVector, config: TrainConfig):
         self.envs, self.config = envs, config
@@ -43,12 +44,18 @@ class HostLoop:
             obs_dtype=envs.obs_dtype,
         )
 
-    def init(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
-        """The loops of all seeds; `init_keys` `(seeds,)`. The environments start from their own seeds."""
+    def init(self, algo: Algorithm, keys: Array, init_keys: Array) -> LoopState:
+        """The loop state of all seeds before the first step; `init_keys` is `(seeds,)`.
+
+        The environments start from seeds of their own. Raises `SoftqError` when one cannot be reset.
+        """
         return self._init(algo, init_keys, self.start(0))
 
     def start(self, step: int) -> np.ndarray:
-        """First observations `(seeds, num_envs, obs_dim)` of episodes that all start at this step of the training."""
+        """Start new episodes in all environments and return the first observations `(seeds, num_envs, obs_dim)`.
+
+        Episodes that start at another `step` of the training have other seeds. Raises `SoftqError` when a reset fails.
+        """
         try:
             obs = self.split(self.envs.reset(step=step))
         except Fault as error:
@@ -56,43 +63,47 @@ class HostLoop:
         self.check(step, reset=obs)
         return obs
 
-    def afresh(self, loop: Loop, step: int) -> Loop:
-        """`loop` with new episodes in every environment."""
+    def afresh(self, loop: LoopState, step: int) -> LoopState:
+        """`loop` with a new episode in every environment."""
         return replace(loop, obs=self.start(step), returns=np.zeros_like(loop.returns))
 
-    def shapes(self, algo: Algorithm, keys: Array, init_keys: Array) -> Loop:
-        """What `init` would return, as shapes and types; no environment is touched."""
+    def shapes(self, algo: Algorithm, keys: Array, init_keys: Array) -> LoopState:
+        """The shapes and types of what `init` returns; no environment is reset for it."""
         obs = jax.ShapeDtypeStruct((self.config.seeds, self.config.num_envs, self.obs_dim), np.float32)
         return jax.eval_shape(self._init, algo, init_keys, obs)
 
     def split(self, x: np.ndarray) -> np.ndarray:
-        """`(seeds * num_envs, ...)` -> `(seeds, num_envs, ...)`."""
+        """`x` `(seeds * num_envs, ...)` with the shape `(seeds, num_envs, ...)`."""
         return x.reshape(self.config.seeds, self.config.num_envs, *x.shape[1:])
 
-    def run(self, algo: Algorithm, loop: Loop, keys: Array, num: int, uniform: bool) -> Loop:
-        """`num` steps of all seeds; `loop` is donated.
+    def run(self, algo: Algorithm, loop: LoopState, keys: Array, num: int, uniform: bool) -> LoopState:
+        """The loop state after `num` more steps of all seeds, with uniform actions and no updates if `uniform`.
 
-        Raises `SoftqError` at a value that is not finite, `EnvironmentFailed` at whatever else an environment does
-        wrong: then an update that was under way counts, and the transitions of this step are lost.
+        `loop` is donated and cannot be used again. Raises `SoftqError` at a value that is not finite, and
+        `EnvironmentFailed` at any other error of an environment; an update that was under way is then kept, and the
+        transitions of that step are lost.
         """
         state, replay, tally, obs = loop.state, loop.replay, loop.tally, np.asarray(loop.obs)
         step, returns = np.array(loop.step), np.array(loop.returns)
         sums, episodes, finished = tally.metrics, np.array(tally.episodes), np.array(tally.returns)
 
-        def packed(done: int) -> Loop:
+        def packed(done: int) -> LoopState:
             updates = np.asarray(tally.updates) + (0 if uniform else done)
             sofar = replace(tally, metrics=sums, updates=updates, episodes=episodes, returns=finished)
-            return Loop(state, replay, (), obs, returns, step, sofar)
+            return LoopState(state, replay, (), obs, returns, step, sofar)
 
         for i in range(num):
             action = self._act(algo, state, obs, keys, step.copy(), uniform=uniform)
-            action = np.asarray(jax.block_until_ready(action))  # without it a lack of memory is a hang
-            if not uniform:  # dispatched, not awaited: the environments step meanwhile
+            # blocking turns a lack of memory into an error; without it the program hangs
+            action = np.asarray(jax.block_until_ready(action))
+            # the update is dispatched and not awaited, so that the environments step meanwhile
+            if not uniform:
                 state, sums = self._learn(algo, state, replay, sums, keys, step.copy())
             try:
                 stepped = self.envs.step(action.reshape(-1, self.action_dim))
             except Fault as error:
-                self.check(int(step[0]), action=action)  # the likelier cause
+                # an action that is not finite is the likelier cause, and is reported first
+                self.check(int(step[0]), action=action)
                 failure = self.located(error, int(step[0]))
                 step += not uniform
                 raise EnvironmentFailed(failure, packed(i + 1)) from error.__cause__
@@ -117,31 +128,31 @@ class HostLoop:
         return packed(num)
 
     def check(self, step: int, **values: np.ndarray) -> None:
-        """`SoftqError` at the first value that is not finite; names are those of `KINDS`."""
+        """Raise `SoftqError` at the first of `values` `(seeds, num_envs, ...)` that is not finite; see `KINDS`."""
         for name, value in values.items():
             if not np.isfinite(value).all():
                 seed, env = np.argwhere(~np.isfinite(value))[0][:2]
                 raise fault(self.config, KINDS[name], step, int(seed), int(env))
 
     def located(self, error: Fault, step: int) -> SoftqError:
-        """The error of one environment with the step of the training."""
+        """The fault of an environment as a `SoftqError` that names the training step, the seed and the environment."""
         seed, env = divmod(error.index, self.config.num_envs)
         return error.at(f"at step {step} (seed {self.config.seed_list[seed]}, environment {env})")
 
     def get_state(self) -> dict:
-        """Exact state of the environments: `text` and `physics`."""
+        """The exact state of the environments, as `GymVector.get_state` returns it."""
         return self.envs.get_state()
 
     def set_state(self, state: dict) -> None:
-        """Put the environments back."""
+        """Put the environments into a state that `get_state` returned. Raises `SoftqError` when it does not fit."""
         self.envs.set_state(state)
 
 
-# The compiled programs, of all seeds. A second loop with equal shapes uses them again.
+# The compiled programs train all seeds. A second loop with equal shapes uses them again.
 
 
 @partial(jax.jit, static_argnames=("action_dim", "batch_size", "capacity", "obs_dtype"))
-def _start(algo: Algorithm, init_keys: Array, obs: Array, **shapes: Any) -> Loop:
+def _start(algo: Algorithm, init_keys: Array, obs: Array, **shapes: Any) -> LoopState:
     return jax.vmap(lambda key, obs: initial(algo, key, obs, (), **shapes))(init_keys, obs)
 
 

@@ -1,10 +1,12 @@
-"""What the two inner loops share: `DeviceLoop` for JAX environments, `HostLoop` around Gymnasium's.
+"""The parts that both training loops share: `DeviceLoop` for JAX environments and `HostLoop` for Gymnasium's.
 
-Both act, learn, step and store, in this order: the update uses the replay as it stands, so that a host
-environment can step while the update runs. Keys are `fold_in(seed key, step)`. Hyper-parameters are arguments
-of the compiled programs, so a new temperature or learning rate compiles nothing, and the programs are functions of
-their modules, so a second training of the same kind compiles nothing either. Whatever a loop keeps is in single
-precision, also under JAX_ENABLE_X64, so that a run can go on with that switch turned.
+A step of a loop acts, learns, steps the environments and stores the transitions, in this order: the update does not use
+the transitions of its own step, so that host environments can step while it runs. The keys of a step are made from the
+key of the seed by `fold_in` with the number of the step.
+
+Hyper-parameters are arguments of the compiled programs, so that a new temperature or learning rate compiles nothing.
+The programs belong to their modules, so that a second training of the same kind compiles nothing either. Arrays in a
+loop are in single precision, also under JAX_ENABLE_X64, so that a run can be resumed with another value of that switch.
 """
 
 from typing import Any
@@ -21,61 +23,71 @@ from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, replace
 
 NARROW = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
+# the values that can be not finite, by the code that `LogSums.fault` holds
 FAULTS = {1: "action", 2: "observation", 3: "reward", 4: "observation after a reset"}
 
 
 @pytree
-class Tally:
-    """Sums since the last row of the log, and the first fault `(what, environment, step)`; 0 is none."""
+class LogSums:
+    """Sums since the last row of the log, and the first value that was not finite."""
 
-    metrics: dict[str, Array]
-    updates: Array
-    episodes: Array
-    returns: Array
-    fault: Array
+    metrics: dict[str, Array]  # sums of the metrics of all updates
+    updates: Array  # number of updates
+    episodes: Array  # number of episodes that ended
+    returns: Array  # sum of the returns of these episodes
+    fault: Array  # (code in FAULTS, environment, step) of a value that is not finite; code 0 means none
 
 
 @pytree
-class Loop:
-    """Everything that a checkpoint holds; for one seed here, with a leading seed axis in the loops below."""
+class LoopState:
+    """The state of a training, which a checkpoint holds: of one seed here, with a leading seed axis in both loops.
 
-    state: Any  # of the algorithm
+    The names of the fields are part of the format of checkpoints.
+    """
+
+    state: Any  # state of the algorithm
     replay: Replay
-    env: Any  # state of JAX environments; host environments keep their own
-    obs: Array  # (num_envs, obs_dim), float32
-    returns: Array  # (num_envs,), of the episodes under way
-    step: Array  # steps of the vector so far, warm-up included
-    tally: Tally
+    env: Any  # state of JAX environments, and () for Gymnasium environments, which keep their own
+    obs: Array  # present observations (num_envs, obs_dim), float32
+    returns: Array  # rewards so far of the episodes under way, (num_envs,)
+    step: Array  # steps of all environments so far, warm-up included
+    tally: LogSums
 
 
 def single(tree: Any) -> Any:
-    """`tree` with its arrays of 64 bits in 32."""
+    """`tree` with its arrays of 64-bit numbers converted to 32 bits."""
     return jax.tree.map(lambda x: x.astype(NARROW[x.dtype.name]) if x.dtype.name in NARROW else x, tree)
 
 
 def like(new: Any, old: Any) -> Any:
-    """`new` in the types of `old`: what a compiled loop carries keeps its types."""
+    """The tree `new` with the types of `old`, since the carry of a compiled loop must keep its types."""
     return jax.tree.map(lambda x, y: x if x.dtype == y.dtype else x.astype(y.dtype), new, old)
 
 
 def learner(algo: Algorithm, key: Array, obs: Array, action: Array) -> Any:
-    """The state of `algo` at the start, in single precision; `obs` `(obs_dim,)`, `action` `(action_dim,)`."""
+    """The initial state of `algo` in single precision, for `obs` `(obs_dim,)` and `action` `(action_dim,)`."""
     return single(algo.init(key, obs, action))
 
 
 def stored(dtype: Any) -> Any:
-    """The type in which a replay keeps observations of `dtype`: their own if float32 holds it and needs more room."""
+    """The type in which a replay stores observations of `dtype`: that of small integers, float32 of all others.
+
+    An integer or bool type of less than 4 bytes is exact in float32 and needs less room than it.
+    """
     dtype = np.dtype(dtype)
     return dtype if dtype.kind in "iub" and dtype.itemsize < 4 else np.dtype(np.float32)
 
 
 def step_keys(key: Array, step: Array) -> Array:
-    """Five keys for this step of this seed: act, environment, reset, batch, learn."""
+    """Five keys for one step of one seed: to act, to step, to reset, to sample the batch, and to learn."""
     return jax.random.split(jax.random.fold_in(key, step), 5)
 
 
 def act(algo: Algorithm, state: Any, obs: Array, key: Array, step: Array, uniform: bool, dim: int) -> Array:
-    """Actions `(num_envs, action_dim)` of one seed: uniform during the warm-up, else `explore`."""
+    """Actions `(num_envs, action_dim)` of one seed at `obs` `(num_envs, obs_dim)`.
+
+    They are uniform in [-1, 1]^dim if `uniform`, as in the warm-up, and by `algo.explore` otherwise.
+    """
     key = step_keys(key, step)[0]
     if uniform:
         return jax.random.uniform(key, (len(obs), dim), jnp.float32, minval=-1.0)
@@ -85,7 +97,7 @@ def act(algo: Algorithm, state: Any, obs: Array, key: Array, step: Array, unifor
 def learn(
     algo: Algorithm, state: Any, replay: Replay, sums: dict, key: Array, step: Array, batch_size: int
 ) -> tuple:
-    """One update of one seed; metrics are added to `sums`."""
+    """`(state, sums)` of one seed after one update on a batch of its replay; `sums` adds up the metrics."""
     *_, k_batch, key = step_keys(key, step)
     batch = jax.tree.map(lambda x: x.astype(jnp.float32), replay.sample(k_batch, batch_size))
     new, metrics = algo.update(state, batch, key)
@@ -101,8 +113,12 @@ def initial(
     batch_size: int,
     capacity: int,
     obs_dtype: Any = np.float32,
-) -> Loop:
-    """The loop of one seed before its first step; `obs` `(num_envs, obs_dim)`, of `obs_dtype` in the environment."""
+) -> LoopState:
+    """The loop state of one seed before its first step.
+
+    `obs` `(num_envs, obs_dim)` are the first observations, `env` is the state of JAX environments, `capacity` the
+    number of transitions in the replay, and `obs_dtype` the environment's own type of observations.
+    """
     obs, env = obs.astype(jnp.float32), single(env)
     action, scalar = jnp.zeros(action_dim, jnp.float32), jnp.zeros((), jnp.float32)
     count = jnp.zeros((), jnp.int32)
@@ -111,14 +127,14 @@ def initial(
     batch = jax.tree.map(lambda x: jnp.zeros((batch_size, *x.shape), x.dtype), row)
     _, metrics = jax.eval_shape(algo.update, state, batch, key)
     sums = {name: single(jnp.zeros(x.shape, x.dtype)) for name, x in metrics.items()}
-    tally = Tally(sums, count, count, scalar, jnp.zeros(3, jnp.int32))
+    tally = LogSums(sums, count, count, scalar, jnp.zeros(3, jnp.int32))
     kept = obs[0].astype(stored(obs_dtype))
     replay = Replay.create(replace(row, obs=kept, next_obs=kept), capacity)
-    return Loop(state, replay, env, obs, jnp.zeros(len(obs), jnp.float32), count, tally)
+    return LoopState(state, replay, env, obs, jnp.zeros(len(obs), jnp.float32), count, tally)
 
 
 def fault(config: TrainConfig, what: int, step: int, seed: int, env: int) -> SoftqError:
-    """The error for a value that is not finite, with the likely cause."""
+    """The error for a value that is not finite, with its likely cause; `what` is a code in `FAULTS`."""
     cause = "the critic diverged: lower learning_rate" if what == 1 else "the environment produced it"
     return SoftqError(
         f"{config.env}: {FAULTS[what]} is not finite at step {step} (seed {config.seed_list[seed]}, "

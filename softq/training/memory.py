@@ -1,4 +1,4 @@
-"""Does a run fit into memory? Asked before anything starts, because a computer without memory hangs or kills."""
+"""A check before a run starts that it fits into memory: without memory a machine hangs, or kills the process."""
 
 import math
 import warnings
@@ -7,24 +7,26 @@ from typing import Any
 import jax
 
 from softq.training.config import TrainConfig
-from softq.training.loop import Loop
+from softq.training.loop import LoopState
 from softq.utils.errors import SoftqError, SoftqWarning
 from softq.utils.memory import amount, of_host
 
-TIGHT = 0.8  # of the free memory: a run that needs more gets a warning
+TIGHT = 0.8  # share of the free memory above which a run is warned of
 
 
 def size(tree: Any) -> int:
-    """Bytes of all arrays in `tree`, or of arrays of these shapes."""
+    """Bytes of all arrays, or shapes of arrays, in `tree`."""
     return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
-def check(loop: Loop, config: TrainConfig, copies: int = 1) -> None:
-    """`SoftqError` when a run whose loop has these shapes, `copies` times, needs more memory than is free.
+def check(loop: LoopState, config: TrainConfig, copies: int = 1) -> None:
+    """Raise `SoftqError` when `copies` of a loop with the shapes of `loop` need more memory than is free.
 
-    A `SoftqWarning` when it needs nearly all. What compiled programs need in between is not counted.
+    Give a `SoftqWarning` when they need more than the share `TIGHT` of it. Temporary arrays of the compiled programs
+    are not counted.
     """
-    row = size(loop.replay.data) / jax.tree.leaves(loop.replay.data)[0].shape[1]  # of all seeds together
+    # bytes of one transition of all seeds together
+    row = size(loop.replay.data) / jax.tree.leaves(loop.replay.data)[0].shape[1]
     parts = {
         "--buffer-size": copies * size(loop.replay),
         "--hidden-sizes": copies * size(loop.state),
@@ -48,7 +50,7 @@ def check(loop: Loop, config: TrainConfig, copies: int = 1) -> None:
 
 
 def available() -> tuple[int | None, str]:
-    """Free bytes where arrays live, and the name of that place; None where nobody can tell."""
+    """`(bytes, name)`: the free memory of the device that holds JAX's arrays, None if unknown, and its name."""
     device = jax.devices()[0]
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:

@@ -1,4 +1,4 @@
-"""What the person at the terminal sees, and how a run is asked to stop."""
+"""The progress bar of a training, and the signals that ask it to stop."""
 
 import signal
 import sys
@@ -12,13 +12,13 @@ from tqdm.auto import tqdm
 
 from softq.utils.signals import ENDING
 
-CHUNK_SECONDS = 0.5  # between two looks at the progress bar and at Ctrl-C
+CHUNK_SECONDS = 0.5  # seconds of steps between two updates of the bar, after which Ctrl-C is noticed
 
 
 class Interrupt:
-    """`with Interrupt() as stop:` turns the first Ctrl-C, SIGTERM or SIGHUP into `stop()`; a second ends at once.
+    """A context in which the first Ctrl-C, SIGTERM or SIGHUP makes `stop()` True, with `with Interrupt() as stop:`.
 
-    A hang-up that is ignored, as after `nohup`, stays ignored.
+    The second signal is handled as it was before. A SIGHUP that is ignored, as under `nohup`, stays ignored.
     """
 
     def __init__(self) -> None:
@@ -47,34 +47,36 @@ class Interrupt:
 
 
 class Pace:
-    """How many steps to run before the next look: about `CHUNK_SECONDS` worth, by the last measurement."""
+    """The number of steps to run at once, which take about `CHUNK_SECONDS` by the last measurement."""
 
     def __init__(self) -> None:
         self.num, self.started = 1, 0.0
 
     def next(self, limit: int) -> int:
+        """The number of steps to run now, at most `limit`; starts the clock."""
         self.started = time.perf_counter()
         self.num = max(1, min(self.num, limit))
         return self.num
 
     def ran(self) -> None:
+        """Stop the clock after the steps have run; their number grows at most fourfold."""
         per_step = (time.perf_counter() - self.started) / self.num
         self.num = min(int(CHUNK_SECONDS / max(per_step, 1e-7)), 4 * self.num)
 
 
 class Progress:
-    """A bar for the warm-up, then one for the updates; both with the latest returns.
+    """A bar for the warm-up and then one for the updates, each with the latest returns beside it.
 
-    Where nothing can be written, because the terminal is gone for example, nothing is shown and the run goes on.
+    When writing fails, because the terminal is gone for example, nothing more is shown and the run goes on.
     """
 
     def __init__(self, title: str, warmup: int, updates: int, num_envs: int, show: bool):
         self.title, self.warmup, self.updates, self.num_envs = title, warmup, updates, num_envs
         self.show, self.notes = show, {}
-        self.bar: Any = None  # a tqdm, once there is something to show
+        self.bar: Any = None  # the present tqdm bar
 
     def draw(self, move: Callable[[], object]) -> None:
-        """Call `move`, which writes to the terminal; give up showing anything when that fails."""
+        """Call `move`, which writes to the terminal; when that fails, show nothing from then on."""
         try:
             move()
         except (OSError, UnicodeError):
@@ -83,16 +85,17 @@ class Progress:
                 self.bar.disable = True
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Write `text` as a line above the bar."""
         if self.show:
             self.draw(lambda: tqdm.write(text))
 
     def at(self, step: int, **notes: str) -> None:
-        """Move the bar to this step of the run; `notes` stay beside it."""
+        """Move the bar to `step`, a step of the run; `notes` stay beside it until they change."""
         self.notes |= notes
         self.draw(lambda: self.move(step))
 
     def move(self, step: int) -> None:
+        """Move the bar to `step`, and begin the bar of the updates where the warm-up ends."""
         learning = step >= self.warmup
         total, done = self.updates if learning else self.warmup, step - self.warmup if learning else step
         scale = 1 if learning else self.num_envs
@@ -111,7 +114,7 @@ class Progress:
         self.bar.update(done * scale - self.bar.n)
 
     def note(self, **notes: str) -> None:
-        """Show a note at once."""
+        """Show `notes` beside the bar at once."""
         self.notes |= notes
         if self.bar is not None:
             self.draw(lambda: self.bar.set_postfix({k: v for k, v in self.notes.items() if v}, refresh=True))

@@ -1,4 +1,4 @@
-"""A ring buffer of transitions that lives on the device."""
+"""A replay: a ring buffer of transitions on the device."""
 
 from typing import Any
 
@@ -11,34 +11,34 @@ from softq.utils.pytree import pytree, replace
 
 @pytree
 class Replay:
-    """`data`: a tree of arrays `(capacity, ...)`. `added`: how many rows were ever added. The oldest go
-    first.
+    """A ring buffer whose rows are trees of arrays; when it is full, new rows replace the oldest.
 
-    `add` and `sample` are pure; jit them with the buffer donated and the rows are written in place.
+    `add` and `sample` are pure functions. A compiled program to which the buffer is donated writes rows in place.
     """
 
-    data: Any
-    added: Array
+    data: Any  # tree of arrays (capacity, ...)
+    added: Array  # number of rows that were ever added
 
     @staticmethod
     def create(row: Any, capacity: int) -> "Replay":
-        """Room for `capacity` rows shaped like the tree `row`."""
+        """An empty buffer with room for `capacity` rows, with the shapes and types of the tree `row`."""
         data = jax.tree.map(lambda x: jnp.zeros((capacity, *jnp.shape(x)), jnp.result_type(x)), row)
         return Replay(data, jnp.zeros((), jnp.int32))
 
     @property
     def capacity(self) -> int:
+        """The number of rows for which there is room."""
         return jax.tree.leaves(self.data)[0].shape[0]
 
     @property
     def size(self) -> Array:
-        """How many rows can be sampled."""
+        """The number of rows that can be sampled."""
         return jnp.minimum(self.added, self.capacity)
 
     def add(self, rows: Any) -> "Replay":
-        """Append the tree `rows`, arrays `(E, ...)` with E at most the capacity; E need not divide it.
+        """The buffer with E more rows, a tree of arrays `(E, ...)`, converted to the types of the buffer.
 
-        Rows take the types of the buffer.
+        Raises `ValueError` when E is larger than the capacity.
         """
         count = jax.tree.leaves(rows)[0].shape[0]
         if count > self.capacity:
@@ -48,11 +48,11 @@ class Replay:
         return replace(self, data=jax.tree.map(put, self.data, rows), added=self.added + count)
 
     def grown(self, capacity: int) -> "Replay":
-        """The same rows with room for `capacity`; only while no row has been overwritten."""
+        """The buffer with room for `capacity` rows; only correct while no row has been replaced."""
         grow = lambda x: jnp.zeros((capacity, *x.shape[1:]), x.dtype).at[: self.capacity].set(x)
         return replace(self, data=jax.tree.map(grow, self.data))
 
     def sample(self, key: Array, num: int) -> Any:
-        """`num` rows drawn uniformly with replacement, a tree of arrays `(num, ...)`."""
+        """`num` rows, drawn uniformly with replacement, as a tree of arrays `(num, ...)`."""
         where = jax.random.randint(key, (num,), 0, self.size)
         return jax.tree.map(lambda x: x[where], self.data)

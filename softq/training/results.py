@@ -1,4 +1,4 @@
-"""Reading runs back: their learner, their curves, their score at any temperature."""
+"""Reading run directories: the learner, the learning curves, and the return at any temperature or with a sampler."""
 
 import contextlib
 from collections.abc import Iterable
@@ -10,23 +10,25 @@ import jax.numpy as jnp
 import pandas as pd
 
 from softq.algorithms import Algorithm
-from softq.algorithms.common.critic_policy import AtTemperature, Through
+from softq.algorithms.common.critic_policy import AtTemperature, CriticPolicy
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
 from softq.training.evaluate import Evaluator
 from softq.training.loop import learner
-from softq.training.run_directory import RunDirectory, read_log, tidy
-from softq.utils.atomic_files import csv_file, whole
+from softq.training.run_directory import RunDirectory, read_log, to_frame
+from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.errors import SoftqError, suggest
 from softq.utils.pytree import unstacked
 
+# the words in exported tables for the kinds of rows in a log
 KINDS = {"train": "training", "eval": "evaluation"}
 
 
 def load_all(run_dir: Path | str) -> tuple[Algorithm, Any, TrainConfig]:
-    """`(algo, states, config)` of a run's newest checkpoint; `states` has a leading axis over seeds.
+    """`(algo, states, config)` of the newest checkpoint of a run; `states` has a leading axis over the seeds.
 
-    Actions of `algo` lie in [-1, 1]; `softq.envs.rescale(action, env.action_space)` has the environment's units.
+    Actions of `algo` lie in [-1, 1]; `softq.envs.rescale(action, env.action_space)` has the environment's units. Raises
+    `SoftqError` when the directory is not a run, or its checkpoint is missing or unreadable.
     """
     run = RunDirectory(run_dir)
     algo, config, dims = run.config()
@@ -43,14 +45,15 @@ def load_all(run_dir: Path | str) -> tuple[Algorithm, Any, TrainConfig]:
 
 
 def load(run_dir: Path | str, index: int = 0) -> tuple[Algorithm, Any, TrainConfig]:
-    """`(algo, state, config)` of a run's newest checkpoint, the state of its `index`-th seed.
+    """`(algo, state, config)` of the newest checkpoint of a run, with the state of its seed number `index`, from 0.
 
-    Actions of `algo` lie in [-1, 1]: give `env.step` `softq.envs.rescale(algo.exploit(state, obs, key),
-    env.action_space)`. Values of `state.critic.network` count rewards times `algo.reward_scale`, which is 0.2 by
-    default in LQL and NC-LQL and 1 in the other methods: divided by it they have the environment's unit, and so has a
-    temperature in the unit of Q. Returns in the log are the environment's.
+    Actions of `algo` lie in [-1, 1]; `softq.envs.rescale(action, env.action_space)` makes them actions for `env.step`.
+    Values of `state.critic.network` are returns times `algo.reward_scale`, which is 0.2 by default in LQL and NC-LQL
+    and 1 in the other methods. Divided by it, these values and a temperature in the unit of Q have the environment's
+    unit, in which the log holds returns.
 
-    Raises `SoftqError` when the directory is no run, or its checkpoint is missing or unreadable.
+    Raises `SoftqError` when the directory is not a run, its checkpoint is missing or unreadable, or `index` is too
+    large.
     """
     algo, states, config = load_all(run_dir)
     if not 0 <= index < config.seeds:
@@ -59,12 +62,15 @@ def load(run_dir: Path | str, index: int = 0) -> tuple[Algorithm, Any, TrainConf
 
 
 def curves(run_dirs: Path | str | Iterable[Path | str]) -> pd.DataFrame:
-    """The logs of one run or several as a tidy table: a row per run, seed, kind and moment."""
+    """The logs of one run or several as a table, with a row for each run, seed, kind of row and training step.
+
+    Raises `SoftqError` when a directory is not a run.
+    """
     folders = [run_dirs] if isinstance(run_dirs, str | Path) else list(run_dirs)
     tables = []
     for folder in folders:
         config = RunDirectory(folder).training()
-        tables.append(tidy(read_log(folder), config).assign(run=str(folder)))
+        tables.append(to_frame(read_log(folder), config).assign(run=str(folder)))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -76,15 +82,16 @@ def evaluate_run(
     sampler: str | None = None,
     budget: int = 100,
 ) -> pd.DataFrame:
-    """Play `episodes` episodes for each seed with `exploit` or, the default with a temperature, with `policy`.
+    """Play `episodes` episodes for each seed of a run with `method`, which is "exploit" or "policy".
 
-    The temperature is the argument of `Algorithm.policy`, in the algorithm's own unit; without it the one in force
-    acts. With a `sampler` the run's critic acts through it, as `softq.algorithms.common.critic_policy` says, with
-    `budget` candidates or gradients per action.
+    `temperature` is the argument of `Algorithm.policy` in the algorithm's own unit (`softq.algorithms.base`), and makes
+    "policy" the default method; without it the policy acts at its current temperature. With a `sampler` the critic of
+    the run acts through that sampler (`softq.algorithms.common.critic_policy`), with `budget` candidates or gradients
+    for each action.
 
-    Returns a row per seed and one for all, in which the temperature is the mean: `seed, policy, temperature, unit,
-    return, std, episodes`. For the unit of the temperature see `softq.algorithms.base`. Raises `SoftqError` for a
-    temperature that the policy cannot act at.
+    Returns a table `seed, policy, temperature, unit, return, std, episodes` with a row for each seed and one for all,
+    whose temperature is the mean. Raises `SoftqError` for bad arguments, and for a temperature at which the policy
+    cannot act.
     """
     algo, states, config = load_all(run_dir)
     if episodes < 1:
@@ -92,10 +99,10 @@ def evaluate_run(
     if temperature is not None and not 0 < temperature < float("inf"):
         raise SoftqError(f"temperature is {temperature}; it must be positive and finite.")
     method = method or ("exploit" if temperature is None else "policy")
-    actor: Algorithm | Through | AtTemperature = algo
+    actor: Algorithm | CriticPolicy | AtTemperature = algo
     unit = algo.temperature_unit
     if sampler is not None:
-        actor, method = Through(sampler, temperature, budget, algo), "policy"
+        actor, method = CriticPolicy(sampler, temperature, budget, algo), "policy"
         unit = "Q" if unit in (None, "action") else unit
     elif temperature is not None:
         algo.check_adjustable(temperature)
@@ -125,10 +132,10 @@ def evaluate_run(
 
 
 def export(run_dirs: Iterable[Path | str], out: Path | str, metrics: Iterable[str] = ()) -> int:
-    """Write the curves of runs to `out` (CSV), with what they depend on; returns the number of rows.
+    """Write the learning curves of runs to the CSV file `out` and return the number of rows.
 
-    `metrics` adds columns of the log, such as "temperature", to the training rows. Raises `SoftqError` for one that a
-    run has not logged.
+    Each row names the device, versions and commit of its run. `metrics` are names of further columns of the log, such
+    as "temperature", which training rows hold. Raises `SoftqError` for a metric that a run has not logged.
     """
     parts = []
     for folder in run_dirs:
@@ -143,7 +150,10 @@ def export(run_dirs: Iterable[Path | str], out: Path | str, metrics: Iterable[st
 
 
 def export_evaluation(table: pd.DataFrame, run_dir: Path | str, out: Path | str) -> int:
-    """Write what `evaluate_run` returned to `out` (CSV), with what it depends on; returns the number of rows."""
+    """Write a table of `evaluate_run` to the CSV file `out`, with device, versions and commit of the run.
+
+    Returns the number of rows.
+    """
     config = RunDirectory(run_dir).training()
     updates = int(curves(run_dir)["updates"].max())
     labels = {"algorithm": config.algorithm, "env": config.env, "updates": updates}
@@ -151,7 +161,7 @@ def export_evaluation(table: pd.DataFrame, run_dir: Path | str, out: Path | str)
 
 
 def made_with(run_dir: Path | str) -> dict[str, str]:
-    """Device, versions and commit of a run; the commit is "unknown" where softq was not run from its checkout."""
+    """The device, versions and commit of a run; the commit is "unknown" when softq did not run from a checkout."""
     versions = RunDirectory(run_dir).read("versions.json")
     packages = ("softq", "jax", "gymnasium", "mujoco")
     return {
@@ -162,7 +172,7 @@ def made_with(run_dir: Path | str) -> dict[str, str]:
 
 
 def write_csv(table: pd.DataFrame, out: Path | str) -> int:
-    """Write `table` to `out`, whole or not at all."""
-    with whole(csv_file(out)) as partial:
+    """Write `table` to the CSV file `out`, as a whole or not at all, and return the number of rows."""
+    with atomic_write(csv_file(out)) as partial:
         table.to_csv(partial, index=False, float_format="%.6g")
     return len(table)

@@ -1,6 +1,4 @@
-"""Run directories: config.json, versions.json, log.jsonl, status.json, checkpoints/. One run is one
-directory.
-"""
+"""Run directories, one for each run, with config.json, versions.json, log.jsonl, status.json and checkpoints/."""
 
 import contextlib
 import dataclasses
@@ -23,24 +21,26 @@ from softq import __version__
 from softq.algorithms import Algorithm, get
 from softq.training.config import TrainConfig, plain, plain_algorithm
 from softq.training.old_names import renamed
-from softq.utils.atomic_files import write_whole
+from softq.utils.atomic_files import write_json
 from softq.utils.errors import SoftqError
 from softq.utils.flat_settings import built, flat
 
 try:
     import fcntl
-except ImportError:  # on Windows nothing keeps two processes from training one run
+except ImportError:  # Windows has no such locks, so nothing keeps two processes from training one run
     fcntl = None
 
 T = TypeVar("T")
 FILES = ("log.jsonl", "versions.json", "config.json", "status.json", "checkpoints")
-FORMAT = 2  # of config.json and of the learners in checkpoints
-WRITERS = {1: "softq 0.1.0 (commit 7346a94)"}  # the last version that wrote and reads an earlier format
+FORMAT = 2  # version of the format of config.json and of the learners in checkpoints
+# the last version of softq that wrote, and reads, each earlier format
+WRITERS = {1: "softq 0.1.0 (commit 7346a94)"}
+# the first columns of a table of curves
 COLUMNS = ["algorithm", "env", "seed", "kind", "updates", "env_steps", "return", "std", "episodes"]
 
 
 def versions() -> dict[str, str]:
-    """What this run's numbers depend on: packages, Python, device, commit."""
+    """The versions of packages and Python, the device and the commit, on which the numbers of a run depend."""
     import jax
 
     packages = ("jax", "flax", "optax", "numpy", "gymnasium", "mujoco", "orbax-checkpoint")
@@ -51,9 +51,9 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> dict[str, str]:
-    """The commit of softq's own checkout; nothing when softq is installed elsewhere, or without git.
+    """The commit of the checkout from which softq runs, under the key "commit"; empty without a checkout or git.
 
-    The repository is named, not searched for: softq may be installed inside somebody else's.
+    Git is told the repository, for by a search it could find that of another project around an installed softq.
     """
     own = Path(__file__).parents[2] / ".git"
     if not own.exists():
@@ -66,16 +66,16 @@ def commit() -> dict[str, str]:
     return {"commit": git.stdout.strip()} if git.returncode == 0 else {}
 
 
-def numbered(path: Path) -> Iterator[Path]:
-    """`path`, `path-2`, `path-3` and so on without end."""
+def numbered_paths(path: Path) -> Iterator[Path]:
+    """Yield `path`, `path-2`, `path-3` and so on, without end."""
     yield path
     yield from (path.with_name(f"{path.name}-{i}") for i in itertools.count(2))
 
 
 def described(algo: Algorithm, config: TrainConfig, dims: dict) -> dict:
-    """The content of config.json, hyper-parameters under their flat names.
+    """The content of config.json for a run; hyper-parameters have their flat names.
 
-    Raises `SoftqError` for a hyper-parameter that JSON has no word for.
+    Raises `SoftqError` for a hyper-parameter that JSON cannot hold.
     """
     content = {"format": FORMAT, "train": dataclasses.asdict(config)}
     content |= {"algorithm": {"class": type(algo).__name__} | flat(algo), "dims": dims}
@@ -86,9 +86,10 @@ def described(algo: Algorithm, config: TrainConfig, dims: dict) -> dict:
 
 
 def parsed(content: dict) -> tuple[Algorithm, TrainConfig, dict]:
-    """The algorithm, the training configuration and `{obs_dim, action_dim}` that config.json describes.
+    """The algorithm, the training configuration and `{obs_dim, action_dim}` from the content of config.json.
 
-    Also settings under names of softq 0.1.0. Raises various errors for content that describes nothing.
+    Settings may have their names of softq 0.1.0. Raises `KeyError`, `TypeError`, `AttributeError` or `SoftqError` for
+    content that does not fit.
     """
     config = TrainConfig(**content["train"])
     hyper = {name: value for name, value in content["algorithm"].items() if name != "class"}
@@ -98,26 +99,27 @@ def parsed(content: dict) -> tuple[Algorithm, TrainConfig, dict]:
 
 
 def writer(content: dict) -> str | None:
-    """The earlier softq that wrote, and can read, a run with this config.json; None for the format of this one."""
+    """The earlier softq that wrote, and can read, a run with the `content` of config.json; None for this softq."""
     return WRITERS.get(content.get("format", 1))
 
 
 class RunDirectory:
-    """A run on disk, open for writing by one process at a time.
+    """A run on disk, which one process at a time can have open for writing.
 
-    With `numbered` a new run takes the first free of `folder`, `folder-2`, `folder-3` and so on.
+    With `unique_path` a new run takes the first of `folder`, `folder-2`, `folder-3` and so on that does not exist.
     """
 
-    def __init__(self, folder: Path | str, numbered: bool = False):
-        self.folder, self.numbered = Path(folder), numbered
-        self.log: Any = None  # the open file, once the run is locked
+    def __init__(self, folder: Path | str, unique_path: bool = False):
+        self.folder, self.unique_path = Path(folder), unique_path
+        self.log: Any = None  # the open log file, from when the run is locked
         self.made: list[Path] | None = None  # folders that `create` has made, the innermost first
-        self.kept = True  # False from `create` to the first row of the log or checkpoint
+        # whether the run is worth keeping: False from `create` to its first row of the log or checkpoint
+        self.kept = True
 
     def create(self, algo: Algorithm, config: TrainConfig, dims: dict) -> None:
-        """Make the folder and describe the run in it; raises `SoftqError` when the folder holds anything.
+        """Make the folder, lock it and write versions.json and config.json.
 
-        Whatever fails leaves nothing behind.
+        Raises `SoftqError` when the folder holds files already or cannot be written; nothing is then left behind.
         """
         files = {"versions.json": versions(), "config.json": described(algo, config, dims)}
         try:
@@ -129,45 +131,48 @@ class RunDirectory:
         self.lock()
         try:
             for name, content in files.items():
-                write_whole(self.folder / name, content)
+                write_json(self.folder / name, content)
         except BaseException:
             self.discard()
             raise
         self.kept = False
 
     def make(self) -> None:
-        """Make the folder. Of two processes that want the same one, only one gets it."""
-        for folder in numbered(self.folder):
+        """Make the folder. When two processes want the same one, a single one gets it.
+
+        Raises `SoftqError` when the folder holds files already, and `OSError` when it cannot be made.
+        """
+        for folder in numbered_paths(self.folder):
             made = [path for path in (folder, *folder.parents) if not path.exists()]
             try:
                 folder.mkdir(parents=True)
             except FileExistsError:
-                if self.numbered:
+                if self.unique_path:
                     continue
-                self.check_free()  # an empty folder will do
+                self.check_free()  # a folder that is empty can be used
             self.folder, self.made = folder, made
             return
 
     def discard(self) -> None:
-        """Remove what `create` has made: the next try finds the place as this one did."""
+        """Close the run and remove the files and folders that `create` has made."""
         self.close()
         for name in FILES:
             shutil.rmtree(self.folder / name, ignore_errors=True)
             with contextlib.suppress(OSError):
                 (self.folder / name).unlink(missing_ok=True)
         for path in self.made or []:
-            with contextlib.suppress(OSError):  # another run has moved into it
+            with contextlib.suppress(OSError):  # the folder stays if another run has files in it
                 path.rmdir()
 
     def check_free(self) -> None:
-        """`SoftqError` when the folder exists and is not empty."""
+        """Raise `SoftqError` when the folder exists and is not empty."""
         if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             holds = "another run" if (self.folder / "config.json").exists() else "other files"
             remedy = f"continue it with --resume {self.folder}, or choose" if "run" in holds else "choose"
             raise SoftqError(f"{self.folder} already holds {holds}; {remedy} another --out.")
 
     def read(self, name: str) -> dict:
-        """A JSON file of the run. Raises `SoftqError` when it is missing or broken."""
+        """The content of the JSON file `name` of the run. Raises `SoftqError` when it is missing or broken."""
         try:
             return json.loads((self.folder / name).read_text())
         except FileNotFoundError:
@@ -179,37 +184,46 @@ class RunDirectory:
             raise SoftqError(f"{self.folder / name} cannot be read ({error}); the run is damaged.") from None
 
     def config(self) -> tuple[Algorithm, TrainConfig, dict]:
-        """The algorithm, the training configuration and `{obs_dim, action_dim}`."""
+        """The algorithm, the training configuration and `{obs_dim, action_dim}` of the run.
+
+        Raises `SoftqError` when config.json is missing, or does not fit this softq.
+        """
         return self.fitting(parsed)
 
     def training(self) -> TrainConfig:
-        """The training configuration alone, also of a run whose algorithm this softq cannot make."""
+        """The training configuration of the run, whose algorithm this softq need not know.
+
+        Raises `SoftqError` when config.json is missing, or does not fit this softq.
+        """
         return self.fitting(lambda content: TrainConfig(**content["train"]))
 
     def fitting(self, read: Callable[[dict], T]) -> T:
-        """What `read` makes of config.json. Raises `SoftqError` when it does not fit this softq."""
+        """The result of `read` for the content of config.json. Raises `SoftqError` when it does not fit this softq."""
         content = self.read("config.json")
         try:
             return read(content)
         except (KeyError, TypeError, AttributeError, SoftqError) as error:
-            reason = " ".join(str(error).split()).rstrip(".")
             earlier = writer(content) if isinstance(content, dict) else None
             if earlier:
                 raise SoftqError(
-                    f"{self.folder} was written by {earlier} and does not fit this softq ({reason}); load it with "
-                    "that version."
+                    f"{self.folder} was written by {earlier} and its config.json does not fit this softq; load it "
+                    "with that version."
                 ) from None
+            reason = " ".join(str(error).split()).rstrip(".")
             raise SoftqError(
                 f"{self.folder / 'config.json'} does not fit this softq ({reason}); put it back as it was "
                 "written, or use the softq named in versions.json."
             ) from None
 
     def check_unchanged(self, before: dict | None, now: dict) -> None:
-        """`SoftqError` when config.json `now` differs from the one `before`, at the checkpoint, but in iterations."""
+        """Raise `SoftqError` when config.json has changed since the checkpoint, other than in `iterations`.
+
+        `before` is its content at the checkpoint, and `now` its present content.
+        """
         if not before:
             return
         if writer(before):
-            before = described(*parsed(before))  # under the names of today
+            before = described(*parsed(before))  # the same settings under their names of today
         for part in ("train", "algorithm"):
             for name in before[part].keys() | now[part].keys():
                 old, new = before[part].get(name), now[part].get(name)
@@ -220,19 +234,23 @@ class RunDirectory:
                     )
 
     def describe(self, content: dict) -> None:
-        """Replace config.json where its content has changed."""
+        """Replace config.json when `content` differs from what it holds."""
         if self.read("config.json") != content:
-            write_whole(self.folder / "config.json", content)
+            write_json(self.folder / "config.json", content)
 
     def finished(self) -> bool:
+        """Whether the run has made all its iterations, by status.json."""
         return (self.folder / "status.json").exists() and bool(self.read("status.json").get("finished"))
 
     def status(self, **content: Any) -> None:
-        """Replace status.json."""
-        write_whole(self.folder / "status.json", content)
+        """Replace status.json by `content`."""
+        write_json(self.folder / "status.json", content)
 
     def lock(self) -> None:
-        """Take the run for this process. Raises `SoftqError` when another has it, or it cannot be written."""
+        """Open the log and lock the run for this process.
+
+        Raises `SoftqError` when another process trains the run, or when the log cannot be written.
+        """
         try:
             log = open(self.folder / "log.jsonl", "ab")  # noqa: SIM115 - held while the run lives
             try:
@@ -251,7 +269,7 @@ class RunDirectory:
         self.log = log
 
     def cut(self, position: int) -> None:
-        """Cut the log back to `position` bytes, so that no row comes twice."""
+        """Cut the log back to `position` bytes, its length at a checkpoint. Raises `SoftqError` when it is shorter."""
         if self.log.seek(0, os.SEEK_END) < position:
             raise SoftqError(
                 f"{self.folder / 'log.jsonl'} is shorter than its checkpoint says; put the whole log back, or "
@@ -261,7 +279,10 @@ class RunDirectory:
         self.log.seek(0, os.SEEK_END)
 
     def append(self, row: dict) -> None:
-        """One row of the log; what is not finite becomes null."""
+        """Write one row of the log, in which numbers that are not finite become null.
+
+        Raises `SoftqError` when the log cannot be written, on a full disk for example.
+        """
         clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
         self.kept = True
         try:
@@ -275,32 +296,35 @@ class RunDirectory:
 
     @property
     def position(self) -> int:
-        """Length of the log in bytes."""
+        """The length of the log in bytes."""
         return self.log.tell()
 
     def close(self) -> None:
-        """Let the run go, for another process to take."""
+        """Close the log, which unlocks the run."""
         if self.log:
-            with contextlib.suppress(OSError):  # what could not be written has been said
+            with contextlib.suppress(OSError):  # `append` has reported what could not be written
                 self.log.close()
 
 
 def default_run(config: TrainConfig) -> RunDirectory:
-    """A new run in runs/ALGORITHM-ENV-DATE, with a number behind it where that exists."""
+    """A new run in runs/ALGORITHM-ENV-DATE, with a number at its end when that folder exists."""
     env = config.env.replace("/", "_").replace(":", "_")
     name = f"{config.algorithm}-{env}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return RunDirectory(Path("runs") / name, numbered=True)
+    return RunDirectory(Path("runs") / name, unique_path=True)
 
 
-def tidy(rows: list[dict], config: TrainConfig) -> pd.DataFrame:
-    """Rows of a log as a table with the columns `COLUMNS` first, then the metrics."""
+def to_frame(rows: list[dict], config: TrainConfig) -> pd.DataFrame:
+    """The rows of a log as a table, with the columns `COLUMNS` first and then the metrics."""
     table = pd.DataFrame(rows).assign(algorithm=config.algorithm, env=config.env)
-    # a run stopped before its first evaluation has no column of theirs yet
+    # the rows of a run that was stopped before its first evaluation lack columns of evaluations
     return table.reindex(columns=[*COLUMNS, *(name for name in table if name not in COLUMNS)])
 
 
 def read_log(folder: Path | str) -> list[dict]:
-    """All complete rows of a run's log; half a row at its end, left by a crash, does not count."""
+    """The complete rows of the log of a run; half a row at its end, left by a crash, is skipped.
+
+    Raises `SoftqError` for any other row that cannot be read.
+    """
     path = Path(folder) / "log.jsonl"
     lines = path.read_text().split("\n")[:-1] if path.exists() else []
     try:

@@ -1,4 +1,4 @@
-"""`train` and `resume`: from a shell, a script or a notebook."""
+"""`train` and `resume`, the functions that start and continue a run, from a shell, a script or a notebook."""
 
 import contextlib
 import dataclasses
@@ -11,9 +11,9 @@ import pandas as pd
 
 from softq.algorithms import ALGORITHMS, Algorithm, get
 from softq.training.config import TrainConfig, preset_of
-from softq.training.loop import Loop
+from softq.training.loop import LoopState
 from softq.training.progress import Interrupt, Progress
-from softq.training.run_directory import RunDirectory, tidy
+from softq.training.run_directory import RunDirectory, to_frame
 from softq.training.trainer import Trainer
 from softq.utils.errors import SoftqError, suggest
 from softq.utils.flat_settings import fields_from
@@ -23,18 +23,19 @@ from softq.utils.pytree import unstacked
 
 @dataclass
 class Run:
-    """What `train` returns. `states` has a leading axis over seeds; `state` is the first seed's."""
+    """The result of `train` and `resume`; `states` has a leading axis over the seeds."""
 
     algo: Algorithm
     config: TrainConfig
     states: Any
-    curve: pd.DataFrame
-    finished: bool
-    folder: Path | None = None
-    inexact: str | None = None  # why `resume` would start new episodes, None where it goes on exactly
+    curve: pd.DataFrame  # the log as `softq.training.curves` returns it, without the column "run"
+    finished: bool  # whether all iterations were made
+    folder: Path | None = None  # the run directory, if there is one
+    inexact: str | None = None  # why `resume` would start new episodes; None when it continues exactly
 
     @property
     def state(self) -> Any:
+        """The state of the first seed."""
         return unstacked(self.states, 0)
 
 
@@ -47,15 +48,15 @@ def train(
     preset: str = "paper",
     **settings: Any,
 ) -> Run:
-    """Train `algo`, or the algorithm of that name, in `env_id`; `settings` are `TrainConfig` fields.
+    """Train `algo`, or the algorithm of that name, in `env_id`; `settings` are fields of `TrainConfig`.
 
-    What is not given comes from the preset, as in `softq train`: "paper" trains as the algorithm's own paper did,
-    "small" gives a first result in minutes. It sets the hyper-parameters of an algorithm given by its name, and the
-    training where there is no `config`. Everything is in the returned `Run`; with `out`, a run directory is written
-    too, which `resume` continues.
-    After the first Ctrl-C the run stops at its next step and is returned as it is. Raises `SoftqError` for
-    bad input and where memory or disk will not do; a run that fails before its first row of the log leaves no
-    directory.
+    The preset sets the hyper-parameters of an algorithm that is given by name, and the training where no `config` is
+    given: "paper" trains as the algorithm's paper did, "small" for a first result in minutes. With `out` a run
+    directory is written, which `resume` can continue. After the first Ctrl-C the run stops after its present steps and
+    is returned as it is.
+
+    Raises `SoftqError` for bad input, and when memory or disk do not suffice; a run that fails before its first row of
+    the log leaves no directory.
     """
     if isinstance(algo, str):
         algo = get(algo)(**fields_from(preset_of(get(algo), preset), get(algo)))
@@ -69,18 +70,17 @@ def train(
     run = RunDirectory(out) if isinstance(out, str | Path) else out
     if run:
         check_kwargs(config)
-    if run and not run.numbered:
+    if run and not run.unique_path:
         run.check_free()
     with explained(), Interrupt() as stop, contextlib.closing(Trainer(algo, config)) as trainer:
         loop = trainer.start()
         if run is None:
-            return finish(trainer, loop, 0, stop, progress)
-        run.create(
-            trainer.algo, trainer.config, trainer.dims
-        )  # only now: bad input leaves no directory behind
+            return run_to_end(trainer, loop, 0, stop, progress)
+        # the directory is made after the environments and the learner, so that bad input leaves none behind
+        run.create(trainer.algo, trainer.config, trainer.dims)
         try:
             trainer.attach(run)
-            return finish(trainer, loop, 0, stop, progress)
+            return run_to_end(trainer, loop, 0, stop, progress)
         finally:
             run.close()
             if not run.kept:
@@ -88,7 +88,7 @@ def train(
 
 
 def check_kwargs(config: TrainConfig) -> None:
-    """`SoftqError` when config.json cannot hold the environment's settings."""
+    """Raise `SoftqError` when config.json cannot hold the settings of the environment."""
     try:
         json.dumps(config.env_kwargs)
     except TypeError as error:
@@ -99,12 +99,14 @@ def check_kwargs(config: TrainConfig) -> None:
 
 
 def resume(folder: Path | str, progress: bool = True, iterations: int | None = None) -> Run:
-    """Continue an interrupted run exactly as if it had not been. A finished one is returned as it is.
+    """Continue the run in `folder` exactly as if it had not been interrupted; a finished run is returned as it is.
 
-    With `iterations` the run goes on, finished or not, until it has made so many updates in all: the learner is then
-    the one of a run that was started with this number. Raises `SoftqError` when more have been made already. Where the
-    state of an environment cannot be saved, which training says at its start, the learner and the replay go on and the
-    episodes start anew.
+    With `iterations` the run, finished or not, continues to that number of updates in all, and its learner becomes that
+    of a run which was started with this number. When the state of an environment cannot be saved, which training says
+    at its start, the learner and the replay continue and the episodes start anew.
+
+    Raises `SoftqError` when `folder` is not a run, does not fit this softq, is being trained by another process, or has
+    made more than `iterations` updates.
     """
     run = RunDirectory(folder)
     algo, config, _ = run.config()
@@ -115,12 +117,13 @@ def resume(folder: Path | str, progress: bool = True, iterations: int | None = N
         try:
             trainer.attach(run)
             loop, step = trainer.restore()
-            return finish(trainer, loop, step, stop, progress)
+            return run_to_end(trainer, loop, step, stop, progress)
         finally:
             run.close()
 
 
-def finish(trainer: Trainer, loop: Loop, step: int, stop: Interrupt, show: bool) -> Run:
+def run_to_end(trainer: Trainer, loop: LoopState, step: int, stop: Interrupt, show: bool) -> Run:
+    """Train from `step` to the end, or until `stop()`, and return the run; `show` shows a progress bar."""
     config, run = trainer.config, trainer.run
     if step < config.total_steps:
         trainer.announce()
@@ -132,5 +135,5 @@ def finish(trainer: Trainer, loop: Loop, step: int, stop: Interrupt, show: bool)
         loop, done = trainer.train(loop, step, stop, progress)
     finally:
         progress.close()
-    curve = tidy(trainer.rows, config)
+    curve = to_frame(trainer.rows, config)
     return Run(trainer.algo, config, loop.state, curve, done, run.folder if run else None, trainer.inexact)

@@ -1,4 +1,4 @@
-"""One run under way: chunks of the inner loop, and between them the log, evaluations and checkpoints."""
+"""A run under way: steps of the training loop, and between them rows of the log, evaluations and checkpoints."""
 
 import dataclasses
 import shlex
@@ -19,7 +19,7 @@ from softq.training.config import TrainConfig, plain_algorithm
 from softq.training.device_loop import DeviceLoop
 from softq.training.evaluate import NO_LIMIT, Diverged, Evaluator
 from softq.training.host_loop import EnvironmentFailed, HostLoop
-from softq.training.loop import Loop
+from softq.training.loop import LoopState
 from softq.training.progress import Interrupt, Pace, Progress
 from softq.training.run_directory import RunDirectory, described, read_log
 from softq.utils.errors import SoftqError, SoftqWarning
@@ -28,7 +28,10 @@ from softq.utils.pytree import replace
 
 
 class Trainer:
-    """One run under way: its loop, its counters and where its rows go."""
+    """A run under way: the algorithm, the training loop, the counters, and the run directory if there is one.
+
+    Raises `SoftqError` when JAX's backend is missing, or the environment cannot be made.
+    """
 
     def __init__(self, algo: Algorithm, config: TrainConfig):
         check_backend()
@@ -38,32 +41,32 @@ class Trainer:
         env: Any = make(config.env, config.num_envs, config.seed_list, config.env_kwargs)
         config = dataclasses.replace(config, env=getattr(env, "env_id", config.env))
         self.algo, self.config = algo, config
-        self.inner = (DeviceLoop if is_jax(config.env) else HostLoop)(env, config)
+        self.loop = (DeviceLoop if is_jax(config.env) else HostLoop)(env, config)
         self.dims = {"obs_dim": env.obs_dim, "action_dim": env.action_dim}
         self.envs: Any = None if is_jax(config.env) else env
-        self.inexact: str | None = None  # why resuming starts new episodes, where it does
+        self.inexact: str | None = None  # why the state of the environments is not in the checkpoints, if so
         self.evaluator: Evaluator | None = None
         self.run: RunDirectory | None = None
         self.checkpoints: Checkpoints | None = None
         self.rows: list[dict] = []
-        # positions in the run: the last step that was logged, the last that was evaluated, seconds so far
+        # the last step that was logged, the last one that was evaluated, and the seconds of training so far
         self.logged, self.evaluated, self.seconds = 0, 0, 0.0
 
     def attach(self, run: RunDirectory) -> None:
-        """Write the run there."""
+        """Write the log and the checkpoints to `run`."""
         self.run, self.checkpoints = run, Checkpoints(run.folder / "checkpoints")
 
-    def start(self) -> Loop:
-        """The loop before the first step. Raises `SoftqError` when the memory will not do."""
-        memory.check(self.inner.shapes(self.algo, self.keys, self.init_keys), self.config)
-        return jax.block_until_ready(self.inner.init(self.algo, self.keys, self.init_keys))
+    def start(self) -> LoopState:
+        """The loop state before the first step. Raises `SoftqError` when the memory does not suffice."""
+        memory.check(self.loop.shapes(self.algo, self.keys, self.init_keys), self.config)
+        return jax.block_until_ready(self.loop.init(self.algo, self.keys, self.init_keys))
 
     def say(self, note: str) -> None:
-        """A warning that the person who trains should read."""
+        """Give `note` as a `SoftqWarning`."""
         warnings.warn(note, SoftqWarning, stacklevel=2)
 
     def announce(self) -> None:
-        """Say at the start what will not be as one expects; tries whether the environments can be saved."""
+        """Warn of an environment without a time limit, and of one whose state a trial shows cannot be saved."""
         config = self.config
         if self.envs is None:
             return
@@ -76,7 +79,7 @@ class Trainer:
             self.unsaved(reason)
 
     def unsaved(self, reason: str) -> None:
-        """Remember, and say once, that the environments' state is not in the checkpoints."""
+        """Note, and warn once, that checkpoints lack the state of the environments, because of `reason`."""
         if self.inexact is None:
             self.say(
                 f"the state of {self.config.env} cannot be saved ({reason}); --resume will go on with the learner "
@@ -85,13 +88,15 @@ class Trainer:
         self.inexact = reason
 
     def close(self) -> None:
-        """Close all environments."""
+        """Close the environments of the training and of the evaluation."""
         for one in (self.envs, self.evaluator):
             if one is not None:
                 one.close()
 
-    def train(self, loop: Loop, step: int, stop: Interrupt, progress: Progress) -> tuple[Loop, bool]:
-        """Go on from `step` to the end, or until `stop()`. Returns the loop and whether this is the end."""
+    def train(
+        self, loop: LoopState, step: int, stop: Interrupt, progress: Progress
+    ) -> tuple[LoopState, bool]:
+        """Train from `step` to the end, or until `stop()`; returns the loop state, and whether the run is finished."""
         config, pace, began = self.config, Pace(), time.perf_counter() - self.seconds
         progress.at(step, note="compiling")
         while True:
@@ -114,14 +119,15 @@ class Trainer:
             progress.at(step, note="compiling" if step == config.warmup_steps else "")
 
     def due(self, step: int, every: int) -> bool:
-        """Whether something done `every` so many steps is due: counted from 0 in the warm-up, then in
-        updates.
+        """Whether a task with the period `every` is due at `step`.
+
+        Steps of the warm-up are counted from 0, and later ones from its end; both ends are always due.
         """
         warmup, total = self.config.warmup_steps, self.config.total_steps
         return step in (warmup, total) or (step if step < warmup else step - warmup) % every == 0
 
     def until_next(self, step: int) -> int:
-        """Steps from `step` to the next at which anything is due."""
+        """The number of steps from `step` to the next one at which a log, an evaluation or a checkpoint is due."""
         config = self.config
         start, end = (
             (0, config.warmup_steps)
@@ -131,10 +137,14 @@ class Trainer:
         periods = (config.log_every, config.eval_every, config.checkpoint_every)
         return min(end - step, *(every - (step - start) % every for every in periods))
 
-    def step(self, loop: Loop, num: int, uniform: bool) -> Loop:
+    def step(self, loop: LoopState, num: int, uniform: bool) -> LoopState:
+        """The loop state after `num` more steps, with uniform actions and no updates if `uniform`.
+
+        Raises `SoftqError` when a step fails; after a failure of an environment a checkpoint is written first.
+        """
         try:
             with explained():
-                return self.inner.run(self.algo, loop, self.keys, num, uniform)
+                return self.loop.run(self.algo, loop, self.keys, num, uniform)
         except EnvironmentFailed as error:
             step = int(error.loop.step[0])
             if step:
@@ -144,7 +154,7 @@ class Trainer:
             raise self.kept(error) from error.__cause__
 
     def kept(self, error: SoftqError, resumable: bool = False) -> SoftqError:
-        """`error` with what is left of the run."""
+        """`error` with a sentence that says up to which update the run is kept, and how to continue it."""
         if self.run is None or not self.run.kept:
             return error
         latest = self.checkpoints.latest
@@ -155,7 +165,7 @@ class Trainer:
         return SoftqError(f"{error} The run in {self.run.folder} is {where}{how}")
 
     def record(self, kind: str, step: int, seed: int, **content: Any) -> None:
-        """One row of the log, in memory and on disk."""
+        """Add a row to the log, in memory and on disk."""
         row = {"kind": kind, "seed": seed, "updates": self.updates(step)}
         row |= {"env_steps": step * self.config.num_envs}
         row |= content | {"seconds": round(self.seconds, 3)}
@@ -163,8 +173,8 @@ class Trainer:
         if self.run:
             self.run.append(row)
 
-    def log(self, loop: Loop, step: int, progress: Progress) -> Loop:
-        """A row per seed with means since the last one; starts the tally afresh."""
+    def log(self, loop: LoopState, step: int, progress: Progress) -> LoopState:
+        """Log a row for each seed with means since the last row, and return the loop state with sums set to zero."""
         tally = jax.tree.map(np.asarray, loop.tally)
         for i, seed in enumerate(self.config.seed_list):
             episodes, updates = int(tally.episodes[i]), int(tally.updates[i])
@@ -176,8 +186,11 @@ class Trainer:
             progress.note(train=f"{tally.returns.sum() / tally.episodes.sum():.1f}")
         return replace(loop, tally=jax.tree.map(jnp.zeros_like, loop.tally))
 
-    def evaluate(self, loop: Loop, step: int, stop: Interrupt, progress: Progress) -> None:
-        """A row per seed with the mean return of the evaluation episodes; none when it is interrupted."""
+    def evaluate(self, loop: LoopState, step: int, stop: Interrupt, progress: Progress) -> None:
+        """Log a row for each seed with the mean return of evaluation episodes, unless `stop()` ends them early.
+
+        Raises `SoftqError` when an action or an environment fails.
+        """
         config = self.config
         progress.note(note="evaluating")
         try:
@@ -199,8 +212,11 @@ class Trainer:
         self.evaluated = step
         progress.note(eval=f"{returns.mean():.1f}", note="")
 
-    def save(self, loop: Loop, step: int, done: bool, broken: bool = False) -> None:
-        """A checkpoint of everything, then status.json; without the environments where they are `broken`."""
+    def save(self, loop: LoopState, step: int, done: bool, broken: bool = False) -> None:
+        """Write a checkpoint and then status.json, if there is a run directory.
+
+        The state of the environments is left out when they are `broken`, or cannot be saved.
+        """
         if self.run is None:
             return
         meta: dict[str, Any] = {
@@ -213,7 +229,7 @@ class Trainer:
         self.run.kept = True
         envs = {"text": [], "physics": np.zeros(0, np.uint8)}
         try:
-            envs = envs if broken or self.inexact else self.inner.get_state()
+            envs = envs if broken or self.inexact else self.loop.get_state()
         except SoftqError as error:
             self.unsaved(str(error))
         if broken or self.inexact:
@@ -223,16 +239,19 @@ class Trainer:
         self.write_status(step, done)
 
     def write_status(self, step: int, done: bool) -> None:
+        """Write status.json; `done` means that the run is finished."""
         counts = {"updates": self.updates(step), "iterations": self.config.iterations}
         self.run.status(finished=done, **counts, env_steps=step * self.config.num_envs, seconds=self.seconds)
 
     def updates(self, step: int) -> int:
-        """Updates that have been made after `step` steps."""
+        """The number of updates after `step` steps."""
         return max(0, step - self.config.warmup_steps)
 
-    def restore(self) -> tuple[Loop, int]:
-        """The loop and step of the newest checkpoint, environments and log put back; from the start without
-        one. Where the number of iterations has changed since, config.json and the log say so.
+    def restore(self) -> tuple[LoopState, int]:
+        """`(loop, step)` of the newest checkpoint, or of a new start when there is none.
+
+        The environments and the log are put back to the checkpoint. When the number of iterations has changed,
+        config.json and a row of the log say so. Raises `SoftqError` when the checkpoint does not fit the run.
         """
         content = described(self.algo, self.config, self.dims)
         if self.checkpoints.latest is None:
@@ -247,7 +266,7 @@ class Trainer:
         state, rest = self.checkpoints.restore(learner=template.state, rest=rest)
         try:
             if not afresh:
-                self.inner.set_state({"text": meta["text"], "physics": rest["physics"]})
+                self.loop.set_state({"text": meta["text"], "physics": rest["physics"]})
         except SoftqError as error:
             afresh = f"{self.config.env}: {error}"
         self.run.cut(meta["position"])
@@ -256,7 +275,7 @@ class Trainer:
         loop = replace(rest["loop"], state=state)
         if afresh:
             self.say(f"the learner and the replay go on; the episodes start anew ({afresh}).")
-            loop = self.inner.afresh(loop, meta["step"])
+            loop = self.loop.afresh(loop, meta["step"])
         loop = jax.device_put(loop)
         if loop.replay.added.max() <= capacity < self.config.capacity:
             loop = replace(loop, replay=jax.vmap(lambda x: x.grown(self.config.capacity))(loop.replay))
@@ -269,7 +288,10 @@ class Trainer:
         return loop, meta["step"]
 
     def check(self, meta: dict, content: dict) -> None:
-        """`SoftqError` when `content` of config.json is not that of the checkpoint, or asks for too few iterations."""
+        """Raise `SoftqError` when config.json has changed since the checkpoint, or its iterations are too few.
+
+        `meta` is that of the checkpoint and `content` the present content of config.json.
+        """
         self.run.check_unchanged(meta.get("config"), content)
         if meta["step"] > self.config.total_steps:
             raise SoftqError(
@@ -278,19 +300,20 @@ class Trainer:
             )
 
     def physics(self) -> jax.ShapeDtypeStruct:
-        """Shape and type of the environments' MuJoCo state in the checkpoint, `(N, bytes)`, or `(0,)` without any."""
+        """The shape and type of MuJoCo's state in the checkpoint: uint8 `(N, bytes)`, or `(0,)` when there is none."""
         width = self.checkpoints.rows("['physics']")
         return jax.ShapeDtypeStruct((0,) if width is None else (self.envs.num_envs, width), np.uint8)
 
-    def template(self) -> tuple[Loop, int]:
-        """The loop as the checkpoint holds it, as shapes and types, and the capacity of its replay.
+    def template(self) -> tuple[LoopState, int]:
+        """`(shapes, capacity)`: the loop state in the checkpoint as shapes and types, and the capacity of its replay.
 
-        That capacity follows from the number of iterations, which may have changed.
+        The capacity differs from that of the configuration when the number of iterations has changed. Raises
+        `SoftqError` when the memory does not suffice.
         """
-        loop = self.inner.shapes(self.algo, self.keys, self.init_keys)
+        loop = self.loop.shapes(self.algo, self.keys, self.init_keys)
         capacity = self.checkpoints.rows(".replay.data.obs") or self.config.capacity
         resized = lambda x: jax.ShapeDtypeStruct((x.shape[0], capacity, *x.shape[2:]), x.dtype)
         data = jax.tree.map(resized, loop.replay.data)
-        # on a CPU the arrays that are read lie beside those that are used
+        # on a CPU the arrays that are read from disk and those in use are in memory together
         memory.check(loop, self.config, copies=2 if jax.default_backend() == "cpu" else 1)
         return replace(loop, replay=replace(loop.replay, data=data)), capacity

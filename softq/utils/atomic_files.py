@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: readers see the old file or the new one."""
+"""Files that are written as a whole or not at all, so that readers see the old file or the new one."""
 
 import json
 import os
@@ -11,10 +11,11 @@ from softq.utils.errors import SoftqError
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A temporary name to write to, which becomes `path` at the end, and is removed if that is not reached.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary file name, and rename the file to `path` when the context ends without an error.
 
-    Raises `SoftqError` when it cannot be written, on a full disk for example; `path` is then as it was.
+    After an error the temporary file is removed and `path` is as it was. Raises `SoftqError` when the file cannot be
+    written, on a full disk for example.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -30,16 +31,16 @@ def whole(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: Any) -> None:
-    """Write JSON."""
-    with whole(path) as partial:
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as JSON to `path`. Raises `SoftqError` as `atomic_write` does."""
+    with atomic_write(path) as partial:
         partial.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def csv_file(out: Path | str) -> Path:
-    """The path of `--out`, in a folder that is made if need be. Call it before long work.
+    """The path of the option `--out`, whose folder is made if need be; to be called before long work.
 
-    Raises `SoftqError` for a name that does not end in .csv, or where nothing can be written.
+    Raises `SoftqError` when the name does not end in .csv, or when no file can be written there.
     """
     path = Path(out)
     if path.suffix != ".csv" or path.is_dir():

@@ -1,8 +1,8 @@
 """One line for a bad knob, or for a landscape that is not finite somewhere.
 
 Traced values cannot be looked at, so only concrete ones are checked: a sampler that is called by hand looks at every
-value or slope that it meets; inside `jit` and `vmap` the same calls do nothing and cost nothing. There, let `finite_on`
-look at the landscape beforehand; `softq.utils.finite` says what becomes of such values.
+value and slope that it meets (`softq.utils.checked`); inside `jit` and `vmap` the same calls do nothing and cost
+nothing. There, let `finite_on` look at the landscape beforehand; `softq.utils.finite` says what becomes of such values.
 """
 
 from collections.abc import Callable, Collection
@@ -23,7 +23,7 @@ def one_of(what: str, value: object, options: Collection | Any) -> None:
     """
     options = get_args(options) or tuple(options)
     if not any(isinstance(value, type(option)) and value == option for option in options):
-        raise SoftqError(f"unknown {what} {value!r}.{suggest(value, options)}")
+        raise SoftqError(f"unknown {what} {value!r}.{suggest(str(value), options)}")
 
 
 def positive(name: str, value: object) -> None:
@@ -55,6 +55,13 @@ def eager(*values: object) -> bool:
     return not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(values))
 
 
+def not_finite(what: str, value: float | Array, action: Array) -> SoftqError:
+    """The error of a `value` of `what` that is not finite at a concrete `action` `(d,)`."""
+    return SoftqError(
+        f"{what} is {value} at action {np.asarray(action, float).round(4).tolist()}; mend Q there."
+    )
+
+
 def finite_at(actions: Array, values: Array, what: str = "the landscape") -> None:
     """Raise `SoftqError` that names the first of concrete `actions` `(n, d)` whose row of `values` `(n, ...)` is not
     finite. Does nothing for traced ones.
@@ -65,8 +72,7 @@ def finite_at(actions: Array, values: Array, what: str = "the landscape") -> Non
     bad = ~np.isfinite(rows)
     if bad.any():
         first = int(np.argmax(bad.any(axis=1)))
-        where = np.asarray(actions)[first].round(4).tolist()
-        raise SoftqError(f"{what} is {rows[first][bad[first]][0]} at action {where}; mend Q there.")
+        raise not_finite(what, rows[first][bad[first]][0], actions[first])
 
 
 def finite_on(q: Callable[[Array], Array], dim: int, num: int = 4096, slopes: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Command-line options made from dataclasses: name, type, default and help all come from the fields themselves."""
+"""Command-line options made from the fields of dataclasses: their names, types, defaults and help."""
 
 import argparse
 import ast
@@ -16,17 +16,18 @@ from softq.utils.flat_settings import helps, settings_of
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse parser whose errors are `SoftqError`, with the nearest option for an unknown one."""
+    """An argparse parser that raises `SoftqError`, which names the nearest option for an unknown one."""
 
     def __init__(self, **kwargs: Any):
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
 
     def error(self, message: str) -> NoReturn:
+        """Raise `message` as a `SoftqError`, where argparse would print it and exit."""
         name = self.prog.split(" {")[0]
         raise SoftqError(f"{message}; see `{name} --help`.")
 
     def parse(self, argv: list[str]) -> argparse.Namespace:
-        """Parse all of `argv`; raises `SoftqError` for anything that is unknown."""
+        """The options in `argv`. Raises `SoftqError` for an unknown option, and for a value that does not fit."""
         known, rest = self.parse_known_args(argv)
         if rest:
             word = rest[0].split("=")[0]
@@ -36,16 +37,25 @@ class Parser(argparse.ArgumentParser):
         return known
 
 
-def integer(text: str) -> int:
-    """An integer, also written 1e6 or 1_000_000."""
-    number = float(text)
-    if number != int(number):
-        raise ValueError(text)
-    return int(number)
+def int_option(text: str) -> int:
+    """The whole number in the `text` of an option, also written 1e6 or 1_000_000.
+
+    Raises `ArgumentTypeError`, which argparse reports, for any other text.
+    """
+    try:
+        number = float(text)
+        if number == int(number):
+            return int(number)
+    except (ValueError, OverflowError):
+        pass
+    raise argparse.ArgumentTypeError(f"invalid integer value: {text!r}")
 
 
 def keywords(words: list[str]) -> dict[str, Any]:
-    """Settings from NAME=VALUE words or one JSON object; values are JSON or Python literals where they look it."""
+    """The settings in words NAME=VALUE or in one JSON object, by name; `literal` reads the values.
+
+    Raises `SoftqError` for words of another form.
+    """
     try:
         if words and words[0].lstrip().startswith("{"):
             return dict(json.loads(" ".join(words)))
@@ -58,7 +68,7 @@ def keywords(words: list[str]) -> dict[str, Any]:
 
 
 def literal(text: str) -> Any:
-    """`text` as JSON, else as a Python literal, else as it is."""
+    """The value of `text` as JSON, or else as a Python literal, or else `text` itself."""
     for read in (json.loads, ast.literal_eval):
         with contextlib.suppress(ValueError, SyntaxError):
             return read(text)
@@ -66,7 +76,7 @@ def literal(text: str) -> Any:
 
 
 class Keywords(argparse.Action):
-    """Stores words NAME=VALUE as a dictionary."""
+    """The argparse action that stores words NAME=VALUE as a dictionary."""
 
     def __call__(self, parser: Any, namespace: Any, words: Any, option_string: str | None = None) -> None:
         setattr(namespace, self.dest, getattr(namespace, self.dest, {}) | keywords(words))
@@ -79,9 +89,9 @@ def add_fields(
     leave_out: tuple[str, ...] = (),
     defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """One option for each setting of the dataclass `cls`. Options that are not given stay out of the result.
+    """Add an option for each setting of the dataclass `cls`, in the group `title`, but those named in `leave_out`.
 
-    `defaults` are shown in place of the fields' own.
+    Options that are not given are absent from the parsed result. `defaults` replaces defaults in the help.
     """
     group, said = parser.add_argument_group(title), helps(cls)
     for name, setting in settings_of(cls).items():
@@ -90,29 +100,30 @@ def add_fields(
         default = defaults.get(name, setting.default)
         shown = "none" if default is dataclasses.MISSING else default
         shown = " ".join(map(str, default)) if isinstance(default, tuple) else shown
-        words = f"{said[name]} [{shown}]".strip().replace(
-            "%", "%%"
-        )  # argparse replaces %(default)s and the like
+        words = f"{said[name]} [{shown}]".strip().replace("%", "%%")  # argparse formats help with %
         add_option(group, name, setting.kind, words)
 
 
 def add_option(group: Any, name: str, kind: Any, words: str = argparse.SUPPRESS) -> None:
-    """The option of a setting with the annotation `kind`; without `words` `--help` does not show it."""
+    """Add the option of the setting `name` with the annotation `kind`; `--help` shows it only with `words`."""
     option = f"--{name.replace('_', '-')}"
     group.add_argument(option, dest=name, help=words, default=argparse.SUPPRESS, **reading(kind))
 
 
 def reading(kind: Any) -> dict[str, Any]:
-    """How argparse reads a value with the annotation `kind`."""
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):  # or None, which has no option
+    """The arguments of `add_argument` by which argparse reads a value with the annotation `kind`."""
+    if typing.get_origin(kind) in (
+        typing.Union,
+        types.UnionType,
+    ):  # a kind or None; no option stands for None
         kind = next(part for part in typing.get_args(kind) if part is not types.NoneType)
     if kind is bool:
         return {"action": argparse.BooleanOptionalAction}
     if typing.get_origin(kind) is dict:
         return {"nargs": "+", "action": Keywords, "metavar": "NAME=VALUE"}
     if typing.get_origin(kind) is tuple:
-        return {"nargs": "+", "type": integer, "metavar": "N"}
+        return {"nargs": "+", "type": int_option, "metavar": "N"}
     if typing.get_origin(kind) is typing.Literal:
         return {"choices": typing.get_args(kind)}
     metavar = {int: "N", float: "X"}.get(kind, "NAME")
-    return {"type": {int: integer, float: float}.get(kind, str), "metavar": metavar}
+    return {"type": {int: int_option, float: float}.get(kind, str), "metavar": metavar}

@@ -1,24 +1,22 @@
-"""The one error of softq: a single line that names the value, what was expected and the remedy."""
+"""softq's error and warning, whose messages are one line that names the value, what was expected and the remedy."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class SoftqError(ValueError):
-    """Bad input or a run that cannot go on. The message is one line; the command line prints it and exits
-    with 2.
-    """
+    """An error of bad input, or of a run that cannot continue; the command line prints it and exits with code 2."""
 
 
 class SoftqWarning(UserWarning):
-    """Something that a person should know before a run begins; the command line prints it as one line."""
+    """A warning that a person should read before a run begins; the command line prints it as one line."""
 
 
 def suggest(name: str, options: Iterable[str], limit: int = 12) -> str:
-    """The end of an error message about an unknown `name`.
+    """The end of an error message about a `name` that is not one of `options`.
 
-    Returns " Did you mean 'x'?" when one of `options` is close, else " Known: a, b, c." (at most `limit` of
-    them).
+    It is " Did you mean 'x'?" when an option is close to the name, and otherwise " Known: a, b, c." with the first
+    `limit` options, or empty when there are none.
     """
     options = sorted(map(str, options))
     folded = {option.lower(): option for option in options}

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from softq.utils.errors import SoftqError, suggest
+from softq.utils.checks import one_of
+from softq.utils.errors import SoftqError
 
 Check = Callable[[str, Any, Any], None]
 ARRAYS = (np.ndarray, np.generic, jax.Array)
@@ -92,12 +93,6 @@ def instance(cls: type) -> Check:
             raise wrong(name, value, f"a {cls.__name__}, for example {cls.__name__}()")
 
     return check
-
-
-def one_of(name: str, value: Any, options: tuple) -> None:
-    """Raise `SoftqError` unless `value` is one of `options`."""
-    if not any(isinstance(value, type(option)) and value == option for option in options):
-        raise SoftqError(f"unknown {name} {value!r}.{suggest(value, options)}")
 
 
 def literals(kind: Any) -> tuple:

@@ -131,10 +131,11 @@ def check_fields(tree: Any) -> None:
     """
     for field in dataclasses.fields(tree):
         short, value = field.metadata.get("shorthand"), getattr(tree, field.name)
-        if short and not isinstance(value, type(field.default)):
-            check, kind = next(rest for name, *rest in checks_of(type(field.default)) if name == short)
+        default: Any = field.default
+        if short and not isinstance(value, type(default)):
+            check, kind = next(rest for name, *rest in checks_of(type(default)) if name == short)
             check(field.name, value, kind)  # under the name that was written
-            made = dataclasses.replace(field.default, **{short: value})
+            made = dataclasses.replace(default, **{short: value})
             object.__setattr__(tree, field.name, made)  # the way into a frozen dataclass
     for name, check, kind in checks_of(type(tree)):
         check(name, getattr(tree, name), kind)

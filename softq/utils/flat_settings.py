@@ -102,7 +102,7 @@ def built(cls: type[T], given: Mapping[str, Any]) -> T:
     return cls(**fields_from(given, cls))
 
 
-def with_settings(tree: T, given: Mapping[str, Any]) -> T:
+def with_settings(tree: Any, given: Mapping[str, Any]) -> Any:
     """A copy of `tree` in which the flat settings `given` are changed, also those of the objects that it holds."""
     return dataclasses.replace(tree, **arguments(given, type(tree), lambda name: getattr(tree, name)))
 
@@ -110,7 +110,7 @@ def with_settings(tree: T, given: Mapping[str, Any]) -> T:
 def arguments(given: Mapping[str, Any], cls: type, before: Callable[[str], Any]) -> dict[str, Any]:
     """See `fields_from`; `before(name)` is what the field `name` holds where `given` has no object for it."""
     whole = [x.name for x in dataclasses.fields(cls) if holds_settings(given.get(x.name))]
-    values = {(name,): given[name] for name in whole}
+    values: dict[tuple[str, ...], Any] = {(name,): given[name] for name in whole}
     for name, setting in settings_of(cls).items():
         if name not in given or name in whole:
             continue

@@ -1,4 +1,4 @@
-"""Errors of the machine, not of the input, as one line: little memory, a full disk, a backend that is absent."""
+"""One-line messages for errors of the machine and not of the input: no memory, a full disk, a missing backend."""
 
 import contextlib
 import errno
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from softq.utils.errors import SoftqError
 
+# the remedies for errors of files, by their number
 DISK = {
     errno.ENOSPC: "free room there",
     errno.EDQUOT: "free room there",
@@ -15,11 +16,12 @@ DISK |= {
     errno.EROFS: "choose a folder that can be written",
     errno.EACCES: "choose a folder that can be written",
 }
+# parts of messages of RuntimeError by which JAX reports a lack of memory
 MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory")
 
 
 def explain(error: BaseException) -> str | None:
-    """One line for an error of the machine: what happened and the remedy. None for any other error."""
+    """A line that names an error of the machine and its remedy, or None for any other error."""
     text = " ".join(str(error).split())[:200].rstrip(".")
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(x in text for x in MEMORY)):
         return (
@@ -37,7 +39,7 @@ def explain(error: BaseException) -> str | None:
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Within this context an error of the machine is a `SoftqError` of one line."""
+    """Turn an error of the machine in this context into a `SoftqError` of one line."""
     try:
         yield
     except SoftqError:
@@ -50,7 +52,7 @@ def explained() -> Iterator[None]:
 
 
 def missing_backend() -> str | None:
-    """One line when JAX cannot start the backend that JAX_PLATFORMS asks for; None when it can."""
+    """A line that says that JAX cannot start the backend in JAX_PLATFORMS, or None when it can."""
     import jax
 
     asked = jax.config.jax_platforms  # pyrefly: ignore[missing-attribute] - JAX adds its options at run time
@@ -73,6 +75,6 @@ def missing_backend() -> str | None:
 
 
 def check_backend() -> None:
-    """`SoftqError` when JAX cannot start the backend that it was asked for."""
+    """Raise `SoftqError` when JAX cannot start the backend in JAX_PLATFORMS."""
     if line := missing_backend():
         raise SoftqError(line)

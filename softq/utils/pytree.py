@@ -10,7 +10,6 @@ from typing import Any, TypeVar, dataclass_transform
 
 import jax
 
-from softq.utils import fields as specifiers
 from softq.utils.fields import check_fields
 
 T = TypeVar("T")
@@ -23,22 +22,7 @@ def static(**kwargs: Any) -> Any:
 
 @dataclass_transform(
     frozen_default=True,
-    field_specifiers=(
-        dataclasses.field,
-        static,
-        specifiers.number,
-        specifiers.positive,
-        specifiers.nonnegative,
-        specifiers.share,
-        specifiers.count,
-        specifiers.flag,
-        specifiers.choice,
-        specifiers.name,
-        specifiers.text,
-        specifiers.sizes,
-        specifiers.nested,
-        specifiers.inherited,
-    ),
+    field_specifiers=(dataclasses.field, static),
 )
 def pytree(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass and a JAX pytree; fields are leaves unless they are `static`.
@@ -85,7 +69,7 @@ def checking(cls: type) -> None:
         if own is not None:
             own(self, *args)
 
-    __post_init__.checks = True
+    setattr(__post_init__, "checks", True)  # noqa: B010
     cls.__post_init__ = __post_init__
 
 

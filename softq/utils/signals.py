@@ -1,4 +1,4 @@
-"""A second Ctrl-C ends the process, also where Python cannot answer because it waits for a compiled program."""
+"""A watch that lets a second Ctrl-C end the process even while Python waits for a compiled program."""
 
 import contextlib
 import os
@@ -7,18 +7,18 @@ import socket
 import threading
 from collections.abc import Iterator
 
-# signals that ask for an end; Windows has no SIGHUP
+# signals that ask the process to end; Windows has no SIGHUP
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-SLOW = 10.0  # seconds after the first signal until the person is told why nothing happens yet
-PATIENCE = 3.0  # seconds that the main thread has to end by itself after the second signal
+SLOW = 10.0  # seconds after the first signal until a message says why the process still runs
+PATIENCE = 3.0  # seconds after the second signal in which the main thread can end by itself
 
 
 @contextlib.contextmanager
 def watch() -> Iterator[None]:
-    """Within this context the second of `ENDING` ends the process if the main thread has not, 3 seconds later.
+    """End the process in this context `PATIENCE` seconds after the second signal, if the main thread has not ended.
 
-    Python runs signal handlers in the main thread between two bytecodes, so never while a compiled program runs. The
-    number of a signal is written to a socket at once, and a thread reads it there.
+    Python runs signal handlers in the main thread between two bytecodes, and so not while a compiled program runs. It
+    writes the number of a signal to a socket at once, however, where a thread can read it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -32,13 +32,13 @@ def watch() -> Iterator[None]:
         yield
     finally:
         signal.set_wakeup_fd(before)
-        writer.close()  # ends the thread
+        writer.close()  # the thread ends when the socket is closed
         thread.join()
         reader.close()
 
 
 def wait(reader: socket.socket) -> None:
-    """Read signal numbers until the other end is closed; end the process if the second is not answered."""
+    """Read signal numbers until the other end of the socket is closed; end the process after the second signal."""
     if not following(reader, None):
         return
     second = following(reader, SLOW)
@@ -51,7 +51,7 @@ def wait(reader: socket.socket) -> None:
 
 
 def following(reader: socket.socket, seconds: float | None) -> int | None:
-    """The number of the next ending signal; 0 when the other end is closed, None after so many seconds."""
+    """The number of the next signal in `ENDING`, 0 when the other end is closed, or None after `seconds`."""
     reader.settimeout(seconds)
     try:
         while number := reader.recv(1):
@@ -63,5 +63,6 @@ def following(reader: socket.socket, seconds: float | None) -> int | None:
 
 
 def say(text: str) -> None:
+    """Write `text` as a line to stderr, without Python's buffers, which the main thread may hold."""
     with contextlib.suppress(OSError):  # the terminal may be gone
         os.write(2, f"{text}\n".encode())

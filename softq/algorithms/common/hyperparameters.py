@@ -6,7 +6,7 @@
 from typing import Any
 
 from softq.networks import ACTIVATIONS
-from softq.utils.fields import name, number, positive, share, sizes
+from softq.utils.fields import choice, count, name, number, positive, share, sizes
 
 
 def discount(default: float = 0.99, note: str = "") -> Any:
@@ -31,6 +31,26 @@ def hidden_sizes(default: tuple[int, ...], whose: str = "every network", note: s
 
 def activation(default: str, whose: str = "every network", note: str = "") -> Any:
     return name(default, said(f"Activation of the hidden layers of {whose}", note), ACTIVATIONS)
+
+
+def backup(default: str, note: str = "") -> Any:
+    return choice(
+        default, said("Value of a next state in a target, see softq.algorithms.common.targets", note)
+    )
+
+
+def num_value_samples(default: int = 100) -> Any:
+    return count(default, "Number of uniform actions that the backups soft and mellowmax are estimated from.")
+
+
+def tune_by(default: str = "policy") -> Any:
+    return choice(
+        default, "Whose entropy tunes the temperature: the policy's, or that of its critic's softmax."
+    )
+
+
+def action_gain(whose: str) -> Any:
+    return positive(1.0, f"Factor of the first weights of the action in {whose}; not in the paper.")
 
 
 def said(sentence: str, note: str) -> str:

@@ -1,7 +1,7 @@
 """A network that learns: one optimiser step down a loss, and a slow copy that follows it."""
 
 from collections.abc import Callable
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -10,20 +10,19 @@ from jax import Array
 
 from softq.utils.pytree import pytree, replace
 
-N = TypeVar("N")  # a network: a pytree with a field `params`
-Loss = Callable[[N], tuple[Array, Any]]  # network -> a scalar, and whatever else was computed on the way
+Loss = Callable[[Any], tuple[Array, Any]]  # network -> a scalar, and whatever else was computed on the way
 
 
 @pytree
-class Learner(Generic[N]):
+class Learner:
     """A network, the state of its optimiser and, where a method has one, its target: the copy that follows slowly."""
 
-    network: N
+    network: Any  # a pytree with a field `params`
     optimiser: optax.OptState
-    target: N | None = None
+    target: Any = None
 
     @classmethod
-    def create(cls, network: N, optimiser: optax.GradientTransformation, target: bool = False) -> Self:
+    def create(cls, network: Any, optimiser: optax.GradientTransformation, target: bool = False) -> Self:
         """The learner before its first step; a target begins as a copy, in buffers of its own."""
         copy = jax.tree.map(jnp.copy, network) if target else None
         return cls(network, optimiser.init(network.params), copy)

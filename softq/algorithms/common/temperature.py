@@ -73,7 +73,8 @@ class Temperature:
         if self.rule == "sac":
             gradient = (self(state) if now is None else now) * excess
             step, moments = optax.adam(self.learning_rate).update(gradient, state.optimiser)
-            return TemperatureState(state.log_scale + step, entropy, moments)
+            log_scale: Any = optax.apply_updates(state.log_scale, step)
+            return TemperatureState(log_scale, entropy, moments)
         return replace(state, entropy=entropy)
 
 

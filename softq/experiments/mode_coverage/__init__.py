@@ -1,38 +1,39 @@
-"""Which modes, goals and paths a policy visits: train every algorithm on a small world with equal answers, and count.
+"""Counts of the modes, goals and paths that trained policies visit in small tasks with several equally good answers.
 
-Returns cannot tell a policy that knows four equally good goals from one that knows one. Counts can. `softq visits`.
+The return cannot tell a policy that knows four equally good goals from one that knows a single one; counts can. The
+command is `softq visits`.
 """
 
 from softq.experiments.mode_coverage.ablations import (
-    VARIANTS,
-    Exactly,
-    Variant,
+    ABLATIONS,
+    Ablation,
+    ResampledPolicy,
     exact_states,
     softmax_temperature,
 )
-from softq.experiments.mode_coverage.count import count, tidy_paths, trained, travel, verdict, visits
-from softq.experiments.mode_coverage.snapshot import FACTORS, MOMENTS, RESOLUTION, looked_at, portrait
-from softq.experiments.mode_coverage.tasks import STARTS, WORLDS, World, settings
+from softq.experiments.mode_coverage.count import count, paths_to_frame, rollout, trained, verdict, visits
+from softq.experiments.mode_coverage.snapshot import FACTORS, MOMENTS, RESOLUTION, inspect_state, snapshot
+from softq.experiments.mode_coverage.tasks import STARTS, TASKS, Task, settings
 
 __all__ = [
+    "ABLATIONS",
     "FACTORS",
     "MOMENTS",
     "RESOLUTION",
     "STARTS",
-    "VARIANTS",
-    "WORLDS",
-    "Exactly",
-    "Variant",
-    "World",
+    "TASKS",
+    "Ablation",
+    "ResampledPolicy",
+    "Task",
     "count",
     "exact_states",
-    "looked_at",
-    "portrait",
+    "inspect_state",
+    "paths_to_frame",
+    "rollout",
     "settings",
+    "snapshot",
     "softmax_temperature",
-    "tidy_paths",
     "trained",
-    "travel",
     "verdict",
     "visits",
 ]

@@ -1,4 +1,4 @@
-"""`softq visits`: count, or look closely, one algorithm after the other; what a file holds already is not redone."""
+"""The command `softq visits`: counts or snapshots of one algorithm after another; rows of a file are not made again."""
 
 import argparse
 from pathlib import Path
@@ -6,57 +6,80 @@ from pathlib import Path
 import pandas as pd
 
 from softq.algorithms import ALGORITHMS, get
-from softq.experiments.mode_coverage.ablations import VARIANTS, Variant
+from softq.experiments.mode_coverage.ablations import ABLATIONS, Ablation
 from softq.experiments.mode_coverage.count import verdict, visits
-from softq.experiments.mode_coverage.snapshot import portrait
-from softq.experiments.mode_coverage.tasks import WORLDS
-from softq.utils.atomic_files import csv_file, whole
-from softq.utils.cli_options import Parser, integer
+from softq.experiments.mode_coverage.snapshot import snapshot
+from softq.experiments.mode_coverage.tasks import TASKS
+from softq.utils.atomic_files import atomic_write, csv_file
+from softq.utils.cli_options import Parser, int_option
 from softq.utils.errors import SoftqError, suggest
 
 
 def add(table: pd.DataFrame, path: Path, digits: int, order: list[str]) -> None:
-    """Write `table` behind what `path` holds, whole or not at all; algorithms in this order."""
+    """Append `table` to the CSV file `path`, rounded to `digits`, and sort its rows by the algorithms in `order`.
+
+    Raises `SoftqError` when the file cannot be written; it is then as it was.
+    """
     table = pd.concat([pd.read_csv(path), table]) if path.exists() else table
     table = table.sort_values("algorithm", key=lambda c: c.map(order.index), kind="stable")
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         table.round(digits).to_csv(partial, index=False)
 
 
-def holds(path: Path, name: str) -> bool:
+def has_rows(path: Path, name: str) -> bool:
+    """Whether the CSV file `path` exists and has rows of the algorithm or ablation called `name`."""
     return path.exists() and name in set(pd.read_csv(path)["algorithm"])
 
 
-def parser_of(world: str | None) -> Parser:
+def parser_of(task: str | None) -> Parser:
+    """The options of `softq visits`; `task` appears in the usage line."""
     parser = Parser(
-        prog=f"softq visits {world or '|'.join(WORLDS)}",
-        description="Train algorithms in a small world and count which modes, goals or paths their policies visit.",
+        prog=f"softq visits {task or '|'.join(TASKS)}",
+        description="Train algorithms on a small task and count which modes, goals or paths their policies visit.",
     )
-    add_option, number = parser.add_argument, {"type": integer, "metavar": "N"}
-    add_option("--out", metavar="FILE.csv", help="counts; algorithms in it are not redone")
-    add_option("--paths", metavar="FILE.csv", help="also some paths of the first seed")
+    add_option, number = parser.add_argument, {"type": int_option, "metavar": "N"}
+    add_option(
+        "--out",
+        metavar="FILE.csv",
+        help="file for the counts; algorithms in it are not trained again",
+    )
+    add_option("--paths", metavar="FILE.csv", help="file for some paths of the first seed of each algorithm")
     add_option(
         "--portrait",
         metavar="PREFIX",
-        help="instead: one training of each, its paths while it learns, its moves and its critic, in three files",
+        help="instead of counts, write PREFIX-during.csv, PREFIX-moves.csv and PREFIX-critics.csv: paths during one "
+        "training of each algorithm, and at its end the moves and the critic",
     )
-    add_option("--algorithms", nargs="+", default=list(ALGORITHMS), metavar="NAME", help="[all]")
-    add_option("--seeds", **number, default=10, help="trainings of each [10]")
-    add_option("--episodes", **number, default=200, help="counted per training [200]")
-    add_option("--keep", **number, default=40, help="paths that are stored [40]")
-    add_option("--iterations", **number, help="updates, instead of the world's own")
-    add_option("--variants", action="store_true", help="of the algorithms: one setting changed at a time")
-    add_option("--no-progress", action="store_true", help="no progress bar")
+    add_option(
+        "--algorithms", nargs="+", default=list(ALGORITHMS), metavar="NAME", help="algorithms to train [all]"
+    )
+    add_option("--seeds", **number, default=10, help="number of trainings of each algorithm [10]")
+    add_option(
+        "--episodes",
+        **number,
+        default=200,
+        help="number of episodes that are counted for each training [200]",
+    )
+    add_option(
+        "--keep", **number, default=40, help="number of paths of each algorithm that --paths stores [40]"
+    )
+    add_option("--iterations", **number, help="number of updates of a training, instead of the task's own")
+    add_option(
+        "--variants",
+        action="store_true",
+        help="train ablations of the algorithms, with one setting changed at a time, instead of the algorithms",
+    )
+    add_option("--no-progress", action="store_true", help="show no progress bar")
     return parser
 
 
 def command(argv: list[str]) -> int:
-    """`softq visits`."""
-    world = argv[0] if argv and not argv[0].startswith("-") else None
-    options = parser_of(world).parse(argv[1:] if world else argv)
-    if world not in WORLDS:
-        hint = suggest(world, WORLDS) if world else ""
-        raise SoftqError(f"name a world: softq visits {'|'.join(WORLDS)} --out FILE.csv.{hint}")
+    """Run `softq visits` with the words `argv` and return its exit code. Raises `SoftqError` for bad input."""
+    task = argv[0] if argv and not argv[0].startswith("-") else None
+    options = parser_of(task).parse(argv[1:] if task else argv)
+    if task not in TASKS:
+        hint = suggest(task, TASKS) if task else ""
+        raise SoftqError(f"name a task: softq visits {'|'.join(TASKS)} --out FILE.csv.{hint}")
     for name in ("seeds", "episodes", "keep", "iterations"):
         value = getattr(options, name)
         if value is not None and value < 1:
@@ -65,42 +88,42 @@ def command(argv: list[str]) -> int:
         get(name)
     if bool(options.out) == bool(options.portrait):
         raise SoftqError("name one of --out FILE.csv, for counts, and --portrait PREFIX.")
-    return close_up(world, options) if options.portrait else count_all(world, options)
+    return snapshots(task, options) if options.portrait else count_all(task, options)
 
 
-def count_all(world: str, options: argparse.Namespace) -> int:
-    """Trainings of every algorithm, or of every variant, counted."""
+def count_all(task: str, options: argparse.Namespace) -> int:
+    """Train and count the chosen algorithms, or with --variants their ablations, and print a line for each."""
     out, paths = csv_file(options.out), csv_file(options.paths) if options.paths else None
     if options.variants:
-        runs = {k: v for k, v in VARIANTS[world].items() if v.algorithm in options.algorithms}
+        runs = {k: v for k, v in ABLATIONS[task].items() if v.algorithm in options.algorithms}
         if not runs:
             raise SoftqError(
-                f"{world} has no variants of {', '.join(options.algorithms)}; leave --variants out."
+                f"{task} has no variants of {', '.join(options.algorithms)}; leave --variants out."
             )
     else:
-        runs = {name: Variant(name) for name in options.algorithms}
-    order = [*ALGORITHMS, *VARIANTS[world]]
-    for label, variant in runs.items():
-        if holds(out, label):
+        runs = {name: Ablation(name) for name in options.algorithms}
+    order = [*ALGORITHMS, *ABLATIONS[task]]
+    for label, ablation in runs.items():
+        if has_rows(out, label):
             continue
         size = options.seeds, options.episodes, options.keep, options.iterations
-        table, kept = visits(WORLDS[world], label, variant, *size, progress=not options.no_progress)
+        table, kept = visits(TASKS[task], label, ablation, *size, progress=not options.no_progress)
         if paths:
             add(kept, paths, 2, order)
         add(table, out, 2, order)
-        print(f"{label}: {verdict(WORLDS[world], table)}", flush=True)
+        print(f"{label}: {verdict(TASKS[task], table)}", flush=True)
     return 0
 
 
-def close_up(world: str, options: argparse.Namespace) -> int:
-    """One training of every algorithm; PREFIX-during.csv, PREFIX-moves.csv, PREFIX-critics.csv."""
+def snapshots(task: str, options: argparse.Namespace) -> int:
+    """Write the three files of --portrait PREFIX, one training of each chosen algorithm after another."""
     if options.variants or options.paths:
-        raise SoftqError("--portrait is of the algorithms as they are; leave --variants and --paths out.")
+        raise SoftqError("--portrait looks at the algorithms themselves; leave --variants and --paths out.")
     files = {part: csv_file(f"{options.portrait}-{part}.csv") for part in ("during", "moves", "critics")}
     for name in options.algorithms:
-        if holds(files["critics"], name):  # written last
+        if has_rows(files["critics"], name):  # of the three files this one is written last
             continue
-        tables = portrait(WORLDS[world], name, iterations=options.iterations)
+        tables = snapshot(TASKS[task], name, iterations=options.iterations)
         for part, digits in (("during", 2), ("moves", 3), ("critics", 4)):
             add(tables[part], files[part], digits, list(ALGORITHMS))
         print(f"{name}: done", flush=True)

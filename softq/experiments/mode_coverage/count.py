@@ -1,4 +1,4 @@
-"""Train, let the policy walk, and count where its paths end."""
+"""Train an algorithm on a task, let its policy play episodes, and count their outcomes."""
 
 from functools import partial
 from typing import Any
@@ -11,18 +11,19 @@ from jax import Array
 
 from softq.algorithms import Algorithm, get
 from softq.envs import make
-from softq.experiments.mode_coverage.ablations import Exactly, Variant, exact_states
-from softq.experiments.mode_coverage.tasks import STARTS, World, settings
+from softq.experiments.mode_coverage.ablations import Ablation, ResampledPolicy, exact_states
+from softq.experiments.mode_coverage.tasks import STARTS, Task, settings
 from softq.training import TrainConfig, train
 from softq.utils.flat_settings import fields_from
 from softq.utils.pytree import unstacked
 
 
 @partial(jax.jit, static_argnames=("num", "fixed"))
-def travel(algo: Any, state: Any, env: Any, key: Array, num: int, fixed: bool) -> tuple[Array, Array]:
-    """`num` episodes of `algo.policy`: paths `(num, time, 2)`, still after an end, and returns `(num,)`.
+def rollout(algo: Any, state: Any, env: Any, key: Array, num: int, fixed: bool) -> tuple[Array, Array]:
+    """Play `num` episodes with `algo.policy`: paths `(num, time, 2)` and returns `(num,)`.
 
-    `fixed`: all from the very centre, without the noise of `reset`, so that only the policy can choose.
+    A path stays at its last position after the episode ends. With `fixed` all episodes start at the centre, without the
+    noise of `reset`, so that nothing but the policy chooses the outcome.
     """
 
     def one(key: Array) -> tuple[Array, Array]:
@@ -43,65 +44,72 @@ def travel(algo: Any, state: Any, env: Any, key: Array, num: int, fixed: bool) -
     return jax.vmap(one)(jax.random.split(key, num))
 
 
-def count(world: World, env: Any, paths: Array) -> np.ndarray:
-    """How many of the paths `(num, time, 2)` had each outcome of `world`."""
-    which = jax.vmap(partial(world.sort, env))(paths)
-    return np.bincount(np.asarray(which), minlength=len(world.outcomes))
+def count(task: Task, env: Any, paths: Array) -> np.ndarray:
+    """The number of `paths` `(num, time, 2)` with each of `task.outcomes`, as an array `(outcomes,)`."""
+    which = jax.vmap(partial(task.sort, env))(paths)
+    return np.bincount(np.asarray(which), minlength=len(task.outcomes))
 
 
 def trained(
-    world: World, variant: Variant, seeds: int, iterations: int | None = None, progress: bool = False
+    task: Task, ablation: Ablation, seeds: int, iterations: int | None = None, progress: bool = False
 ) -> tuple[Algorithm, Any]:
-    """The algorithm of `variant` with its settings in `world`, and its trained states, a leading axis `seeds`."""
-    cls = get(variant.algorithm)
-    given = settings(world, variant.algorithm) | variant.change
+    """The algorithm of `ablation` with its settings on `task`, and its trained states with a leading axis `seeds`.
+
+    `iterations` replaces the number of updates. Raises `KeyboardInterrupt` when the training is stopped.
+    """
+    cls = get(ablation.algorithm)
+    given = settings(task, ablation.algorithm) | ablation.change
     given |= {"iterations": iterations} if iterations else {}
     algo = cls(**fields_from(given, cls))
     once: dict[str, Any] = {"seeds": seeds, "checkpoint_every": 10**9, "eval_every": given["iterations"]}
     config = TrainConfig(**fields_from(given, TrainConfig) | once)
-    if variant.exact_critic:
-        return algo, exact_states(algo, make(world.env_id), seeds, config.iterations, config.batch_size)
-    run = train(algo, world.env_id, config, progress=progress)
+    if ablation.exact_critic:
+        return algo, exact_states(algo, make(task.env_id), seeds, config.iterations, config.batch_size)
+    run = train(algo, task.env_id, config, progress=progress)
     if not run.finished:
         raise KeyboardInterrupt
     return algo, run.states
 
 
 def visits(
-    world: World,
+    task: Task,
     label: str,
-    variant: Variant,
+    ablation: Ablation,
     seeds: int = 10,
     episodes: int = 200,
     keep: int = 40,
     iterations: int | None = None,
     progress: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train `variant` in `world` and count: one row per seed and kind of start, and `keep` paths of the first seed.
+    """Train `ablation` on `task` and count the outcomes of `episodes` episodes for each of `seeds` seeds.
 
-    `label` names the rows. Starts: `fixed`, all episodes from the centre; `usual`, those of the environment.
+    Returns the counts, a row for each seed and kind of start (`STARTS`), and `keep` paths of the first seed in the form
+    of `paths_to_frame`. `label` names the rows. `iterations` replaces the number of updates.
     """
-    algo, states = trained(world, variant, seeds, iterations, progress)
-    actor, env = algo, make(world.env_id)
-    if variant.exact_sampler:
-        actor = Exactly(algo, world.common["temperature"])
-    starts = STARTS[:1] if env.max_steps == 1 else STARTS  # one step from the one state: no choice of start
+    algo, states = trained(task, ablation, seeds, iterations, progress)
+    actor, env = algo, make(task.env_id)
+    if ablation.exact_sampler:
+        actor = ResampledPolicy(algo, task.common["temperature"])
+    starts = STARTS[:1] if env.max_steps == 1 else STARTS  # the bandit has a single state to start from
     rows, kept = [], []
     for seed in range(seeds):
         state = unstacked(states, seed)
         for start in starts:
             key = jax.random.key(10_000 + seed)
-            paths, returns = travel(actor, state, env, key, episodes, start == "fixed")
-            counts = dict(zip(world.outcomes, count(world, env, paths).tolist(), strict=True))
+            paths, returns = rollout(actor, state, env, key, episodes, start == "fixed")
+            counts = dict(zip(task.outcomes, count(task, env, paths).tolist(), strict=True))
             where = {"algorithm": label, "seed": seed, "start": start}
             rows.append(where | counts | {"return": float(returns.mean())})
             if seed == 0 and start == starts[-1]:
-                kept.append(tidy_paths(label, paths[:keep], world.stride))
+                kept.append(paths_to_frame(label, paths[:keep], task.stride))
     return pd.DataFrame(rows), pd.concat(kept)
 
 
-def tidy_paths(name: str, paths: Array, stride: int) -> pd.DataFrame:
-    """Paths `(num, time, 2)` as rows `algorithm, episode, step, x, y`, rounded; without the rest after an end."""
+def paths_to_frame(name: str, paths: Array, stride: int) -> pd.DataFrame:
+    """Paths `(num, time, 2)` as a table `algorithm, episode, step, x, y`, rounded to 0.01.
+
+    It holds every `stride`-th step and the last one; steps after the last motion are left out.
+    """
     rows = []
     for episode, path in enumerate(np.asarray(paths)):
         moved = np.flatnonzero(np.any(np.diff(path, axis=0) != 0, axis=1))
@@ -111,14 +119,16 @@ def tidy_paths(name: str, paths: Array, stride: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["algorithm", "episode", "step", "x", "y"])
 
 
-def verdict(world: World, table: pd.DataFrame, least: float = 0.05) -> str:
-    """In how many seeds every wanted outcome had a share of `least` from the fixed start, and the mean shares.
+def verdict(task: Task, table: pd.DataFrame, least: float = 0.05) -> str:
+    """One line that says in how many seeds every wanted outcome had a share of `least`, and the mean shares.
 
-    Uniform actions of the bandit have 0.018 for each mode, so a broad policy does not pass for one that knows them.
+    Episodes from the fixed start count. `table` holds the counts that `visits` returns; outcomes that no good policy
+    has ("low", "none", "B_bottom") are not wanted. Of uniform actions about 0.018 are near each high mode of the bandit
+    (the area of a disc of radius `NEAR` in the box), so a policy of such actions does not pass.
     """
-    fixed = table.loc[table["start"] == "fixed", list(world.outcomes)]
+    fixed = table.loc[table["start"] == "fixed", list(task.outcomes)]
     shares = fixed.div(fixed.sum(axis=1), axis=0)
-    wanted = [name for name in world.outcomes if name not in ("low", "none", "B_bottom")]
+    wanted = [name for name in task.outcomes if name not in ("low", "none", "B_bottom")]
     every = int((shares[wanted] >= least).all(axis=1).sum())
     text = " ".join(f"{name} {share:.2f}" for name, share in shares.mean().items())
     return f"all {len(wanted)} in {every} of {len(shares)} seeds; {text}"

@@ -1,4 +1,4 @@
-"""The three small worlds in which answers can be counted, and what each algorithm is given there."""
+"""The three small tasks in which the answers of a policy can be counted, and the settings of each algorithm there."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,27 +13,39 @@ from softq.envs.maze import ROUTES
 from softq.training import preset_of
 
 SIDES = ("east", "north", "west", "south")
-STARTS = ("fixed", "usual")  # all episodes from the very centre; those of the environment
-NEAR = 0.15  # what counts as a mode of the bandit; NC-LQL's 0.3, in units of the box
+# a "fixed" start is the centre of the task, without noise; a "usual" one is drawn by the environment
+STARTS = ("fixed", "usual")
+# distance within which an action counts as a mode of the bandit: NC-LQL's 0.3 (Appendix C.1), scaled to [-1, 1]^2
+NEAR = 0.15
 
 
 @dataclass(frozen=True)
-class World:
-    """What is trained and counted in one environment; the rest is `--preset small`."""
+class Task:
+    """One environment with the outcomes to count and the settings of each algorithm.
+
+    A setting that is in neither `common` nor `own` has its value in the algorithm's preset "small".
+    """
 
     env_id: str
     outcomes: tuple[str, ...]
-    sort: Callable[[Any, Array], Array]  # (environment, path (time, 2)) -> index of the outcome
-    iterations: int
-    stride: int  # every so many steps of a path are stored
-    common: dict[str, Any]  # settings of the training, and hyper-parameters that have one meaning
-    own: dict[str, dict[str, Any]]  # what an algorithm needs beyond it
-    places: tuple[tuple[float, float], ...] = ((0.0, 0.0),)  # states at which a portrait looks at the critic
+    # the outcome of a path: environment and positions (time, 2) -> index into `outcomes`
+    sort: Callable[[Any, Array], Array]
+    iterations: int  # updates of one training
+    stride: int  # steps between two stored points of a path
+    # settings of the training, and hyper-parameters with the same meaning in all algorithms
+    common: dict[str, Any]
+    # further settings by algorithm; an empty dictionary keeps the temperature of the preset
+    own: dict[str, dict[str, Any]]
+    # positions (x, y) of the states at which a snapshot inspects the critic
+    places: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
 
 
 @jax.jit
 def bandit_mode(env: Any, path: Array) -> Array:
-    """0 to 3: one of the four high modes, counter-clockwise from the east; 4: a low one; 5: none."""
+    """The mode of the bandit at which `path` `(time, 2)` ends, as an index.
+
+    0 to 3 are the four high modes, counter-clockwise from the east; 4 is any low mode; 5 is none.
+    """
     angles = jnp.arange(8) * jnp.pi / 4
     centres = jnp.stack([jnp.cos(angles), jnp.sin(angles)], -1) / jnp.sqrt(2.0)
     distance = jnp.linalg.norm(path[-1][None] - centres, axis=-1)
@@ -43,26 +55,26 @@ def bandit_mode(env: Any, path: Array) -> Array:
 
 @jax.jit
 def multigoal_goal(env: Any, path: Array) -> Array:
-    """0 to 3: the goal in the east, north, west or south; 4: none."""
+    """The goal at which `path` `(time, 2)` ends: 0 to 3 are east, north, west and south; 4 is none."""
     return jnp.array([4, 0, 2, 1, 3])[1 + env.nearest_goal(path[-1])]
 
 
 SOFT = {"hidden_sizes": (64, 64), "learning_rate": 2e-3, "polyak": 0.02, "batch_size": 64}
 PRINTED = {"space": "tanh", "estimator": "idem", "truncate": False, "predict": "score"}
 COOLING = {"temperature": 1.0, "temperature_decay": 0.1, "decay_updates": 3000.0}
-WORLDS = {
-    "bandit": World(
+TASKS = {
+    "bandit": Task(
         "Bandit",
         (*SIDES, "low", "none"),
         bandit_mode,
         1500,
         1,
         SOFT | {"warmup": 2000, "num_envs": 4, "temperature": 0.1, "reward_scale": 1.0},
-        # DDSQ's temperature is a share of the spread of Q, about 0.25 here; 7 per cent of the box are near a high mode:
-        # 16 candidates often miss it. LQL's and NC-LQL's temperatures are those of their presets.
+        # DDSQ's temperature multiplies the standard deviation of Q; with 16 candidates instead of 64 all of them
+        # often miss the high modes. LQL's and NC-LQL's temperatures have a unit of their own.
         {"ddsq": {"temperature": 0.3, "num_candidates": 64}, "lql": {}, "nclql": {}},
     ),
-    "multigoal": World(
+    "multigoal": Task(
         "MultiGoal",
         (*SIDES, "none"),
         multigoal_goal,
@@ -72,26 +84,25 @@ WORLDS = {
         {"ddsq": {"temperature": 0.3}, "lql": {}, "nclql": {}},
         ((0.0, 0.0), (2.5, 2.5)),
     ),
-    "maze": World(
+    "maze": Task(
         "Maze",
         ROUTES,
         jax.jit(lambda env, path: env.route(path)),
         3000,
         3,
         SOFT | {"warmup": 20_000, "num_envs": 16, "temperature": 0.1, "reward_scale": 0.2, "discount": 0.95},
-        # The maze is DQS's own example: the space, estimator, truncation and prediction that its paper prints, with
-        # the preset's numbers of steps and samples, and a temperature that falls from ten times that of the others to
-        # theirs.
+        # The maze is DQS's own example, so DQS has the space, estimator, truncation and prediction of its paper here.
+        # Its temperature falls from ten times that of the other algorithms to theirs.
         {"ddsq": {"temperature": 0.3}, "lql": {}, "nclql": {}, "dqs": PRINTED | COOLING},
     ),
 }
 
 
-def settings(world: World, name: str) -> dict[str, Any]:
-    """All of `name`'s settings in `world`: fields of `TrainConfig` and of the algorithm."""
-    own = world.own.get(name)
-    common = dict(world.common)
-    if own == {}:  # its temperature has a unit of its own
+def settings(task: Task, name: str) -> dict[str, Any]:
+    """The settings of the algorithm called `name` on `task`: fields of `TrainConfig` and of the algorithm."""
+    own = task.own.get(name)
+    common = dict(task.common)
+    if own == {}:  # the temperature of this algorithm has another unit than `task.common` gives
         del common["temperature"]
     given = preset_of(get(name), "small") | common | (own or {})
-    return given | {"iterations": world.iterations, "eval_every": world.iterations}
+    return given | {"iterations": task.iterations, "eval_every": task.iterations}

@@ -1,12 +1,12 @@
 """Every sampler on every landscape at equal budget, measured against the truth: `softq gallery`."""
 
-from softq.experiments.sampler_benchmark.cost import GRADIENT, Calls, count
 from softq.experiments.sampler_benchmark.formula import corners
 from softq.experiments.sampler_benchmark.problems import HEATS, Problem, names, problem
 from softq.experiments.sampler_benchmark.reference import Truth, View
 from softq.experiments.sampler_benchmark.registry import REGISTRY, Entry, Given
 from softq.experiments.sampler_benchmark.report import mean_errors, read, regret, verdicts, winners
 from softq.experiments.sampler_benchmark.run import BUDGETS, COLUMNS, EXACT, contest, draws, write
+from softq.samplers.cost import GRADIENT, Calls, count
 
 __all__ = [
     "BUDGETS",

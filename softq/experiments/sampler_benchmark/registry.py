@@ -1,33 +1,38 @@
-"""The samplers of the gallery, each at the settings that a budget of evaluations pays for.
+"""The samplers of the gallery: those of `softq.samplers.registry`, each at the settings that a budget pays for.
 
 Nothing is tuned to a landscape. What a sampler may know: the temperature, the spread of Q, and a typical large
 curvature L, from which steps are shares of the stability limit 4 * temperature / L. Knowing these is free of charge,
-and so are the blurred landscapes of annealing; a gradient of any of them counts. `printed` are the settings of a
-paper, with its numbers of candidates, schedules, levels or steps scaled to the budget.
+and so are the blurred landscapes of annealing. `printed` are the settings of a paper, with its numbers of candidates,
+schedules, levels or steps scaled to the budget.
+
+The budgets are not those of `Sampler.at_budget`: here methods compete, so a gradient costs what it costs, two
+evaluations, and all that a sampler asks of Q has to be paid for, the start of a chain and the last end point too.
 
 L is of the second derivative, which does not see the kinks of `abs1` and `abs2`: there chains that accept every step
-take the longest, and chapter 10 shows what that costs. `softq.samplers.stable_step` sees kinks.
+take the longest, and chapter 10 shows what that costs. A `StableStep` without a curvature sees kinks.
 """
 
 from collections.abc import Callable
 from functools import cache, partial
 from math import isqrt
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from softq import samplers as s
-from softq.box import project, reflect, uniform_action, uniform_actions
+from softq.box import project, reflect
 from softq.diffusion import VarianceExploding
-from softq.experiments.sampler_benchmark.cost import Calls, count
+from softq.samplers.base import Landscape, Sample, Sampler
+from softq.samplers.cost import Calls
+from softq.samplers.start import absolute_step
+from softq.samplers.temperatures import HOTTEST
+from softq.utils.pytree import pytree, static
 
 LEVELS = s.geometric_levels(0.6, 0.02, 5)  # of the repaired annealing
-PRINTED_LEVELS = s.geometric_levels(0.1, 0.001, 10)  # NC-LQL, Table 6
 SHARE = 0.1  # of the stability limit, for chains that accept every step: on a parabola a tenth too wide
 METROPOLIS = 0.5  # for those that may refuse, in one dimension; it falls as dim^(-1/3)
-HOTTEST = 4.0  # the top of tempering's ladder, in standard deviations of Q
 
 
 class Given(NamedTuple):
@@ -38,24 +43,31 @@ class Given(NamedTuple):
     curvature: Array | float
     blurred: Array
 
-    def step(self, share: float, longest: float = 0.1, temperature: Array | None = None) -> Array:
-        temperature = self.temperature if temperature is None else temperature
-        return jnp.minimum(share * s.stability_limit(temperature, self.curvature), longest)
+    @property
+    def hottest(self) -> Array:
+        """The top of a ladder."""
+        return jnp.maximum(HOTTEST * self.spread, 2 * self.temperature)
 
-    def metropolis(self, dim: int, temperature: Array | None = None) -> Array:
-        return self.step(METROPOLIS * dim ** (-1 / 3), 1.0, temperature)
+    def step(self, share: float, longest: float = 0.1) -> s.StableStep:
+        return s.StableStep(share, longest, self.curvature)
+
+    def metropolis(self, dim: int) -> s.StableStep:
+        return self.step(METROPOLIS * dim ** (-1 / 3), 1.0)
 
 
 class Entry(NamedTuple):
-    """`run(key, q, given, **plan)` is one action; `plan(budget, dim)` what the budget pays for, None if nothing.
+    """`make(given, dim, **plan)` is a sampler; `plan(budget, dim)` what the budget pays for, None if nothing.
 
     `exact`: the law tends to the softmax as the budget grows.
     """
 
     about: str
-    run: Callable[..., Array]
+    make: Callable[..., Sampler]
     plan: Callable[[int, int], dict[str, int] | None]
     exact: bool = False
+
+    def sampler(self, budget: int, dim: int, given: Given) -> Sampler:
+        return self.make(given, dim, **self.plan(budget, dim))
 
     def setting(self, budget: int, dim: int) -> str:
         return " ".join(f"{name}={number}" for name, number in self.plan(budget, dim).items())
@@ -67,118 +79,93 @@ class Entry(NamedTuple):
 
 @cache
 def _calls(entry: Entry, dim: int, budget: int) -> Calls:
-    given = Given(1.0, 1.0, 1.0, jnp.ones(len(LEVELS)))
-    return count(lambda key, q: entry.run(key, q, given, **entry.plan(budget, dim)), dim)
+    return entry.sampler(budget, dim, Given(1.0, 1.0, 1.0, jnp.ones(len(LEVELS)))).cost(dim)
 
 
-def _uniform(key, q, g):
-    return uniform_action(key, q.dim)
-
-
-def _snis(key, q, g, m):
-    return s.snis(key, q, q.dim, g.temperature, m)
-
-
-def _isir(key, q, g, m, sweeps):
-    return s.isir(key, q, q.dim, g.temperature, m, sweeps)
-
-
-def _langevin(boundary, key, q, g, T):
-    start, drive = jax.random.split(key)
-    score = s.softmax_score(q, g.temperature)
-    return s.langevin(drive, score, uniform_action(start, q.dim), jnp.full(T, g.step(SHARE)), boundary)
-
-
-def _mala(key, q, g, T, m=1):
-    """From the survivor of `m` candidates, or from a uniform action."""
-    start, drive = jax.random.split(key)
-    a0 = uniform_action(start, q.dim) if m == 1 else s.snis(start, q, q.dim, g.temperature, m)
-    return s.mala(drive, q, g.temperature, a0, jnp.full(T, g.metropolis(q.dim)))[0]
-
-
-def _isir_mala(key, q, g, m, cycles, T):
+@pytree
+class ISIRMALA(Sampler):
     """Sweeps of iterated resampling for the far way, MALA steps for the near one; both leave the softmax invariant."""
-    start, drive = jax.random.split(key)
-    steps = jnp.full(T, g.metropolis(q.dim))
 
-    def cycle(action: Array, key: Array) -> tuple[Array, None]:
-        far, near = jax.random.split(key)
-        action = s.isir(far, q, q.dim, g.temperature, m, 1, action)
-        return s.mala(near, q, g.temperature, action, steps)[0], None
+    num_candidates: int = static()
+    cycles: int = static()
+    num_steps: int = static()
+    step: s.StableStep
 
-    a0 = s.snis(start, q, q.dim, g.temperature, m)
-    return jax.lax.scan(cycle, a0, jax.random.split(drive, cycles))[0]
+    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
+        start, drive = jax.random.split(key)
+        steps = jnp.full(self.num_steps, absolute_step(self.step, None, q, dim, temperature))
 
+        def cycle(action: Array, key: Array) -> tuple[Array, None]:
+            far, near = jax.random.split(key)
+            action = s.isir(far, q, dim, temperature, self.num_candidates, 1, action)
+            return s.mala(near, q, temperature, action, steps)[0], None
 
-def _ladder(dim, g, num):
-    """`num` temperatures from the one asked for to a hot one, in geometric progression, and a step for each."""
-    hottest = jnp.maximum(HOTTEST * g.spread, 2 * g.temperature)
-    temperatures = g.temperature * (hottest / g.temperature) ** jnp.linspace(0, 1, num)
-    return temperatures, jax.vmap(lambda t: g.metropolis(dim, t))(temperatures)
+        a0 = s.snis(start, q, dim, temperature, self.num_candidates)
+        return Sample(jax.lax.scan(cycle, a0, jax.random.split(drive, self.cycles))[0], {})
 
-
-def _tempering(key, q, g, rungs, T):
-    start, drive = jax.random.split(key)
-    temperatures, steps = _ladder(q.dim, g, rungs)
-    return s.tempering(drive, q, temperatures, uniform_actions(start, q.dim, rungs), steps, T)[0][0]
-
-
-def _ais(key, q, g, m, levels, T):
-    temperatures, steps = _ladder(q.dim, g, levels)
-    return s.ais(key, q, q.dim, temperatures[::-1], steps[::-1], m, T).action
+    @classmethod
+    def at_budget(cls, evaluations: int, dim: int) -> Self | None:
+        plan = _cycles(evaluations, dim)
+        return cls(plan["m"], plan["cycles"], plan["T"], s.StableStep()) if plan["m"] > 1 else None
 
 
-def _svgd(key, q, g, M, T):
-    steps = jnp.full(T, g.step(0.25))
-    return s.svgd(s.softmax_score(q, g.temperature), uniform_actions(key, q.dim, M), steps)[0]
+def _langevin(boundary: Callable[[Array], Array], g: Given, dim: int, T: int) -> Sampler:
+    return s.Langevin(T, step=g.step(SHARE), boundary=boundary)
 
 
-def _qglg_printed(key, q, g, m, S, T):
-    plan = s.linear_schedules(jnp.logspace(0, -4, S), jnp.full(S, 1e-4), T)
-    return s.qglg(key, q, q.dim, g.temperature, plan, m)
+def _mala(g: Given, dim: int, T: int, m: int = 1) -> Sampler:
+    """From the survivor of `m` candidates, or from a uniform action."""
+    return s.MALA(T, m, g.metropolis(dim))
 
 
-def _qglg(select, key, q, g, m, S, T):
+def _isir_mala(g: Given, dim: int, m: int, cycles: int, T: int) -> Sampler:
+    return ISIRMALA(m, cycles, T, g.metropolis(dim))
+
+
+def _tempering(g: Given, dim: int, rungs: int, T: int) -> Sampler:
+    return s.Tempering(rungs, T, g.metropolis(dim), g.hottest)
+
+
+def _ais(g: Given, dim: int, m: int, levels: int, T: int) -> Sampler:
+    return s.AIS(m, levels, T, step=g.metropolis(dim), hottest=g.hottest)
+
+
+def _svgd(g: Given, dim: int, M: int, T: int) -> Sampler:
+    return s.SVGD(M, T, g.step(0.5, 0.2))  # which is halved
+
+
+def _qglg_printed(g: Given, dim: int, m: int, S: int, T: int) -> Sampler:
+    return s.QGLG(s.linear_schedules(jnp.logspace(0, -4, S), jnp.full(S, 1e-4), T), m)
+
+
+def _qglg(select: str, g: Given, dim: int, m: int, S: int, T: int) -> Sampler:
     """Shares of the stability limit from `SHARE` downwards, as far as the printed range but for its ends."""
-    steps = jnp.minimum(
-        jnp.geomspace(3 * SHARE, SHARE / 3, S) * s.stability_limit(g.temperature, g.curvature), 0.1
-    )
-    plan = s.linear_schedules(steps, jnp.full(S, jnp.min(steps)), T)
-    return s.qglg(key, q, q.dim, g.temperature, plan, m, select=select)
+    limit = s.stability_limit(g.temperature, g.curvature)
+    steps = jnp.minimum(jnp.geomspace(3 * SHARE, SHARE / 3, S) * limit, 0.1)
+    return s.QGLG(s.linear_schedules(steps, jnp.full(S, jnp.min(steps)), T), m, select=select)
 
 
-def _annealed_printed(key, q, g, T):
-    start, drive = jax.random.split(key)
-    levels = jnp.asarray(PRINTED_LEVELS, jnp.float32)
-    slope = lambda action, sigma: jax.grad(q.blurred(sigma))(action)
-    a0, steps = uniform_action(start, q.dim), s.level_steps(levels, 1e-4)
-    return s.annealed_langevin(drive, slope, a0, levels, steps, g.temperature, T)
+def _blurred_slope(q: Landscape, action: Array, sigma: Array) -> Array:
+    return jax.grad(q.blurred(sigma))(action)
 
 
-def _annealed(key, q, g, T, last):
-    start, drive = jax.random.split(key)
-    levels = jnp.asarray(LEVELS, jnp.float32)
-    slope = lambda action, sigma: jax.grad(q.blurred(sigma))(action)
+def _annealed_printed(g: Given, dim: int, T: int) -> Sampler:
+    return s.AnnealedLangevin(steps_per_level=T, slope=_blurred_slope)
+
+
+def _annealed(g: Given, dim: int, T: int, last: int) -> Sampler:
     steps = jnp.minimum(2 * SHARE * s.stability_limit(g.temperature, g.blurred), 1.0)
-    repeats = [T] * (len(LEVELS) - 1) + [last]
-    a0 = uniform_action(start, q.dim)
-    return s.annealed_langevin(
-        drive, slope, a0, levels, steps, g.temperature, repeats, normalise=False, boundary=reflect
-    )
+    repeats = (T,) * (len(LEVELS) - 1) + (last,)
+    how = {"unit_slope": False, "boundary": reflect, "slope": _blurred_slope}
+    return s.AnnealedLangevin(LEVELS, step_sizes=steps, steps_per_level=repeats, **how)
 
 
-def _qne(key, q, g, T, K):
-    return s.diffusion_sampler(key, q, q.dim, g.temperature, T, K)
+def _idem(g: Given, dim: int, T: int, K: int) -> Sampler:
+    return s.Diffusion(T, K, "idem", "sde", VarianceExploding())
 
 
-def _idem(key, q, g, T, K):
-    return s.diffusion_sampler(key, q, q.dim, g.temperature, T, K, "idem", "sde", VarianceExploding())
-
-
-def _combined(key, q, g, T, K):
-    return s.diffusion_sampler(
-        key, q, q.dim, g.temperature, T, K, "combined", "ancestral", variance="posterior"
-    )
+def _combined(g: Given, dim: int, T: int, K: int) -> Sampler:
+    return s.Diffusion(T, K, "combined", options=(("variance", "posterior"),))
 
 
 # -- what a budget B of evaluations pays for
@@ -224,9 +211,19 @@ def _square(budget: int, dim: int) -> dict[str, int]:
 _gradients = lambda budget, dim: {"T": budget // 2}
 
 REGISTRY = {
-    "uniform": Entry("no look at Q at all", _uniform, lambda budget, dim: {}),
-    "snis": Entry("one resampling of uniform candidates", _snis, lambda budget, dim: {"m": budget}, True),
-    "isir": Entry("iterated resampling", _isir, lambda budget, dim: {"m": budget // 5, "sweeps": 4}, True),
+    "uniform": Entry("no look at Q at all", lambda g, dim: s.Uniform(), lambda budget, dim: {}),
+    "snis": Entry(
+        "one resampling of uniform candidates",
+        lambda g, dim, m: s.SNIS(m),
+        lambda budget, dim: {"m": budget},
+        True,
+    ),
+    "isir": Entry(
+        "iterated resampling",
+        lambda g, dim, m, sweeps: s.ISIR(m, sweeps),
+        lambda budget, dim: {"m": budget // 5, "sweeps": 4},
+        True,
+    ),
     "langevin": Entry("unadjusted Langevin, reflected", partial(_langevin, reflect), _gradients),
     "langevin-project": Entry("unadjusted Langevin, clipped", partial(_langevin, project), _gradients),
     "mala": Entry("Metropolis-adjusted Langevin", _mala, lambda budget, dim: {"T": budget // 2 - 1}, True),
@@ -247,7 +244,11 @@ REGISTRY = {
         "NC-LQL: slope normalised, clipped", _annealed_printed, lambda budget, dim: {"T": budget // 20}
     ),
     "annealed": Entry("annealed Langevin, not normalised, reflected", _annealed, _levels),
-    "diffusion-qne": Entry("MaxEntDP: noise estimates", _qne, partial(_denoising, 20, lambda dim: 1)),
+    "diffusion-qne": Entry(
+        "MaxEntDP: noise estimates",
+        lambda g, dim, T, K: s.Diffusion(T, K),
+        partial(_denoising, 20, lambda dim: 1),
+    ),
     "diffusion-idem": Entry("DQS: averaged slopes", _idem, partial(_denoising, 1000, lambda dim: 2)),
     "diffusion-combined": Entry(
         "both estimates and the walls", _combined, partial(_denoising, 20, lambda dim: 2 + 2 * dim)

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from itertools import product
 from pathlib import Path
 from zlib import crc32
@@ -20,7 +20,7 @@ from softq.experiments.sampler_benchmark.problems import DIMS, HEATS, Problem, n
 from softq.experiments.sampler_benchmark.reference import Truth
 from softq.experiments.sampler_benchmark.registry import REGISTRY, Given
 from softq.landscapes import Formula
-from softq.utils.atomic_files import csv_file, whole
+from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.cli_options import Parser
 from softq.utils.errors import SoftqError, suggest
 
@@ -44,7 +44,8 @@ def program(sampler: str, dim: int, budget: int, num: int) -> Callable[[Array, F
     """
 
     def draw(key: Array, q: Formula, given: Given) -> Array:
-        one = partial(REGISTRY[sampler].run, q=q, g=given, **REGISTRY[sampler].plan(budget, dim))
+        chosen = REGISTRY[sampler].sampler(budget, dim, given)
+        one = lambda key: chosen(key, q, dim, given.temperature).action
         return jax.lax.map(one, jax.random.split(key, num), batch_size=min(BATCH, num))
 
     shapes = jax.random.key(0), *_arguments(dim)
@@ -183,7 +184,7 @@ def command(argv: list[str]) -> int:
             bar.update(not what.endswith("compiling"))
 
         table = contest(tick=tick, **chosen)
-    with whole(path) as partial_path:
+    with atomic_write(path) as partial_path:
         write(table, partial_path)
     print(f"{path}: {len(table)} rows")
     return 0

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from softq.box import uniform_action, uniform_actions
 from softq.experiments.speed.matmuls import (
     annealed_products,
     isir_products,
@@ -21,11 +20,15 @@ from softq.experiments.speed.matmuls import (
     tempering_products,
 )
 from softq.experiments.speed.timing import against, against_products, show
+from softq.networks import Critic, NoiseCritic
+from softq.samplers import get, linear_schedules
 from softq.training.old_names import add_old_names, renamed
 from softq.utils.checks import one_of
 from softq.utils.cli_options import Parser, add_fields
 from softq.utils.errors import SoftqError, suggest
 from softq.utils.flat_settings import fields_from
+
+NOISE = "noise score"
 
 
 def sampler(
@@ -44,81 +47,72 @@ def sampler(
     seconds: float = 20.0,
     rounds: int = 7,
 ) -> list[dict]:
-    """Each sampler on a fresh critic, one action for each of `batch` states (SVGD: all particles); or `only` one.
+    """Samplers of the registry on a fresh critic, one action for each of `batch` states (SVGD: all particles); or
+    `only` one.
 
     "noise score" is a chain on a critic with noise levels beside the same chain on a plain one.
     """
-    from softq import samplers
-    from softq.networks import Critic, NoiseCritic
-
     key = jax.random.key(0)
-    made = key, jnp.zeros(obs_dim), jnp.zeros(dim)
+    like = key, jnp.zeros(obs_dim), jnp.zeros(dim)
     codes = jnp.arange(levels)
-    create = lambda: (Critic.create(*made, hidden), NoiseCritic.create(*made, codes, hidden))
+    create = lambda: (Critic.create(*like, hidden), NoiseCritic.create(*like, codes, hidden))
     plain, noisy = jax.jit(create)()
     obs, keys = jax.random.normal(key, (batch, obs_dim)), jax.random.split(key, batch)
-    step_sizes = jnp.full(steps, 0.01)
-    plan = samplers.linear_schedules(jnp.logspace(0, -4, schedules), jnp.full(schedules, 1e-4), steps)
+    temperature, step = 0.1, 0.01
+    plan = linear_schedules(jnp.logspace(0, -4, schedules), jnp.full(schedules, 1e-4), steps)
     sigmas, per_level = jnp.linspace(0.1, 0.01, levels), max(1, steps // levels)
-
-    def chain(key: Array, slope_at: Callable) -> Array:
-        start, drive = jax.random.split(key)
-        a0, steps = uniform_action(start, dim), samplers.level_steps(sigmas, 1e-4)
-        return samplers.annealed_langevin(drive, slope_at, a0, sigmas, steps, 0.1, per_level)
-
-    def annealed(critic: NoiseCritic, obs: Array, key: Array) -> Array:
-        q = critic.at(obs)
-        return chain(key, lambda action, sigma: q.slope(action, jnp.sum(sigmas > sigma), "min"))
-
-    def annealed_plain(critic: Critic, obs: Array, key: Array) -> Array:
-        slope = jax.grad(critic.at(obs))
-        return chain(key, lambda action, sigma: slope(action))
-
-    def langevin(critic: Critic, obs: Array, key: Array) -> Array:
-        start, drive = jax.random.split(key)
-        score = samplers.softmax_score(critic.at(obs), 0.1)
-        return samplers.langevin(drive, score, uniform_action(start, dim), step_sizes)
-
-    def mala(critic: Critic, obs: Array, key: Array) -> Array:
-        start, drive = jax.random.split(key)
-        return samplers.mala(drive, critic.at(obs), 0.1, uniform_action(start, dim), step_sizes)[0]
-
-    def tempering(critic: Critic, obs: Array, key: Array) -> Array:
-        start, drive = jax.random.split(key)
-        ladder, a0 = samplers.ladder(0.1, 1.0, rungs), uniform_actions(start, dim, rungs)
-        return samplers.tempering(drive, critic.at(obs), ladder, a0, 0.1 * ladder, steps)[0][0]
-
-    def svgd(critic: Critic, obs: Array, key: Array) -> Array:
-        score = samplers.softmax_score(critic.at(obs), 0.1)
-        return samplers.svgd(score, uniform_actions(key, dim, particles), step_sizes)
-
-    def isir(critic: Critic, obs: Array, key: Array) -> Array:
-        return samplers.isir(key, critic.at(obs), dim, 0.1, candidates, sweeps)
-
-    def qglg(critic: Critic, obs: Array, key: Array) -> Array:
-        return samplers.qglg(key, critic.at(obs), dim, 0.1, plan, candidates)
-
-    shape = (batch, obs_dim, dim, hidden, steps)
+    noisy_slope = lambda q, action, sigma: q.slope(action, jnp.sum(sigmas > sigma), "min")
+    plain_slope = lambda q, action, sigma: jax.grad(q)(action)
+    annealing = {"levels": sigmas, "steps_per_level": per_level}
+    chain, shape = {"num_steps": steps, "step": step}, (batch, obs_dim, dim, hidden, steps)
     cases = {
-        "langevin": (langevin, plain, langevin_products(*shape)),
-        "mala": (mala, plain, mala_products(*shape)),
-        "tempering": (tempering, plain, tempering_products(*shape, rungs)),
-        "annealed": (annealed, noisy, annealed_products(*shape[:-1], per_level, levels)),
-        "noise score": (annealed, noisy, None),
-        "svgd": (svgd, plain, svgd_products(*shape, particles)),
-        "isir": (isir, plain, isir_products(*shape[:-1], candidates, sweeps)),
-        "qglg": (qglg, plain, qglg_products(*shape, schedules, candidates)),
+        "langevin": (chain, plain, langevin_products(*shape)),
+        "mala": (chain, plain, mala_products(*shape)),
+        "tempering": (
+            {"num_rungs": rungs, "rounds": steps, "step": step, "hottest": 10 * temperature},
+            plain,
+            tempering_products(*shape, rungs),
+        ),
+        "annealed": (
+            annealing | {"slope": noisy_slope},
+            noisy,
+            annealed_products(*shape[:-1], per_level, levels),
+        ),
+        NOISE: (annealing, noisy, None),
+        "svgd": (chain | {"num_particles": particles}, plain, svgd_products(*shape, particles)),
+        "isir": (
+            {"num_candidates": candidates, "sweeps": sweeps},
+            plain,
+            isir_products(*shape[:-1], candidates, sweeps),
+        ),
+        "qglg": (
+            {"schedules": plan, "num_candidates": candidates},
+            plain,
+            qglg_products(*shape, schedules, candidates),
+        ),
     }
     if only:
         one_of("sampler", only, cases)
 
+    def acting(name: str, **settings: Any) -> Callable:
+        """An action for each state's critic; all particles where there are several."""
+        sampler = get(name)(**settings)
+
+        def act(critic: Critic | NoiseCritic, obs: Array, key: Array) -> Array:
+            action, info = sampler(key, critic.at(obs), dim, temperature)
+            return info.get("particles", action)
+
+        return jax.vmap(act, (None, 0, 0))
+
     def measure(name: str) -> dict:
-        function, critic, program = cases[name]
-        batched = jax.vmap(function, (None, 0, 0))
+        settings, critic, program = cases[name]
         if program is not None:
-            return against_products(name, batched, (critic, obs, keys), program, seconds, rounds)
-        ours, other = jax.jit(batched), jax.jit(jax.vmap(annealed_plain, (None, 0, 0)))
-        pair = lambda: ours(critic, obs, keys), lambda: other(plain, obs, keys)
+            return against_products(
+                name, acting(name, **settings), (critic, obs, keys), program, seconds, rounds
+            )
+        ours = jax.jit(acting("annealed", slope=noisy_slope, **settings))
+        other = jax.jit(acting("annealed", slope=plain_slope, **settings))
+        pair = lambda: ours(noisy, obs, keys), lambda: other(plain, obs, keys)
         return against(name, pair[0], "plain", pair[1], seconds, rounds)
 
     return [measure(name) for name in cases if only in ("", name)]

@@ -10,7 +10,7 @@ from softq import landscapes
 from softq.algorithms import DDPG, LQL, SAC, State
 from softq.algorithms.common.learner import Learner
 from softq.algorithms.common.temperature import Temperature
-from softq.experiments.exact_critic import Known, fit
+from softq.experiments.exact_critic import ExactCritic, fit
 from softq.testing import THRESHOLD, mean_test
 from softq.utils.pytree import pytree, replace
 
@@ -28,7 +28,7 @@ def objective(law, temperature):
 
 def test_the_critic_is_the_landscape_everywhere():
     q, action = landscapes.get("twomode2"), jnp.array([0.4, -0.2])
-    known = Known(q)
+    known = ExactCritic(q)
     for obs in (jnp.zeros(3), jnp.ones(3)):
         assert float(known.at(obs)(action)) == float(q(action))
         np.testing.assert_array_equal(known(obs, action), [q(action)] * 2)
@@ -45,6 +45,16 @@ def test_sac_finds_the_best_tanh_gaussian(temperature, key):
     assert abs(best.x[0]) < 1e-4
     assert float(laws.mean.mean()) == pytest.approx(0.0, abs=0.05)
     assert float(jnp.exp(laws.log_std).mean()) == pytest.approx(np.exp(best.x[1]), rel=0.05)
+
+
+def test_a_tuned_temperature_reaches_the_entropy_that_is_asked_for(key):
+    """SAC on the parabola, from a temperature at which the policy is broader by half a nat."""
+    temperature = Temperature(0.12, "sac", target_entropy=-0.5, learning_rate=0.01)
+    algo = SAC(temperature=temperature, learning_rate=0.01, hidden_sizes=(16,))
+    fits = jax.jit(jax.vmap(lambda key: fit(algo, landscapes.get("quad1"), key, 900, 256)))
+    states = fits(jax.random.split(key, 8))
+    assert float(states.temperature.entropy.mean()) == pytest.approx(-0.5, abs=0.1)
+    np.testing.assert_array_equal(states.step, 900)
 
 
 def test_ddpg_finds_a_top(key):
@@ -65,10 +75,10 @@ class Recorder:
     def init(self, key, obs, action):
         return State(None, Learner(jnp.zeros(2), ()), None, jnp.zeros((), jnp.int32))
 
-    def actor_step(self, state, batch, key):
+    def policy_step(self, state, batch, for_actor, for_entropy, info):
         value = state.critic.network.at(batch.obs[0])(jnp.full(1, 0.5))
         shown = jnp.stack([value, jnp.mean(batch.action**2)])
-        return replace(state.actor, network=state.actor.network + shown), jnp.zeros(()), {}
+        return replace(state, actor=replace(state.actor, network=state.actor.network + shown)), {}
 
 
 @pytest.mark.parametrize(
