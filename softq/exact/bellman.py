@@ -2,7 +2,7 @@
 
 - BOLTZMANN     E_pi[q] under pi ∝ exp(q / temperature)                  DDSQ, NC-LQL (Eq. 6), DQS (Eq. 7)
 - SOFT          temperature * log integral exp(q / temperature)          SQL (Eq. 5), MaxEntDP and SAC in expectation
-- LOG_MEAN_EXP  temperature * log mean exp(q / temperature), "mellowmax" used by none of the methods here
+- LOG_MEAN_EXP  temperature * log mean exp(q / temperature)              "mellowmax"; no method of softq uses it
 - HARD          max q                                                    Q-learning; the temperature is ignored
 
 Each node of the actions has a weight: its quadrature weight on the box, the volume of a region in which nothing

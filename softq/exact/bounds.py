@@ -97,7 +97,7 @@ def free_energy(volume: Volume, temperature: float, t: float | None = 1.0) -> fl
 def lambert(volume: Volume, temperature: float, t: float | None = 1.0) -> float:
     """The bound temperature * (t + W((A / Vol(t temperature) - 1) / e)), for any t >= 0; None takes the best t.
 
-    No bound that knows only Vol(t temperature) is smaller. At t = 0 two-level landscapes attain it, see `worst_case`.
+    No bound in terms of Vol(t temperature) alone is smaller. At t = 0 two-level landscapes attain it, see `worst_case`.
     """
     return _at_best(volume, temperature, t, lambda log_ratio: _lambert(np.expm1(log_ratio) / e))
 
