@@ -189,11 +189,11 @@ def test_log_prob_is_that_of_the_law(law, space, key, all_noises):
 
 
 MUTANTS = {
-    "the slope of tanh added": ("log_volume", lambda before: lambda space, x: -before(space, x)),
-    "no slope of tanh": ("log_volume", lambda before: lambda space, x: 0.0),
-    "the action for the x before tanh": ("source", lambda before: lambda space, action: action),
-    "nothing beyond the last noise": ("beyond", lambda before: lambda x, largest: 0.0),
-    "what is beyond sigma_max": ("beyond", lambda before: lambda x, largest: before(x, 100.0)),
+    "the slope of tanh added": ("log_jacobian", lambda before: lambda space, x: -before(space, x)),
+    "no slope of tanh": ("log_jacobian", lambda before: lambda space, x: 0.0),
+    "the action for the x before tanh": ("preimage", lambda before: lambda space, action: action),
+    "nothing beyond the last noise": ("terminal_term", lambda before: lambda x, largest: 0.0),
+    "what is beyond sigma_max": ("terminal_term", lambda before: lambda x, largest: before(x, 100.0)),
     "the noise for the score": ("noise_from_score", lambda before: lambda field, schedule: field),
 }
 
