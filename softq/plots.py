@@ -1,8 +1,7 @@
-"""The few figures that every chapter draws, in one style.
+"""The figures that several chapters draw, in one style.
 
-Figures have no ground of their own and ink of a middle grey, so that the same picture reads on a light page
-and on a dark one. Colours are chosen so that colour-blind readers tell them apart; the exact law is always
-blue and a sampler always orange.
+The background is transparent and the ink a middle grey, so that a figure can be read on a light and on a dark page.
+Colour-blind readers can tell the colours apart. The exact law is always blue and a sampler always orange.
 """
 
 from collections.abc import Callable
@@ -48,38 +47,38 @@ STYLE = {
 
 
 def use() -> None:
-    """Draw everything that follows in the style of the book."""
+    """Set matplotlib's defaults to the style of the book, for all figures drawn afterwards."""
     mpl.rcParams.update(STYLE)
 
 
 def grid(dim: int, resolution: int) -> np.ndarray:
-    """Midpoints of a regular grid on [-1, 1]^dim, `(resolution**dim, dim)`, last one fastest."""
+    """Midpoints of a regular grid on [-1, 1]^dim, `(resolution**dim, dim)`; the last coordinate varies fastest."""
     line = (np.arange(resolution) + 0.5) * 2 / resolution - 1
     return np.stack(np.meshgrid(*[line] * dim, indexing="ij"), -1).reshape(-1, dim)
 
 
 def density_1d(ax: Axes, q: Callable, temperature: float, resolution: int = 1000, **kwargs) -> None:
-    """The exact softmax density of a 1-D `q` as a line."""
+    """Draw the exact softmax density of a 1-D `q` as a line; `kwargs` go to `ax.plot`."""
     actions = grid(1, resolution)
     law = Boltzmann(q, temperature, dim=1)
-    look: dict[str, Any] = {"color": EXACT, "label": "exact softmax"}
-    ax.plot(actions[:, 0], law.density(actions), **look | kwargs)
+    style: dict[str, Any] = {"color": EXACT, "label": "exact softmax"}
+    ax.plot(actions[:, 0], law.density(actions), **style | kwargs)
     ax.set(xlim=(-1, 1), xlabel="action")
-    ax.autoscale(axis="y")  # a later, taller curve raises the limit
+    ax.autoscale(axis="y")  # so that a taller curve drawn later raises the limit
     ax.set_ylim(bottom=0)
 
 
 def histogram_1d(ax: Axes, actions: np.ndarray, bins: int = 40, **kwargs) -> None:
-    """Samples `(n,)` or `(n, 1)` as a normalised histogram on [-1, 1]."""
-    look: dict[str, Any] = {"color": SAMPLE, "alpha": 0.5, "label": "samples"}
-    ax.hist(np.ravel(actions), bins=bins, range=(-1, 1), density=True, **look | kwargs)
+    """Draw samples `(n,)` or `(n, 1)` as a histogram of their density on [-1, 1]; `kwargs` go to `ax.hist`."""
+    style: dict[str, Any] = {"color": SAMPLE, "alpha": 0.5, "label": "samples"}
+    ax.hist(np.ravel(actions), bins=bins, range=(-1, 1), density=True, **style | kwargs)
     ax.set(xlim=(-1, 1), xlabel="action")
 
 
 def landscape_2d(
     ax: Axes, q: Callable, temperature: float | None = None, resolution: int = 160, **kwargs
 ) -> AxesImage:
-    """A 2-D `q` as colours; with a `temperature`, its exact softmax density instead."""
+    """Draw a 2-D `q` as colours, or with a `temperature` its exact softmax density; `kwargs` go to `ax.imshow`."""
     actions = grid(2, resolution)
     values = evaluate(q, actions)
     if temperature is not None:
@@ -93,14 +92,17 @@ def landscape_2d(
 
 
 def samples_2d(ax: Axes, actions: np.ndarray, **kwargs) -> PathCollection:
-    """Samples `(n, 2)` as dots on the box."""
+    """Draw samples `(n, 2)` as dots on the box; `kwargs` go to `ax.scatter`.
+
+    Raises `SoftqError` for actions of another shape.
+    """
     actions = np.asarray(actions)
     if actions.ndim != 2 or actions.shape[1] != 2:
         raise SoftqError(
             f"samples_2d draws actions of shape (n, 2), got {actions.shape}; reshape them first."
         )
-    look: dict[str, Any] = {"s": 6, "color": SAMPLE, "edgecolors": "white", "linewidths": 0.3}
-    dots = ax.scatter(actions[:, 0], actions[:, 1], **look | kwargs)
+    style: dict[str, Any] = {"s": 6, "color": SAMPLE, "edgecolors": "white", "linewidths": 0.3}
+    dots = ax.scatter(actions[:, 0], actions[:, 1], **style | kwargs)
     ax.set(xlim=(-1, 1), ylim=(-1, 1), xticks=[-1, 0, 1], yticks=[-1, 0, 1], aspect="equal")
     return dots
 
@@ -108,16 +110,17 @@ def samples_2d(ax: Axes, actions: np.ndarray, **kwargs) -> PathCollection:
 def learning_curves(
     ax: Axes, frame: pd.DataFrame, x: str = "step", y: str = "return", hue: str | None = None
 ) -> None:
-    """Each seed as a thin line and the median over seeds as a thick one, in a colour for each value of column `hue`.
+    """Draw each seed as a thin line and the median over seeds as a thick one, in one colour for each value of `hue`.
 
-    `frame` is tidy: one row for each seed and evaluation. Raises `SoftqError` for a column that it lacks.
+    `frame` has one row for each seed and evaluation; `x`, `y` and `hue` name its columns.
+    Raises `SoftqError` for a column that it lacks.
     """
-    import seaborn as sns  # here, since it takes a second to import and no other figure needs it
+    import seaborn as sns  # slow to import, and needed by no other figure
 
     missing = [name for name in (x, y, "seed", hue) if name is not None and name not in frame]
     if missing:
         raise SoftqError(f"no column '{missing[0]}' in the results; they have {', '.join(frame.columns)}.")
-    look = {"color": EXACT} if hue is None else {"hue": hue, "palette": list(CYCLE[: frame[hue].nunique()])}
+    style = {"color": EXACT} if hue is None else {"hue": hue, "palette": list(CYCLE[: frame[hue].nunique()])}
     thin = {"units": "seed", "estimator": None, "linewidth": 0.9, "alpha": 0.6, "legend": False}
-    sns.lineplot(frame, x=x, y=y, ax=ax, **look, **thin)
-    sns.lineplot(frame, x=x, y=y, ax=ax, **look, estimator="median", errorbar=None)
+    sns.lineplot(frame, x=x, y=y, ax=ax, **style, **thin)
+    sns.lineplot(frame, x=x, y=y, ax=ax, **style, estimator="median", errorbar=None)

@@ -29,7 +29,11 @@ CRITIC = Critic.create(KEY, jnp.zeros(3), jnp.zeros(2), (4, 4))
         (lambda action: Maze().step(Maze().reset(KEY)[0], action), jnp.zeros(2), jnp.zeros(1)),
         (lambda action: Bandit().step(jnp.zeros(2), action), jnp.zeros(2), jnp.zeros(1)),
         (Maze().nearest_goal, jnp.zeros(2), jnp.zeros((1, 2))),
-        (lambda policy: door(1.0, 0.2, 0.9).visits(policy, 0, 3), np.full((2, 2), 0.5), np.full(2, 0.5)),
+        (
+            lambda policy: door(1.0, 0.2, 0.9).state_probabilities(policy, 0, 3),
+            np.full((2, 2), 0.5),
+            np.full(2, 0.5),
+        ),
         (CRITIC.at, jnp.zeros(3), jnp.zeros(1)),
         (CRITIC.at(jnp.zeros(3)), jnp.zeros(2), jnp.zeros((1, 2))),
         (CRITIC.at(jnp.zeros(3)), jnp.zeros(2), jnp.zeros(2, int)),

@@ -10,7 +10,7 @@ from exact import REFERENCE
 
 from softq.diffusion import CosineVP, log_likelihood
 from softq.diffusion.likelihood import quadrature
-from softq.exact.laws.diffused import FOUR, Mixture
+from softq.exact.laws.diffused import FOUR_GAUSSIANS, Mixture
 from softq.testing import THRESHOLD, mean_test
 from softq.utils.errors import SoftqError
 
@@ -40,7 +40,7 @@ def normal_grid(panels=24, order=6):
 def mean_square():
     """E |eps - eps*|^2 and E |eps - eps*|^4 of the mixture's perfect network at an action and times, by quadrature."""
     eps, weights = normal_grid()
-    perfect = FOUR.noise_of(COSINE)
+    perfect = FOUR_GAUSSIANS.noise_of(COSINE)
 
     def one(a0, t, e, w):
         a_t = COSINE.signal(t) * a0[None] + COSINE.noise(t) * e
@@ -87,7 +87,7 @@ def test_reference_rules(place):
         if cells_ == 20:
             assert deviation / 50**0.5 == pytest.approx(value["mc_std_N50"], rel=1e-4)
             assert deviation / 10**0.5 == pytest.approx(value["mc_std_N10"], rel=1e-4)
-    assert exactly(FOUR.__call__, a0) == pytest.approx(expected["true"], abs=1e-9)
+    assert exactly(FOUR_GAUSSIANS.__call__, a0) == pytest.approx(expected["true"], abs=1e-9)
 
 
 @pytest.mark.parametrize("place", TABLE)
@@ -123,7 +123,7 @@ def test_reference_mean_bias():
     actions = 0.5 + 0.1 * np.stack(np.meshgrid(x, x, indexing="ij"), -1).reshape(-1, 2)
     weights = np.outer(w, w).ravel() / w.sum() ** 2
     found = [without_noise(a, 20, "left")[0] for a in actions]
-    true = exactly(jax.vmap(FOUR), actions)
+    true = exactly(jax.vmap(FOUR_GAUSSIANS), actions)
     expected = REFERENCE["d4.logprob_mean_bias"]
     assert weights @ (found - true) == pytest.approx(expected["value"], abs=expected["tol"])
 
@@ -131,7 +131,7 @@ def test_reference_mean_bias():
 @cache
 def estimator(rule, paired, num_noises=50, **options):
     one = lambda key, a0: log_likelihood(
-        key, FOUR.noise_of(COSINE), a0, COSINE, 20, num_noises, rule, paired=paired, **options
+        key, FOUR_GAUSSIANS.noise_of(COSINE), a0, COSINE, 20, num_noises, rule, paired=paired, **options
     )
     return jax.jit(jax.vmap(one, in_axes=(0, None)))
 
@@ -152,7 +152,7 @@ def test_estimates_have_the_exact_mean_and_noise(rule, key):
     other = {"left": "log_snr", "trapezoid": "left", "log_snr": "left"}[rule]
     assert mean_test(pairs, without_noise(a0, 20, other)[0]) < THRESHOLD
     assert mean_test((plain - mean) ** 2, deviation**2 / 40) < THRESHOLD, "fewer noises"
-    perfect = FOUR.noise_of(COSINE)
+    perfect = FOUR_GAUSSIANS.noise_of(COSINE)
     wrong = jax.jit(lambda k, a: log_likelihood(k, lambda a, t: -perfect(a, t), a, COSINE, rule=rule))
     assert abs(wrong(key, jnp.asarray(a0)) - mean) > 20
 

@@ -13,7 +13,7 @@ from softq import landscapes
 from softq.diffusion import CosineVP, VarianceExploding, combined, idem, qne, qsm
 from softq.diffusion.truncated_normal import log_mass, truncated_normal
 from softq.exact.laws import uniform_law
-from softq.exact.laws.diffused import FOUR, Mixture, noised, proposals, self_normalised
+from softq.exact.laws.diffused import FOUR_GAUSSIANS, Mixture, noised_softmax, proposal_nodes, self_normalised
 from softq.exact.values import evaluate
 from softq.landscapes import Landscape
 from softq.testing import THRESHOLD, chi_square, mean_test
@@ -100,8 +100,8 @@ def compiled_four():
     """Log-density and score of the noised mixture, its score again by differentiation, and QSM's surrogate."""
 
     def all_of(a_t, signal, noise):
-        law = FOUR.noised(signal, noise)
-        surrogate = qsm(jax.random.key(0), FOUR, 1.0, a_t, signal, noise)
+        law = FOUR_GAUSSIANS.noised(signal, noise)
+        surrogate = qsm(jax.random.key(0), FOUR_GAUSSIANS, 1.0, a_t, signal, noise)
         return law(a_t), law.score(a_t), jax.grad(law)(a_t), surrogate
 
     return jax.jit(all_of)
@@ -116,7 +116,7 @@ def four(*arguments):
 @jax.jit
 def four_at(actions):
     """Log-density and score of the mixture itself at many actions."""
-    return jax.vmap(lambda a: (FOUR(a), FOUR.score(a)))(actions)
+    return jax.vmap(lambda a: (FOUR_GAUSSIANS(a), FOUR_GAUSSIANS.score(a)))(actions)
 
 
 @pytest.mark.parametrize("entry", ["d4.vp_score", "d4.ve_score"])
@@ -154,7 +154,7 @@ def test_reference_box(key):
     for setting, value in REFERENCE["box.uniform_score"]["value"].items():
         s, a = (float(part.split("=")[1]) for part in setting.split("|"))
         signal, noise = s**0.5, (1 - s) ** 0.5
-        score = noised(FLAT, 1.0, [[a]], signal, noise).score[0, 0]
+        score = noised_softmax(FLAT, 1.0, [[a]], signal, noise).score[0, 0]
         assert score == pytest.approx(value["exact"], abs=2e-10)
         surrogate, free, inside, faces, by_noise = np.asarray(estimates(a, signal, noise))
         assert surrogate == value["qsm"] and free == inside == value["idem"]
@@ -165,7 +165,7 @@ def test_reference_box(key):
 def test_a_slope_against_a_wall(key):
     """iDEM points at the wall, the score away from it; the sign is the boundary term's."""
     signal, noise = 0.99**0.5, 0.1
-    exact = noised(SLOPE, 1.0, [[0.95]], signal, noise).score[0, 0]
+    exact = noised_softmax(SLOPE, 1.0, [[0.95]], signal, noise).score[0, 0]
     assert exact == pytest.approx(-4.45, abs=0.01)
     one = lambda k, faces: idem(k, SLOPE, 1.0, jnp.array([0.95]), signal, noise, 20_000, True, faces)[0]
     plain, faces = jax.jit(lambda k: (one(k, False), one(k, True)))(key)
@@ -182,7 +182,7 @@ def moments(entry, num, theta=0.5):
     parameters = REFERENCE[entry]["params"]
     a_t = np.array(parameters.get("a_t", parameters.get("a_tau")))
     signal, noise = levels(parameters)
-    nodes = proposals(a_t, signal, noise, box=False, width=0.35, reach=8)
+    nodes = proposal_nodes(a_t, signal, noise, box=False, width=0.35, reach=8)
     by_noise = (nodes.actions * signal - a_t) / noise**2
     log_density, score = exactly(four_at, nodes.actions)
     by_slope = score / signal
@@ -211,7 +211,7 @@ def estimator(f, num, **options):
     """Many estimates at once, compiled once for all noise levels."""
 
     def one(key, a_t, signal, noise, temperature):
-        return f(key, FOUR, temperature, a_t, signal, noise, num, **options)
+        return f(key, FOUR_GAUSSIANS, temperature, a_t, signal, noise, num, **options)
 
     return jax.jit(jax.vmap(one, in_axes=(0, None, None, None, None)))
 
@@ -258,7 +258,9 @@ def test_known_normaliser_has_no_bias(key):
 
 
 def test_noise_target_is_minus_noise_times_score(key):
-    one = lambda k, target: qne(k, FOUR, 1.0, jnp.array([0.3, 0.2]), 0.9, 0.436, 50, False, target=target)
+    one = lambda k, target: qne(
+        k, FOUR_GAUSSIANS, 1.0, jnp.array([0.3, 0.2]), 0.9, 0.436, 50, False, target=target
+    )
     noise, score = jax.jit(lambda k: (one(k, "noise"), one(k, "score")))(key)
     np.testing.assert_allclose(noise, -0.436 * np.asarray(score), rtol=1e-5)
 
@@ -302,7 +304,7 @@ def test_reference_crossover():
     a_t = np.array(REFERENCE["d4.crossover"]["params"]["a_t"])
     for s, value in REFERENCE["d4.crossover"]["value"].items():
         signal, noise = levels({"s": float(s)})
-        nodes = proposals(a_t, signal, noise, box=False, width=0.3, reach=7)
+        nodes = proposal_nodes(a_t, signal, noise, box=False, width=0.3, reach=7)
         log_w, slope = exactly(four_at, nodes.actions)
         w = np.exp(log_w - special.logsumexp(log_w, b=nodes.mass))
         score = four(a_t, signal, noise)[1]
@@ -345,7 +347,7 @@ def box_averages(q, a_t, signal, noise, temperature=0.5):
     With its faces, iDEM is a self-normalised average as well.
     """
     a_t = np.asarray(a_t, float)
-    nodes = proposals(a_t, signal, noise, width=0.1)
+    nodes = proposal_nodes(a_t, signal, noise, width=0.1)
     log_w = evaluate(q, nodes.actions) / temperature
     by_noise = (nodes.actions * signal - a_t) / noise**2
     by_slope = exactly(jax.vmap(jax.grad(q)), nodes.actions) / temperature / signal
@@ -365,7 +367,7 @@ def box_averages(q, a_t, signal, noise, temperature=0.5):
 def test_estimators_on_the_box(q, a_t, key):
     """Truncated QNE and iDEM with its faces are consistent; every mutant has other moments."""
     signal, noise, num, temperature = 0.95**0.5, 0.05**0.5, 20, 0.5
-    exact = noised(q, temperature, [a_t], signal, noise, width=0.1).score[0]
+    exact = noised_softmax(q, temperature, [a_t], signal, noise, width=0.1).score[0]
     mass, log_w, averaged = box_averages(q, a_t, signal, noise)
     law = {name: self_normalised(mass, log_w, f, num) for name, f in averaged.items()}
     many = {name: self_normalised(mass, log_w, f, 2000)[0] for name, f in averaged.items()}
@@ -472,7 +474,7 @@ def test_fitted_theta_counts_the_noise_of_the_faces(key):
     """A steep slope is the same everywhere, so its average has no noise; its faces have, and QNE is the better one."""
     steep = Landscape("steep", 1, 10.0, slope=(10.0,))
     signal, noise = 0.9**0.5, 0.1**0.5
-    exact = noised(steep, 1.0, [[0.8]], signal, noise).score[0, 0]
+    exact = noised_softmax(steep, 1.0, [[0.8]], signal, noise).score[0, 0]
 
     def error(f):
         one = lambda k: f(k, steep, 1.0, jnp.array([0.8]), signal, noise, 100)[0]
@@ -545,10 +547,10 @@ def call(f, **changes):
         (lambda: CosineVP(t_min=0.9, t_max=0.5), "t_max must be above t_min"),
         (lambda: CosineVP(t_max=1.0), "t_max must be below 1"),
         (lambda: CosineVP(t_min=0.0), "t_min must be above 0"),
-        (lambda: noised(HILL, 1.0, np.zeros(2), 0.9, 0.4), "a_t must have shape"),
-        (lambda: noised(HILL, 0.0, np.zeros((1, 2)), 0.9, 0.4), "temperature must be positive"),
+        (lambda: noised_softmax(HILL, 1.0, np.zeros(2), 0.9, 0.4), "a_t must have shape"),
+        (lambda: noised_softmax(HILL, 0.0, np.zeros((1, 2)), 0.9, 0.4), "temperature must be positive"),
         (
-            lambda: noised(lambda a: jnp.log(a[0]), 1.0, np.zeros((1, 1)), 0.9, 0.4),
+            lambda: noised_softmax(lambda a: jnp.log(a[0]), 1.0, np.zeros((1, 1)), 0.9, 0.4),
             "the landscape is nan at action",
         ),
     ],

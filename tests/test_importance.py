@@ -14,7 +14,7 @@ from scipy import integrate
 
 from softq import landscapes
 from softq.exact.boltzmann import Boltzmann, nodes_and_weights
-from softq.exact.importance import Importance, _on_grid, _step, entropy_floor
+from softq.exact.importance import Importance, entropy_floor, masses_on_grid, smooth_step
 from softq.exact.values import evaluate
 from softq.landscapes import Landscape
 from softq.samplers.entropy import snis_entropy
@@ -226,15 +226,15 @@ def test_distance_of_a_cold_ball(dim):
 def test_grid_keeps_moments_and_step_has_none():
     rng = np.random.default_rng(0)
     x, mass = rng.uniform(0, 9, 50), rng.uniform(0, 1, 50)
-    shared = _on_grid(x, mass)
+    shared = masses_on_grid(x, mass)
     at = np.arange(len(shared)) - 3
     for k in range(8):
         assert shared @ (at / 9.0) ** k == pytest.approx(mass @ (x / 9) ** k, rel=1e-12)
     assert shared @ (at / 9.0) ** 8 != pytest.approx(mass @ (x / 9) ** 8, rel=1e-12)
     z = np.linspace(-12, 12, 4801)
     for k in range(7):
-        assert abs(integrate.simpson((_step(z) - (z > 0) - 0.5 * (z == 0)) * z**k, x=z)) < 1e-4
-    assert abs(integrate.simpson((_step(z) - (z > 0)) * z**7, x=z)) > 1
+        assert abs(integrate.simpson((smooth_step(z) - (z > 0) - 0.5 * (z == 0)) * z**k, x=z)) < 1e-4
+    assert abs(integrate.simpson((smooth_step(z) - (z > 0)) * z**7, x=z)) > 1
 
 
 def test_what_lies_below_the_floor_does_not_matter():

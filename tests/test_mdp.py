@@ -297,7 +297,7 @@ def test_the_printed_objective_of_sql():
         policy[:, index] = 1
         q = mdp.evaluate(policy)
         assert q[0, index] == exact(entry["value"][f"Q_{name}"])
-        visits = mdp.visits(policy, 0, entry["params"]["N"])
+        visits = mdp.state_probabilities(policy, 0, entry["params"]["N"])
         assert (visits * (policy * q).sum(-1)).sum() == exact(entry["value"][f"J_{name}"])
     q = value_iteration(mdp, SOFT, 0.01, 100)[-1]
     assert softmax(q, mdp.weights, 0.01)[0, 0] > 0.99

@@ -111,7 +111,7 @@ def test_scaled_action_weights_multiply_the_action_and_nothing_else(name):
 
 def test_the_action_is_hardly_heard_beside_the_noise_level():
     """How much of a fresh first layer is the action's: the variance that it adds over the box, next to the level's."""
-    init = jax.jit(lambda algo: algo.init(jax.random.key(0), jnp.ones(1), jnp.zeros(2)).actor)
+    init = jax.jit(lambda algo: algo.init(jax.random.key(0), jnp.ones(1), jnp.zeros(2)).actor.network)
     for name, algo in (("maxentdp", MaxEntDP()), ("dqs", DQS())):
         actor = init(algo)
         kernel = np.asarray(actor.params["action_part"]["kernel"])

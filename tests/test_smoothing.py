@@ -9,7 +9,7 @@ import pytest
 from exact import REFERENCE
 
 from softq import landscapes
-from softq.exact.smoothing import smooth_density, vanishing
+from softq.exact.smoothing import smooth_density, vanishing_sigma
 from softq.exact.values import evaluate
 from softq.landscapes import Landscape
 from softq.utils.errors import SoftqError
@@ -79,25 +79,25 @@ def test_reference_bandit():
 
 def test_reference_vanishing():
     expected = REFERENCE["bandit8.low_mode_vanishes"]["value"] / 2
-    sigma, where = vanishing(BANDIT, (0.5, 0.5))
+    sigma, where = vanishing_sigma(BANDIT, (0.5, 0.5))
     assert sigma == pytest.approx(expected, abs=1e-6)
     assert abs(where[0] - where[1]) < 1e-6
-    turned, _ = vanishing(BANDIT, (-0.5, 0.5))
+    turned, _ = vanishing_sigma(BANDIT, (-0.5, 0.5))
     assert turned == pytest.approx(expected, abs=1e-6)
 
 
 def test_vanishing_of_a_fold():
     """Two unequal hills on a line: the lower top meets the pass, seen from the number of tops on a fine grid."""
     q = landscapes.get("twomode1")
-    sigma, where = vanishing(q, (-0.6,))
+    sigma, where = vanishing_sigma(q, (-0.6,))
     x = np.linspace(-1, 1, 20_001)[:, None]
     tops = lambda s: np.sum(np.diff(np.sign(np.diff(evaluate(q.blurred(s), x)))) < 0)
     assert [tops(sigma - 1e-3), tops(sigma + 1e-3)] == [2, 1]
     assert abs(where[0]) < 0.6
     with pytest.raises(SoftqError, match="still there"):
-        vanishing(q, (0.6,), largest=0.5)
+        vanishing_sigma(q, (0.6,), largest=0.5)
     with pytest.raises(SoftqError, match="no mode"):
-        vanishing(q, (0.0,))
+        vanishing_sigma(q, (0.0,))
 
 
 TWO = REFERENCE["bandit8.two_smoothings"]["value"]

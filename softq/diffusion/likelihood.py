@@ -101,7 +101,7 @@ def quadrature(schedule: Schedule, num_steps: int, rule: Rule) -> tuple[Array, A
     u, rest = jax.nn.sigmoid(log_snr), jax.nn.sigmoid(-log_snr)
     widths = log_snr[:-1] - log_snr[1:] if rule == "log_snr" else rest[1:] - rest[:-1]
     element = 1.0 if rule == "log_snr" else u * rest
-    # the widths of the intervals of which a node is the cleaner end, and of those of which it is the noisier end
+    # for each node the width of the interval on its noisier side, then of the interval on its cleaner side
     cleaner, noisier = jnp.append(widths, 0.0), jnp.append(0.0, widths)
     if rule == "left":
         return t[1:], u[1:], (noisier / element)[1:]

@@ -1,1 +1,1 @@
-"""Truths in double precision: the softmax, its distances and bounds, laws of samplers, exact Bellman equations."""
+"""Exact results in double precision: the softmax, distances and bounds, the laws of samplers, Bellman equations."""

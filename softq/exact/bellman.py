@@ -1,14 +1,12 @@
-"""The ways in which a Bellman target averages over the next action, and what comes of iterating each of them.
+"""Four ways in which a Bellman target averages the values q of a state over its actions, and their iteration.
 
-Four backups of the values q of one state, all at a temperature, all with the same weights on the actions:
+- BOLTZMANN     E_pi[q] under pi ∝ exp(q / temperature)                  DDSQ, NC-LQL (Eq. 6), DQS (Eq. 7)
+- SOFT          temperature * log integral exp(q / temperature)          SQL (Eq. 5), MaxEntDP and SAC in expectation
+- LOG_MEAN_EXP  temperature * log mean exp(q / temperature)              "mellowmax"; no method of softq uses it
+- HARD          max q                                                    Q-learning; the temperature is ignored
 
-- BOLTZMANN     E_pi[q] under pi ∝ exp(q / temperature)             DDSQ, NC-LQL (Eq. 6), DQS (Eq. 7)
-- SOFT          temperature * log integral exp(q / temperature)     SQL (Eq. 5), MaxEntDP and SAC in expectation
-- LOG_MEAN_EXP  the same with a mean for the integral ("mellowmax") none of them
-- HARD          max q                                               Q-learning; the temperature is ignored
-
-Weights say what a sum over actions means: quadrature weights of the box, exact volumes of two regions, or ones for
-finitely many actions. Arrays may have any leading axes: a thousand MDPs are one call.
+Each node of the actions has a weight: its quadrature weight on the box, the volume of a region in which nothing
+changes, or 1 for finitely many actions. Arrays may have leading axes, so that one call serves a batch of MDPs.
 """
 
 from collections.abc import Callable
@@ -24,7 +22,7 @@ from softq.utils.errors import SoftqError
 
 
 def softmax(q: np.ndarray, weights: np.ndarray, temperature: float) -> np.ndarray:
-    """Probability of each node under pi ∝ exp(q / temperature), `(..., A)`, summing to one over the last axis."""
+    """Probability of each node under pi ∝ exp(q / temperature), `(..., A)`; the sum over the last axis is 1."""
     positive("temperature", temperature)
     logits = q / temperature
     p = weights * np.exp(logits - logits.max(-1, keepdims=True))
@@ -58,10 +56,10 @@ def _max_gradient(q: np.ndarray, weights: np.ndarray, temperature: float) -> np.
 
 
 class Backup(NamedTuple):
-    """`value(q, weights, temperature)` maps `(..., A)` to `(...)`; `gradient` is its derivative by each q, `(..., A)`.
+    """`value(q, weights, temperature)` maps `(..., A)` to `(...)`; `gradient` is its derivative by q, `(..., A)`.
 
-    The gradient always sums to one (adding a constant to q adds it to the value). The sum of its *absolute* values
-    is the local Lipschitz constant in the supremum norm, so a backup contracts if no entry is negative.
+    The gradient sums to 1 over the actions, since a constant added to q is added to the value. The sum of its
+    *absolute* values is the local Lipschitz constant in the supremum norm: it is 1 if no entry is negative.
     """
 
     name: str
@@ -76,20 +74,22 @@ HARD = Backup("hard max", _max, _max_gradient)
 
 
 def lipschitz(backup: Backup, q: np.ndarray, weights: np.ndarray, temperature: float) -> np.ndarray:
-    """Local Lipschitz constant of a backup in the supremum norm, `(...)`: at least one, one if it contracts."""
+    """Local Lipschitz constant of a backup in the supremum norm, `(...)`: at least 1; above 1 the backup expands."""
     return np.abs(backup.gradient(q, weights, temperature)).sum(-1)
 
 
 def worst_lipschitz(width: float) -> float:
-    """Largest Lipschitz constant of BOLTZMANN on two values, the better one on a fraction `width` of the actions.
+    """Largest Lipschitz constant of BOLTZMANN for two values of q, the higher one on a fraction `width` of the actions.
 
     It is the L > 1 with L tanh(L - log((1 - width) / width) / 2) = 1, attained when the values differ by 2 L
-    temperatures. That it exceeds one is in Asadi and Littman 2017; as `width` shrinks it has no bound.
+    temperatures, and grows without bound as `width` tends to 0. That L exceeds 1 is shown by Asadi and Littman (2017).
+    Raises `SoftqError` for a `width` outside (0, 1).
     """
     if not 0 < width < 1:
         raise SoftqError(f"width is the fraction of the best actions, got {width:g}; choose one in (0, 1).")
     shift = np.log((1 - width) / width) / 2
-    low = max(1.0, shift)  # both factors of the product grow; there it is below one
+    # both factors of x tanh(x - shift) grow with x, and at `low` the product is below 1
+    low = max(1.0, shift)
     return brentq(lambda x: x * np.tanh(x - shift) - 1, low, low + abs(shift) + 3, xtol=1e-14)
 
 
@@ -98,7 +98,8 @@ def value_iteration(
 ) -> np.ndarray:
     """Q_0, ..., Q_sweeps with Q_{k+1} = r + discount * P backup(Q_k), `(sweeps + 1, ..., S, A)`.
 
-    Q_0 is `q`, zero without one; its leading axes may be a batch of starts.
+    Q_0 is `q` `(..., S, A)`, whose leading axes may be a batch of starts, or zero where `q` is None.
+    Raises `SoftqError` for a `q` of another size.
     """
     q = np.zeros(mdp.rewards.shape) if q is None else np.asarray(q, float)
     if q.shape[-2:] != mdp.rewards.shape[-2:]:
@@ -114,10 +115,10 @@ def value_iteration(
 def policy_iteration(
     mdp: MDP, temperature: float, sweeps: int, policy: np.ndarray | None = None, soft: bool = False
 ) -> np.ndarray:
-    """Q of each policy of the iteration "evaluate exactly, then take the softmax", `(sweeps + 1, ..., S, A)`.
+    """Q of each policy of the iteration "evaluate exactly, then take the softmax of Q", `(sweeps + 1, ..., S, A)`.
 
-    Plain values give DQS's iteration (Section 4.1, "Boltzmann policy iteration"), `soft` ones that of SQL (Theorem 4),
-    SAC and MaxEntDP (Lemma A.2). `policy` `(..., S, A)` is where it starts; without one, uniform.
+    With plain values it is DQS's "Boltzmann policy iteration" (Section 4.1), with `soft` ones the iteration of SQL
+    (Theorem 4), SAC and MaxEntDP (Lemma A.2). The first policy is `policy` `(..., S, A)`, or uniform if it is None.
     """
     policy = mdp.uniform() if policy is None else policy
     history = []
@@ -128,8 +129,9 @@ def policy_iteration(
 
 
 class FixedPoint(NamedTuple):
-    """A solution of V = backup(r + discount * P V): its `value` V, `q` `(A,)`, softmax `policy` `(A,)`, and the
-    `slope` of one sweep of value iteration, which returns to the fixed point if `abs(slope) < 1`.
+    """A solution of V = backup(r + discount * P V): its `value` V, `q` `(A,)` and softmax `policy` `(A,)`.
+
+    `slope` is the derivative of one sweep of value iteration there; the fixed point attracts if `abs(slope) < 1`.
     """
 
     value: float
@@ -143,10 +145,11 @@ class FixedPoint(NamedTuple):
 
 
 def fixed_points(mdp: MDP, backup: Backup, temperature: float, resolution: int = 2000) -> list[FixedPoint]:
-    """All fixed points, from low to high, of a backup in an MDP with a single state that is not terminal.
+    """All fixed points of a backup, from low to high, in an MDP with exactly one state that is not terminal.
 
-    There one number, the value V of that state, decides everything: the sign of `backup(V) - V` on a grid brackets the
-    solutions and Brent's method finds them to rounding. Two that lie within one grid cell are missed together.
+    Only the value V of that state is unknown. The sign of backup(V) - V on a grid of `resolution` cells brackets the
+    solutions, and Brent's method finds them to rounding. Two solutions within one grid cell are both missed.
+    Raises `SoftqError` for another number of such states, or for a batch of MDPs.
     """
     live = np.flatnonzero(~mdp.terminal)
     if len(live) != 1 or mdp.rewards.ndim != 2:
@@ -163,7 +166,7 @@ def fixed_points(mdp: MDP, backup: Backup, temperature: float, resolution: int =
     def excess(value: np.ndarray) -> np.ndarray:
         return backup.value(q_of(value), mdp.weights, temperature) - value
 
-    # only SOFT can leave the range of the returns, by this much a step
+    # the value of SOFT can exceed the range of the returns by at most `bonus` a step, the others stay within the range
     bonus = temperature * abs(np.log(mdp.weights.sum()))
     reach = (np.abs(rewards).max() + bonus) / (1 - mdp.discount) + 1e-9
     grid = np.linspace(-reach, reach, resolution + 1)

@@ -1,14 +1,14 @@
-"""The price of softness from the volume function: exactly, and the bounds on it as printed and as they should be.
+"""The price of softness, computed exactly from the volume function, and the published and the corrected bounds on it.
 
-One state, one temperature. The gap Q* - E_pi[Q] of the softmax pi = exp(Q / temperature) / Z depends on Q only through
-Vol; with A = the volume of the box,
+In one state and at one temperature, the gap Q* - E_pi[Q] of the softmax pi = exp(Q / temperature) / Z depends on Q only
+through its volume function Vol. With A the volume of the box,
 
     gap <= theorem1      DDSQ Theorem 1 (B.3.3, step 1), with the smallest growth function that Assumption 2 admits
-    gap <= free_energy   temperature * (t + log(A / Vol(t temperature))), no assumption at all
-    gap <= lambert       temperature * (t + W((A / Vol(t temperature) - 1) / e)), the sharp form of the same
-    gap <= doubling      Assumption 2 used well: a constant times the temperature, without a logarithm
-    gap <= log_volume    temperature * log(A / Z), what the log-mean-exp backup loses at most
-    gap <= trivial       acting uniformly
+    gap <= free_energy   temperature * (t + log(A / Vol(t temperature))), for every Q and t >= 0
+    gap <= lambert       temperature * (t + W((A / Vol(t temperature) - 1) / e)), the sharp form of `free_energy`
+    gap <= doubling      a constant times the temperature and no logarithm, by Assumption 2 in the Laplace transform
+    gap <= log_volume    temperature * log(A / Z), the largest loss of the log-mean-exp backup
+    gap <= trivial       the gap of the uniform policy
 
 `discounted` turns a bound on one step into one on softmax value iteration. W is Lambert's function, W(x) exp(W(x)) = x.
 """
@@ -25,13 +25,14 @@ from softq.utils.errors import SoftqError
 
 
 def laplace(volume: Volume, temperature: float) -> tuple[float, float]:
-    """log(A / Z) with Z = int exp(-regret / temperature), and the gap: Laplace transforms of Vol.
+    """log(A / Z) with Z = int exp(-regret / temperature) da, and the gap, by Laplace transforms of Vol.
 
-    By parts, Z = int Vol(t u) e^-u du and gap = t int Vol(t u) (u - 1) e^-u du / Z (u from 0, so an atom Vol(0) > 0
-    counts). As exact as the volume function; each kink of Vol that is not in `volume.breaks` costs some digits.
+    Integration by parts gives Z = int Vol(t u) e^-u du and gap = t int Vol(t u) (u - 1) e^-u du / Z for the temperature
+    t, with u from 0 on, so that Vol(0) > 0 counts. Kinks of Vol that `volume.breaks` lacks cost some digits.
     """
     positive("temperature", temperature)
-    top = volume.breaks[-1] / temperature  # beyond, Vol is the whole box and the rest elementary
+    # for larger u, Vol is the whole box and the integrals are elementary
+    top = volume.breaks[-1] / temperature
     scales = np.array([0.01, 0.1, 1.0, 5.0, 20.0, 60.0])
     cuts = np.concatenate([volume.breaks / temperature, scales[scales < top]])
     u, weights = quadrature(np.append(cuts[cuts < 740], min(top, 740)))  # exp(-746) is zero
@@ -42,10 +43,10 @@ def laplace(volume: Volume, temperature: float) -> tuple[float, float]:
 
 
 def g0(volume: Volume, kappa: float) -> float:
-    """The smallest function that Assumption 2 admits, sup over eps of Vol(kappa eps) / Vol(eps), at one kappa > 0.
+    """The smallest growth function that DDSQ Assumption 2 admits, sup_eps Vol(kappa eps) / Vol(eps), at one kappa > 0.
 
-    On a bounded box it is at least 1 (take eps large). Closed form where `volume.power` is known; otherwise the largest
-    ratio that a search finds: a lower bound on the true supremum, so it flatters Theorem 1.
+    On a bounded box it is at least 1, by a large eps. It has a closed form where `volume.power` is known. Otherwise the
+    largest ratio that a search finds is returned, which is at most the supremum and so can make Theorem 1 look better.
     """
     positive("kappa", kappa)
     if kappa <= 1:
@@ -58,7 +59,7 @@ def g0(volume: Volume, kappa: float) -> float:
     guess = np.interp(log_eps + np.log(kappa), log_eps, log_vol) - log_vol
     best, top = 1.0, np.argsort(guess)[-3:]
     low, high = log_eps[np.maximum(top - 1, 0)], log_eps[np.minimum(top + 1, len(inside) - 1)]
-    for _ in range(3):  # look closer around the best of 17 points, at three places
+    for _ in range(3):  # refine the grid of 17 points around its best point, in three places at once
         points = np.linspace(low, high, 17)
         above, below = volume(np.exp(points + np.log([[[kappa]], [[1.0]]])))
         ratio = np.where(below > 0, above / np.where(below > 0, below, 1), 0)
@@ -69,7 +70,7 @@ def g0(volume: Volume, kappa: float) -> float:
 
 
 def log_ratio(volume: Volume, eps: float | np.ndarray) -> np.ndarray:
-    """log(A / Vol(eps)), in the shape of eps; infinite where Vol(eps) is zero, and then so is a bound that uses it."""
+    """log(A / Vol(eps)), in the shape of eps: infinite where Vol(eps) is 0, as is then every bound that uses it."""
     with np.errstate(divide="ignore"):
         return np.log(volume.area) - np.log(volume(eps))
 
@@ -77,10 +78,10 @@ def log_ratio(volume: Volume, eps: float | np.ndarray) -> np.ndarray:
 def theorem1(
     volume: Volume, temperature: float, growth: Callable[[float], float] | None = None
 ) -> tuple[float, float, float]:
-    """DDSQ Theorem 1 for one step: the bound temperature * (g0(kappa) + e kappa), with kappa and g0(kappa).
+    """DDSQ Theorem 1 for one step: the bound temperature * (g0(kappa) + e kappa), then kappa, then g0(kappa).
 
-    kappa = max(1, log(A / Vol(temperature))): the maximum is in the proof, not in the printed formula, and without
-    it the bound fails. `growth` is a function g0 of your own that satisfies Assumption 2; by default the smallest.
+    kappa = max(1, log(A / Vol(temperature))). The maximum is in the paper's proof and not in its printed formula, which
+    fails without it. `growth` is a function g0 that satisfies Assumption 2; None takes the smallest, `g0`.
     """
     positive("temperature", temperature)
     kappa = max(1.0, float(log_ratio(volume, temperature)))
@@ -89,14 +90,14 @@ def theorem1(
 
 
 def free_energy(volume: Volume, temperature: float, t: float | None = 1.0) -> float:
-    """temperature * (t + log(A / Vol(t temperature))), for any t >= 0; None takes the best t."""
+    """The bound temperature * (t + log(A / Vol(t temperature))) on the gap, for any t >= 0; None takes the best t."""
     return _at_best(volume, temperature, t, lambda log_ratio: log_ratio)
 
 
 def lambert(volume: Volume, temperature: float, t: float | None = 1.0) -> float:
-    """temperature * (t + W((A / Vol(t temperature) - 1) / e)), for any t >= 0; None takes the best t.
+    """The bound temperature * (t + W((A / Vol(t temperature) - 1) / e)), for any t >= 0; None takes the best t.
 
-    No bound that knows only Vol(t temperature) is smaller; at t = 0 two-level landscapes attain it (`worst_case`).
+    No bound in terms of Vol(t temperature) alone is smaller. At t = 0 two-level landscapes attain it, see `worst_case`.
     """
     return _at_best(volume, temperature, t, lambda log_ratio: _lambert(np.expm1(log_ratio) / e))
 
@@ -121,7 +122,8 @@ def _at_best(
         values = temperature * (grid + price(np.log(volume.area) - np.log(np.append(volume(0.0), vol))))
     best = int(np.argmin(values))
     lowest, low, high = values[best], grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-    for _ in range(5):  # every t gives a bound, so a search that is too coarse is only a little generous
+    # every t gives a valid bound, so that a coarse search only makes the result slightly larger
+    for _ in range(5):
         points = np.linspace(low, high, 17)
         inner = bound(points)
         step, centre = points[1] - points[0], points[inner.argmin()]
@@ -130,14 +132,15 @@ def _at_best(
 
 
 def log_volume(volume: Volume, temperature: float) -> float:
-    """temperature * log(A / Z): the gap plus temperature times the divergence of the softmax from uniform."""
+    """temperature * log(A / Z), which is the gap + temperature * KL(softmax || uniform law)."""
     return temperature * laplace(volume, temperature)[0]
 
 
 def doubling(volume: Volume, temperature: float) -> float:
-    """temperature * e * int_1^inf g0(k) (k - 1) e^-k dk: Assumption 2 in the Laplace transform, and no logarithm.
+    """The bound temperature * e * int_1^inf g0(k) (k - 1) e^-k dk, by DDSQ Assumption 2 in the Laplace transform.
 
-    Closed form where `volume.power` is known, otherwise Gauss-Laguerre with `g0`, a lower bound on this bound.
+    It has a closed form where `volume.power` is known. Otherwise Gauss-Laguerre quadrature of `g0` is returned, which
+    may be below the bound, since `g0` may be below the supremum.
     """
     positive("temperature", temperature)
     p = volume.power
@@ -149,14 +152,14 @@ def doubling(volume: Volume, temperature: float) -> float:
 
 
 def trivial(volume: Volume) -> float:
-    """What the uniform policy loses, Q* - E_uniform[Q]; no softmax loses more."""
+    """The gap of the uniform policy, Q* - E_uniform[Q]; the gap of a softmax is never larger."""
     return volume.mean_regret
 
 
 def worst_case(best: float, temperature: float, area: float = 2.0) -> TwoLevel:
-    """The landscape with Vol(0) = `best` that has the largest gap of all: regret 0, or one single value.
+    """The landscape with Vol(0) = `best` that has the largest gap: regret 0 on that volume, one value elsewhere.
 
-    With W = W((area - best) / (best e)) that value is temperature * (1 + W) and the gap is temperature * W.
+    With W = W((area - best) / (best e)) that value is temperature * (1 + W), and the gap is temperature * W.
     """
     positive("temperature", temperature)
     positive("best", best)
@@ -164,9 +167,10 @@ def worst_case(best: float, temperature: float, area: float = 2.0) -> TwoLevel:
 
 
 def finite_actions(num_actions: int, temperature: float) -> float:
-    """The largest gap of a softmax over `num_actions` actions, temperature * W((num_actions - 1) / e): attained.
+    """The largest gap of a softmax over `num_actions` actions, temperature * W((num_actions - 1) / e).
 
-    The sharp form of what Song et al. (2019), DDSQ eq. 1, bound by a multiple of the number of actions.
+    Some values of Q attain it. Song et al. (2019), cited in DDSQ Equation 1, give a multiple of the number of actions
+    as a bound. Raises `SoftqError` for no actions or a temperature that is not positive.
     """
     positive("temperature", temperature)
     if num_actions < 1:
@@ -175,20 +179,21 @@ def finite_actions(num_actions: int, temperature: float) -> float:
 
 
 def lipschitz_volume(eps: float, lipschitz: float, dim: int) -> float:
-    """A volume that no `lipschitz`-continuous Q on [-1, 1]^dim falls below at regret eps.
+    """A lower bound on Vol(eps) for every Q on [-1, 1]^dim with the Lipschitz constant `lipschitz`.
 
-    Around the best action, even in a corner, one orthant of a ball of radius min(eps / lipschitz, 1) lies in the box.
+    It is the volume of one orthant of a ball of radius min(eps / lipschitz, 1): at least one such orthant around the
+    best action lies in the box, even if that action is a corner.
     """
     positive("lipschitz", lipschitz)
     return float((np.sqrt(np.pi) / 2 * min(eps / lipschitz, 1.0)) ** dim / gamma(dim / 2 + 1))
 
 
 def discounted(one_step: float | np.ndarray, discount: float, occupancy: np.ndarray | None = None) -> float:
-    """limsup of Q* - T_soft^k Q_0 from bounds on one step: discount / (1 - discount) times their mean (Corollary 1).
+    """A bound on limsup_k of Q* - T_soft^k Q_0: discount / (1 - discount) times the mean bound on one step.
 
-    `one_step` is one number for all states, or `(n,)`, one per state (each with its own temperature). `occupancy`
-    `(n,)` weighs the states: the normalised discounted law of the *next* states s_1, s_2, ..., without s_0, under an
-    optimal policy. Without it the worst state counts, which is Theorem 1.
+    `one_step` is one bound for all states, or `(n,)` with one for each state, which may differ in temperature.
+    `occupancy` `(n,)` is the normalised discounted law of the *next* states s_1, s_2, ..., without s_0, under an
+    optimal policy (DDSQ Corollary 1); None takes the largest bound in place of the mean (DDSQ Theorem 1).
     """
     if not 0 <= discount < 1:
         raise SoftqError(f"discount must lie in [0, 1), got {discount:g}; use a value such as 0.99.")

@@ -1,18 +1,18 @@
-"""Self-normalised importance sampling, exactly: what one resampling of m uniform actions returns.
+"""The exact law of self-normalised importance sampling: of the action that one resampling of m uniform actions returns.
 
-Everything here depends on the target only through W = p / q, the softmax over the uniform proposal, and on the law
-of W under q. The survivor's density omega_m follows from 1/S = int_0^inf exp(-t S) dt,
+Every result depends only on the law under q of W = p / q, the density ratio of the softmax p to the uniform proposal q.
+The density omega_m of the returned action follows from 1/S = int_0^inf exp(-t S) dt:
 
     omega_m / p = m int_0^inf exp(-t W) phi(t)^(m-1) dt,     phi(t) = E_q exp(-t W),
 
-and so do the mean of every self-normalised estimate and each sweep of iterated resampling. The integrals are
-trapezoidal sums in log t, which converge exponentially; float64 throughout.
+The mean of every self-normalised estimate and each sweep of iterated resampling follow in the same way. The integrals
+are trapezoidal sums in log t in float64, which converge exponentially.
 
 A continuous law is kept as masses on a uniform grid of log W that integrate every polynomial of degree 7 exactly
-(Lagrange weights): right to about 1e-12 for a function smooth on the scale of the grid. Distances have a kink where
-omega_m = p; it is rounded off on the scale of `width` by a kernel whose first seven moments vanish. That is right
-where the law of W is smooth on that scale. At a plateau, a ridge or the top of a second hill it is not; the plain sum
-over the actions of the quadrature, with the kink as it is, tells and then takes its place.
+(Lagrange weights). This is right to about 1e-12 for a function that is smooth on the scale of the grid. The integrand
+of a distance has a kink where omega_m = p, which a kernel with seven vanishing moments rounds off on the scale of
+`width`. The result is right where the law of W is smooth on that scale, but not at a plateau, a ridge or the top of a
+second hill. A plain sum over the nodes of the quadrature, which keeps the kink, detects this and then replaces it.
 """
 
 from collections.abc import Callable
@@ -28,22 +28,20 @@ from softq.exact.boltzmann import Boltzmann
 from softq.utils.checks import positive
 from softq.utils.errors import SoftqError
 
-FLOOR = -80.0  # all W below exp(FLOOR) count as exp(FLOOR): they carry no mass of p
-LOG_T_STEP = 0.25  # the trapezoidal rule is then off by about exp(-39)
-OFFSETS = np.arange(-3, 5)  # the eight grid points that share a mass
-WIDTH = 5  # of the rounded kink, in grid steps
-TRUST = (
-    3.0  # the plain sum is taken to be right to so many times its largest change when the panels are halved
-)
+LOG_W_FLOOR = -80.0  # smaller values of log W are set to this one; p has no mass there
+LOG_T_STEP = 0.25  # step of the trapezoidal rule in log t, whose error is then about exp(-39)
+LAGRANGE_OFFSETS = np.arange(-3, 5)  # the eight grid points, seen from a mass's cell, that share the mass
+KINK_WIDTH = 5  # width of the rounded kink, in grid steps
+TRUST_FACTOR = 3.0  # assumed error of the plain sum, over its largest change when the panels are halved
 
 
 class Importance:
-    """The law of W = p / q under q, given by nodes `log_w` (n,), in any order, and their probabilities `q_mass` (n,).
+    """The law of W = p / q under q, given by nodes `log_w` `(n,)`, in any order, with probabilities `q_mass` `(n,)`.
 
-    With `width` 0 the nodes are taken at their word, as atoms (a finite set of actions). `Importance.of` and
-    `Importance.separable` build the continuous laws. `log_w_max` is the supremum of log W where the nodes miss it.
-    Attributes: `variance` Var_q W (so that E_p W = 1 + variance), `w_max`.
-    Raises `SoftqError` if the masses do not sum to one or E_q W is not one.
+    With `width` 0 the nodes are atoms, as for a finite set of actions; `Importance.of` and `Importance.separable` build
+    continuous laws. `log_w_max` is the supremum of log W where no node attains it.
+    Attributes: `variance` = Var_q W, so that E_p W = 1 + variance, and `w_max`, the supremum of W.
+    Raises `SoftqError` if the masses do not sum to 1 or E_q W is not 1.
     """
 
     def __init__(
@@ -54,23 +52,21 @@ class Importance:
         for name, total in (("q_mass", self.q_mass.sum()), ("E_q[W]", self.p_mass.sum())):
             if not abs(total - 1) < 1e-6:
                 raise SoftqError(f"{name} sums to {total:.6g}, expected 1; normalise the law of W first.")
-        self._plain: list[
-            tuple[np.ndarray, np.ndarray]
-        ] = []  # log W, increasing, and p at the nodes of two quadratures
+        # for the plain sums of a continuous law: sorted log W and masses of p, of a fine and a coarse quadrature
+        self._plain: list[tuple[np.ndarray, np.ndarray]] = []
         self.w_max = float(np.exp(self.log_w.max() if log_w_max is None else log_w_max))
         self.variance = float(self.p_mass @ np.expm1(self.log_w))
 
     @classmethod
     def of(cls, law: Boltzmann) -> "Importance":
-        """The softmax of a landscape in one or two dimensions against the uniform law.
+        """The law of W for the softmax `law` in one or two dimensions, with the uniform law as the proposal.
 
-        What has no kink is as good as `law.error` says. With the default panels of `Boltzmann`, distances on the
-        named landscapes are good to 1e-7 in 1-D and 1e-5 in 2-D down to a temperature of 0.1; at 0.01 a needle in
-        1-D to 1e-4, and 2-D to 3e-4. More panels help: `panels=12800` in 1-D, 128 or more in 2-D.
+        Results without a kink are as accurate as `law.error` says. Distances have a kink; at a low temperature they
+        need more panels than the default of `Boltzmann`: `panels=12800` in 1-D, 128 or more in 2-D.
         """
 
         def plain(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            log_w = np.sort(log_w_of(values))  # in order: a spline is then evaluated four times as fast
+            log_w = np.sort(log_w_of(values))  # a spline is evaluated faster at sorted points
             return log_w, np.exp(log_w) * weights[np.argsort(values)] / 2**law.dim
 
         log_w_of = lambda values: values / law.temperature - law.log_partition + law.dim * np.log(2)
@@ -82,10 +78,10 @@ class Importance:
 
     @classmethod
     def separable(cls, q: Callable, temperature: float, dim: int) -> "Importance":
-        """The softmax of sum_i q(a_i) on [-1, 1]^dim, for a landscape `q` of one action coordinate and any dim >= 1.
+        """The law of W for the softmax of sum_i q(a_i) on [-1, 1]^dim, with a landscape `q` of one coordinate.
 
-        The regret is a sum of independent terms: its law is `dim` times convolved with itself. Beyond one dimension
-        no plain sum checks the rounded kink; two coordinates with two hills each are right to 5e-6 all the same.
+        The regret is a sum of `dim` independent terms, so its law is a convolution of `dim` equal laws. Above one
+        dimension no plain sum checks the rounded kink.
         """
         positive("dim", dim)
         law = Boltzmann(q, temperature, dim=1, panels=3200)
@@ -97,19 +93,23 @@ class Importance:
 
     @classmethod
     def _continuous(cls, x: np.ndarray, mass: np.ndarray, top: float, dim: int, step: float) -> "Importance":
-        """From nodes of the regret over the temperature, `x` = log W_max - log W of one coordinate, and masses."""
+        """The law from nodes `x` = log W_max - log W of one coordinate (regret over temperature) with their masses.
+
+        `top` is log W_max of all `dim` coordinates, and `step` the largest step of the grid of log W.
+        """
         if np.ptp(x) < 1e-9:
             return cls(np.zeros(1), np.ones(1))
         step = min(step, dim * np.ptp(x) / 400)
-        cells = int((top - FLOOR) / step)
-        fold = lambda total: np.append(total[:cells], total[cells:].sum())  # one cell for all below FLOOR
-        one = total = fold(_on_grid(np.maximum(x, 0) / step, mass))
+        cells = int((top - LOG_W_FLOOR) / step)
+        # all the mass below LOG_W_FLOOR goes into one last cell
+        fold = lambda total: np.append(total[:cells], total[cells:].sum())
+        one = total = fold(masses_on_grid(np.maximum(x, 0) / step, mass))
         for _ in range(dim - 1):
             total = fold(np.convolve(total, one))
-        log_w = top - step * (np.arange(len(total)) + dim * OFFSETS[0])
-        return cls(log_w[::-1], total[::-1], top, width=WIDTH * step)
+        log_w = top - step * (np.arange(len(total)) + dim * LAGRANGE_OFFSETS[0])
+        return cls(log_w[::-1], total[::-1], top, width=KINK_WIDTH * step)
 
-    # The Laplace transform on a grid of t
+    # The Laplace transform phi of the law of W, on a grid of t
 
     @cached_property
     def _t(self) -> np.ndarray:
@@ -117,46 +117,48 @@ class Importance:
 
     @cached_property
     def _decay(self) -> np.ndarray:
-        """exp(-t W), (number of t, n)."""
+        """exp(-t W), one row for each t of the grid and one column for each node."""
         return np.exp(-np.outer(self._t, np.exp(self.log_w)))
 
     @cached_property
     def _log_phi(self) -> np.ndarray:
-        """log phi(t), by the distance of phi from 1 where that is small: phi is raised to the power m."""
+        """log phi(t) at each t of the grid, computed from 1 - phi where phi is near 1, since it is multiplied by m."""
         phi = np.clip(self._decay @ self.q_mass, 1e-300, 1)
         loss = -np.expm1(-np.outer(self._t[phi > 0.5], np.exp(self.log_w))) @ self.q_mass
         return np.concatenate([np.log1p(-loss), np.log(phi[phi <= 0.5])])
 
     def _laplace(self, power: float, factor: np.ndarray | float = 1.0) -> np.ndarray:
-        """int exp(-t W) phi^power factor(t) dt at the nodes."""
+        """The integral over t of exp(-t W) phi(t)^power factor(t), at each node, `(n,)`."""
         return (LOG_T_STEP * self._t * np.exp(power * self._log_phi) * factor) @ self._decay
 
-    def _positive(self, g: np.ndarray) -> float:
-        """E_p of the positive part of a smooth function of W given at the nodes."""
+    def _mean_positive_part(self, g: np.ndarray) -> float:
+        """E_p[max(g(W), 0)] for a smooth function g, given by its values `(n,)` at the nodes."""
         if self.width == 0:
             return float(self.p_mass @ np.maximum(g, 0))
         sign = np.sign(g)
-        chosen = np.full(len(g), float(sign[0] > 0))  # the indicator of g > 0, each jump made smooth
+        chosen = np.full(len(g), float(sign[0] > 0))  # becomes the indicator of g > 0 with smooth jumps
         for i in np.flatnonzero(sign[1:] * sign[:-1] < 0):
             near = slice(max(i - 3, 0), i + 5)
             root = brentq(CubicSpline(self.log_w[near], g[near]), *self.log_w[i : i + 2], xtol=1e-14)
-            chosen += sign[i + 1] * _step((self.log_w - root) / self.width)
+            chosen += sign[i + 1] * smooth_step((self.log_w - root) / self.width)
         smooth = float(self.p_mass @ (g * chosen))
         if not self._plain:
             return smooth
         rise = np.abs(np.diff(g))[sign[1:] * sign[:-1] < 0].max(initial=0.0)
         by_log_w = CubicSpline(self.log_w, g)
-        fine, coarse = (  # with the kink in its place, and one and two grid steps away on either side
+        # plain sums with the kink in its place, and with the kink moved by one and two grid steps to either side
+        fine, coarse = (
             np.array([p_mass @ np.maximum(at_node + shift * rise, 0) for shift in (0, -2, -1, 1, 2)])
             for log_w, p_mass in self._plain
             for at_node in [by_log_w(np.maximum(log_w, self.log_w[0]))]
         )
-        return smooth if abs(smooth - fine[0]) <= TRUST * np.abs(fine - coarse).max() else float(fine[0])
+        plain_error = TRUST_FACTOR * np.abs(fine - coarse).max()
+        return smooth if abs(smooth - fine[0]) <= plain_error else float(fine[0])
 
-    # The law of the survivor
+    # The law omega_m of the returned action
 
     def ratio(self, num_candidates: int, log_w: np.ndarray | None = None) -> np.ndarray:
-        """omega_m / p at the nodes, or at any `log_w` (k,). It decreases in W: peaks get too little."""
+        """omega_m / p at the nodes `(n,)`, or at any `log_w` `(k,)`. It decreases in W: peaks get too little mass."""
         positive("num_candidates", num_candidates)
         if log_w is None:
             return num_candidates * self._laplace(num_candidates - 1)
@@ -164,60 +166,61 @@ class Importance:
         return weights @ np.exp(-np.outer(self._t, np.exp(log_w)))
 
     def tv(self, num_candidates: int) -> float:
-        """TV(omega_m, p)."""
-        return self._positive(1 - self.ratio(num_candidates))
+        """Total variation between omega_m and p, in [0, 1]."""
+        return self._mean_positive_part(1 - self.ratio(num_candidates))
 
     def kl(self, num_candidates: int) -> float:
-        """KL(p || omega_m), nats."""
+        """KL(p || omega_m), in nats."""
         return float(-self.p_mass @ np.log(self.ratio(num_candidates)))
 
     def ess(self, num_candidates: int) -> float:
-        """Effective sample size of m weighted candidates, m / E_q[W^2]."""
+        """Effective sample size of m weighted candidates: m / E_q[W^2]."""
         return num_candidates / (1 + self.variance)
 
-    # Bounds that hold: one line of Jensen each
+    # Bounds that hold, by Jensen's inequality
 
     def jensen(self, num_candidates: int) -> float:
-        """E_p[(W - 1)_+ / (W + m - 1)], at least TV(omega_m, p)."""
-        return self._positive(np.expm1(self.log_w) / (np.exp(self.log_w) + (num_candidates - 1)))
+        """E_p[max(W - 1, 0) / (W + m - 1)], an upper bound on `tv`."""
+        return self._mean_positive_part(np.expm1(self.log_w) / (np.exp(self.log_w) + (num_candidates - 1)))
 
     def variance_bound(self, num_candidates: int) -> float:
-        """(Var_q W + 1/4) / m, at least `jensen`."""
+        """(Var_q W + 1/4) / m, an upper bound on `jensen`."""
         return (self.variance + 0.25) / num_candidates
 
     def kl_bound(self, num_candidates: int) -> float:
-        """log(1 + Var_q W / m), at least KL(p || omega_m)."""
+        """log(1 + Var_q W / m), an upper bound on `kl`, in nats."""
         return float(np.log1p(self.variance / num_candidates))
 
     # Bounds as printed in DDSQ (B.3.5)
 
     @cached_property
     def distortion(self) -> float:
-        """E_p |1 - W|."""
-        return 2 * self._positive(np.expm1(self.log_w)) - self.variance
+        """E_p |1 - W|, a term of Lemma 3."""
+        return 2 * self._mean_positive_part(np.expm1(self.log_w)) - self.variance
 
     def lemma2(self, num_candidates: int) -> np.ndarray:
-        """DDSQ Lemma 2 over p: bound on |omega_m / p - 1| at the nodes, m >= 2."""
+        """DDSQ Lemma 2 divided by p: a bound on |omega_m / p - 1| at the nodes, `(n,)`, for m >= 2."""
         m, w = _at_least_two(num_candidates), np.exp(self.log_w)
         bad_event = 2 * m * (1 + self.w_max) / w * np.exp(-(m - 1) / (2 * self.w_max**2))
         return 2 * ((np.abs(1 - w) + self.variance) / (m - 1) + bad_event)
 
     def lemma3(self, num_candidates: int) -> float:
-        """DDSQ Lemma 3, m >= 2: true, and at least the mean of `lemma2` over 2 p."""
+        """DDSQ Lemma 3, a valid upper bound on `tv` for m >= 2: at least half of the mean of `lemma2` under p."""
         m = _at_least_two(num_candidates)
         bad_event = 2 * m * (1 + self.w_max) * np.exp(-(m - 1) / (2 * self.w_max**2))
         return (self.distortion + self.variance) / (m - 1) + bad_event
 
     def theorem2(self, num_candidates: int) -> float:
-        """DDSQ Theorem 2 as printed, constant 1, m >= 2. It is not a bound; no constant makes it one."""
+        """DDSQ Theorem 2 as printed, with the constant 1, for m >= 2: not a bound on `tv`, whatever the constant."""
         m = _at_least_two(num_candidates)
         return self.variance / (m - 1) + m * self.w_max * np.exp(-(m - 1) / self.w_max**2)
 
     def candidates_for(self, target: float, bound: str = "tv") -> int:
         """The smallest m at which the method named `bound` is at most `target`, by doubling and bisection.
 
-        `bound` must fall in m once it is below: proved of `jensen`, `variance_bound` and `kl_bound`, seen of the rest.
-        Raises `SoftqError` if that takes more than 1e15 candidates or `target` is not positive.
+        `bound` must stay below `target` once it is there. This is proved for `jensen`, `variance_bound` and `kl_bound`,
+        and has been observed for the other methods.
+        Raises `SoftqError` if more than 1e15 candidates are needed or `target` is not positive.
         """
         positive("target", target)
         measure, high = getattr(self, bound), 2
@@ -233,10 +236,10 @@ class Importance:
             low, high = (low, middle) if measure(middle) <= target else (middle, high)
         return high
 
-    # Iterated resampling (softq.samplers.isir): density ratios f to p, starting from f = omega_m / p
+    # Iterated resampling (softq.samplers.isir): its law after each sweep, as a density ratio f to p
 
     def sweep(self, num_candidates: int, f: np.ndarray, times: int = 1) -> np.ndarray:
-        """Density over p after `times` sweeps from density `f` over p, both at the nodes, m >= 2."""
+        """The density ratio to p at the nodes, `(n,)`, after `times` sweeps from the density ratio `f`, m >= 2."""
         m = _at_least_two(num_candidates)
         stay = np.exp(self.log_w) * self._laplace(m - 1)
         for _ in range(times):
@@ -244,40 +247,40 @@ class Importance:
         return f
 
     def isir(self, num_candidates: int, sweeps: int) -> np.ndarray:
-        """TV to p before and after each of `sweeps` sweeps from one SNIS draw, `(sweeps + 1,)`, m >= 2."""
+        """Total variation to p after 0, 1, ..., `sweeps` sweeps from one SNIS draw, `(sweeps + 1,)`, for m >= 2."""
         f = self.ratio(_at_least_two(num_candidates))
-        distances = [self._positive(1 - f)]
+        distances = [self._mean_positive_part(1 - f)]
         for _ in range(sweeps):
             f = self.sweep(num_candidates, f)
-            distances.append(self._positive(1 - f))
+            distances.append(self._mean_positive_part(1 - f))
         return np.array(distances)
 
     def invariance_error(self, num_candidates: int) -> float:
-        """TV between p and p after one sweep: zero but for rounding."""
+        """Total variation between p and the law after one sweep from p: zero except for rounding."""
         change = self.sweep(_at_least_two(num_candidates), np.ones_like(self.log_w)) - 1
         return float(np.abs(self.p_mass * change).sum() / 2)
 
     def isir_rate(self, num_candidates: int) -> float:
-        """1 - (m - 1) / (2 W_max + m - 2): each sweep multiplies TV by this at most (Andrieu et al. 2018)."""
+        """1 - (m - 1) / (2 W_max + m - 2), the most by which a sweep multiplies the distance (Andrieu et al. 2018)."""
         return 1 - (num_candidates - 1) / (2 * self.w_max + num_candidates - 2)
 
     # Means of the estimators that share one set of candidates (DDSQ B.3.4, SQL Equation 10)
 
     def log_mean_bias(self, num_candidates: int) -> float:
-        """E[log(mean of m weights)], at most 0: bias of log Z; times the temperature, that of SQL's soft value."""
+        """E[log(mean of m weights)], the bias of log Z in nats; times the temperature, that of SQL's soft value."""
         log_phi, t = self._log_phi, self._t
-        # e^-t - phi^m, by what both lack to 1: the difference is of second order at small t
+        # e^-t - phi^m as a difference of e^-t - 1 and phi^m - 1, since it is of second order at small t
         integrand = np.expm1(-t) - np.expm1(num_candidates * log_phi)
         return float(LOG_T_STEP * integrand.sum() - np.log(num_candidates))
 
     def entropy_bias(self, num_candidates: int) -> float:
-        """Exact bias of DDSQ's entropy estimate (`softq.samplers.entropy.snis_entropy`), nats."""
+        """Exact bias, in nats, of DDSQ's entropy estimate (`softq.samplers.entropy.snis_entropy`)."""
         tilt = self.p_mass @ (self.log_w * (self.ratio(num_candidates) - 1))
         return float(self.log_mean_bias(num_candidates) - tilt)
 
 
 def entropy_floor(dim: int, num_candidates: int) -> float:
-    """The smallest value that DDSQ's entropy estimate can take on [-1, 1]^dim: dim log 2 - log m."""
+    """The smallest value, in nats, that DDSQ's entropy estimate can take on [-1, 1]^dim: dim log 2 - log m."""
     return dim * float(np.log(2)) - float(np.log(num_candidates))
 
 
@@ -289,23 +292,27 @@ def _at_least_two(num_candidates: int) -> int:
     return num_candidates
 
 
-def _on_grid(x: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """Share masses at `x` >= 0 among integers so that moments up to degree 7 stay; entry 0 is OFFSETS[0]."""
+def masses_on_grid(x: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """Masses at points `x` >= 0 shared among the integers so that all moments up to degree 7 are kept.
+
+    Entry 0 of the result is the mass at the integer LAGRANGE_OFFSETS[0].
+    """
     cell = np.floor(x).astype(int)
-    size = cell.max() + len(OFFSETS)
+    size = cell.max() + len(LAGRANGE_OFFSETS)
     total = np.zeros(size)
-    for offset in OFFSETS:
+    for offset in LAGRANGE_OFFSETS:
         share = mass
-        for other in np.delete(OFFSETS, offset - OFFSETS[0]):
+        for other in np.delete(LAGRANGE_OFFSETS, offset - LAGRANGE_OFFSETS[0]):
             share = share * ((x - cell - other) / (offset - other))
-        total = total + np.bincount(cell + offset - OFFSETS[0], share, size)
+        total = total + np.bincount(cell + offset - LAGRANGE_OFFSETS[0], share, size)
     return total
 
 
-def _step(z: np.ndarray, order: int = 4) -> np.ndarray:
-    """A smooth step from 0 to 1 that differs from the sharp one by moments of degree 2 `order` - 1 and more.
+def smooth_step(z: np.ndarray, order: int = 4) -> np.ndarray:
+    """A smooth step from 0 to 1 at z = 0 whose difference from the sharp step has 2 `order` - 1 vanishing moments.
 
-    The normal distribution function, sharpened: (sum_j (-D^2 / 2)^j / j!) ndtr, which undoes its blur.
+    It is (sum_{j < order} (-D^2 / 2)^j / j!) ndtr, with D the derivative: the normal distribution function without the
+    first terms of its blur.
     """
     he = np.polynomial.hermite_e.HermiteE
     polynomial = sum((he.basis(2 * j - 1) * ((-0.5) ** j / factorial(j)) for j in range(1, order)), he([0.0]))

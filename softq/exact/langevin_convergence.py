@@ -1,11 +1,11 @@
-"""How fast, and how near: the reflected Langevin chain in Wasserstein distance (DDSQ Theorem 3).
+"""Convergence of the reflected Langevin chain to the softmax in the Wasserstein distance W_2 (DDSQ Theorem 3).
 
-One step is a -> R(a + step / (2 lambda) Q'(a) + sqrt(step) noise). Let all eigenvalues of -Q'' lie between
-`convexity` > 0 and `smoothness` (the paper's m and L). As printed, the theorem multiplies W_2 by `printed_factor`
-at each step and lets it fall to zero. As it should be, the step contracts by `factor`, the root of that or less, and
-adds a bias b(step) = W_2(softmax after one step, softmax).
+One step is a -> R(a + step / (2 lambda) Q'(a) + sqrt(step) noise), with R the reflection into the box and lambda the
+temperature. All eigenvalues of -Q'' lie between `convexity` > 0 and `smoothness`, the paper's m and L. The printed
+theorem multiplies W_2 by `printed_factor` at each step, so that it falls to zero. In fact a step multiplies W_2 by
+`factor`, which is at most the root of `printed_factor`, and adds a bias b(step) = W_2(softmax after one step, softmax).
 
-`GaussianChain` is the chain without walls on a parabola, in closed form; `ReflectedChain` the chain on [-1, 1], to
+`GaussianChain` is the chain without walls on a parabola, in closed form. `ReflectedChain` is the chain on [-1, 1], to
 about ten digits.
 """
 
@@ -27,17 +27,17 @@ from softq.utils.checks import inside_box, positive
 def printed_factor(
     convexity: float, smoothness: float, step: float | np.ndarray, temperature: float
 ) -> np.ndarray:
-    """1 - m step / lambda + L^2 step^2 / (4 lambda^2): what DDSQ's proof shows for the *square* of W_2."""
+    """1 - m step / lambda + L^2 step^2 / (4 lambda^2), which bounds the *squared* W_2 in DDSQ's proof."""
     positive("temperature", temperature)
     speed = np.asarray(step) / temperature
     return 1 - convexity * speed + (smoothness * speed) ** 2 / 4
 
 
 def factor(convexity: float, smoothness: float, step: float | np.ndarray, temperature: float) -> np.ndarray:
-    """max(|1 - m step / (2 lambda)|, |1 - L step / (2 lambda)|), the contraction of W_2 in one step.
+    """max(|1 - m step / (2 lambda)|, |1 - L step / (2 lambda)|), the factor by which one step contracts W_2.
 
-    It is at most the root of `printed_factor`, and below 1 exactly when the step is below the
-    `softq.samplers.stability_limit`, from which on two chains near the summit are thrown apart.
+    It is at most the root of `printed_factor`, and below 1 exactly if the step is below
+    `softq.samplers.stability_limit`. With a larger step two chains near the maximum move apart.
     """
     positive("temperature", temperature)
     half = np.asarray(step) / (2 * temperature)
@@ -50,7 +50,7 @@ def printed_bound(start: float, factors: np.ndarray) -> np.ndarray:
 
 
 def bound(start: float, factors: np.ndarray, biases: np.ndarray) -> np.ndarray:
-    """The corrected bound, `(T + 1,)`: d <- factor * d + bias at each of T steps, from W_2 = `start`."""
+    """The corrected bound on W_2, `(T + 1,)`: from `start`, each of T steps maps d to factor * d + bias."""
     distances = [start]
     for q, b in zip(*np.broadcast_arrays(factors, biases), strict=True):
         distances.append(q * distances[-1] + b)
@@ -58,7 +58,12 @@ def bound(start: float, factors: np.ndarray, biases: np.ndarray) -> np.ndarray:
 
 
 def schedule_summary(curvature: float, temperature: float, steps: np.ndarray) -> dict[str, float]:
-    """What a schedule `(T,)` does to the parabola -curvature a^2 / 2, in logarithms to base 10 and natural units."""
+    """The effect of a schedule of `steps` `(T,)` on the parabola Q = -curvature a^2 / 2.
+
+    "log10_printed" and "log10_contraction" are the base-10 logarithms of the products of `printed_factor` and `factor`;
+    "total_time" is the sum of the steps and "relaxation_times" that sum over 2 temperature / curvature;
+    "last_unstable_step" is the index of the last step above `stability_limit`, or -1.
+    """
     positive("step sizes", steps)
     steps = np.asarray(steps, float)
     shrink = factor(curvature, curvature, steps, temperature)
@@ -73,12 +78,12 @@ def schedule_summary(curvature: float, temperature: float, steps: np.ndarray) ->
 
 
 def printed_reflection(x: np.ndarray, low: float = -1.0, high: float = 1.0) -> np.ndarray:
-    """DDSQ B.3.2: low + min_k |2 k (high - low) - x|. It forgets the wall's place: on [-1, 1] it sends 0 to -1."""
+    """DDSQ B.3.2 as printed, low + min_k |2 k (high - low) - x|: right for low 0 only; on [-1, 1] it maps 0 to -1."""
     return low + _distance_to_multiples(np.asarray(x, float), 2 * (high - low))
 
 
 def reflection(x: np.ndarray, low: float = -1.0, high: float = 1.0) -> np.ndarray:
-    """The fold onto [low, high]: low + min_k |2 k (high - low) - (x - low)|, the distance to an image of `low`."""
+    """The reflection into [low, high]: low + min_k |2 k (high - low) - (x - low)|."""
     return low + _distance_to_multiples(np.asarray(x, float) - low, 2 * (high - low))
 
 
@@ -89,8 +94,10 @@ def _distance_to_multiples(x: np.ndarray, period: float) -> np.ndarray:
 class GaussianChain:
     """The chain without walls on Q = -curvature a^2 / 2, whose softmax is normal with variance lambda / curvature.
 
-    Attributes: `contraction` (exact, of W_2), `printed` (the paper's factor, its square), `stable`,
-    `target_variance`, `variance` (stationary; infinite if not stable), `bias` (W_2 between the two).
+    Attributes: `contraction`, the exact factor of W_2 in one step; `printed`, the paper's factor, which is its square;
+    `stable`, whether `contraction` is below 1; `target_variance`, of the softmax; `variance`, of the stationary law
+    (infinite if not stable); `bias`, the W_2 between the stationary law and the softmax.
+    Raises `SoftqError` for a curvature, temperature or step that is not positive.
     """
 
     def __init__(self, curvature: float, temperature: float, step: float):
@@ -106,11 +113,12 @@ class GaussianChain:
 
 
 class ReflectedChain:
-    """The reflected chain on [-1, 1] as a matrix on Gauss-Legendre nodes (Nystrom), in float64.
+    """The reflected chain on [-1, 1] as a matrix on Gauss-Legendre nodes (Nyström's method), in float64.
 
-    `q` maps one action `(1,)` to a scalar. A law is the array of its density at `nodes` (n,). Folding the Gaussian
-    around the drifted action is a sum over images; all densities are smooth, so the error falls exponentially in
-    `order`, which grows as the step shrinks. Attributes: `target`, the softmax; `stationary`, the chain's own law.
+    `q` maps one action `(1,)` to a scalar. A law is the array of its density at the `nodes` `(n,)`. The reflected
+    Gaussian of one step is a sum over mirror images. All densities are smooth, so that the error falls exponentially
+    with the number of nodes, `order`; None chooses more nodes for a smaller step.
+    Attributes: `target`, the softmax; `stationary`, the stationary law of the chain.
     Raises `SoftqError` for a temperature or step that is not positive.
     """
 
@@ -118,14 +126,14 @@ class ReflectedChain:
         positive("temperature", temperature)
         positive("step", step)
         self.q, self.temperature, self.step = q, float(temperature), float(step)
-        self._slope = lambda action: jax.grad(q)(action)[0]  # one function, so that it is compiled once
+        self._slope = lambda action: jax.grad(q)(action)[0]  # kept, so that JAX compiles it only once
         self.nodes, self.weights = leggauss(order or 160 + int(10 / np.sqrt(step)))
         logs = evaluate(q, self.nodes[:, None]) / temperature
         unnormalised = np.exp(logs - logs.max())
         self.target = unnormalised / (self.weights @ unnormalised)
 
     def _kernel(self, actions: np.ndarray) -> np.ndarray:
-        """Density of the next action at the nodes, one row for each of `actions` (k,)."""
+        """Density of the next action at the nodes, one row for each of the `actions` `(k,)`: `(k, n)`."""
         slopes = evaluate(self._slope, actions[:, None])
         means = (actions + self.step / (2 * self.temperature) * slopes)[:, None]
         reach = int(np.ceil((np.abs(means).max() + 1 + 9 * np.sqrt(self.step)) / 4))
@@ -140,7 +148,7 @@ class ReflectedChain:
         return self._kernel(self.nodes)
 
     def move(self, density: np.ndarray) -> np.ndarray:
-        """The law one step after `density`."""
+        """The law `(n,)` one step after the law `density` `(n,)`."""
         return (self.weights * density) @ self._matrix
 
     def laws(self, start: float, num_steps: int) -> list[np.ndarray]:
@@ -154,25 +162,25 @@ class ReflectedChain:
     @cached_property
     def stationary(self) -> np.ndarray:
         equations = self._matrix.T * self.weights - np.eye(len(self.nodes))
-        equations = np.vstack(
-            [equations, self.weights]
-        )  # one of the equations is redundant; the last says: total 1
+        # one equation is redundant; the added last one sets the total probability to 1
+        equations = np.vstack([equations, self.weights])
         return np.linalg.lstsq(equations, np.eye(len(equations))[-1], rcond=None)[0]
 
     @cached_property
     def bias(self) -> float:
-        """b(step): how far one step takes the softmax away from itself."""
+        """b(step): the W_2 between the law one step after the softmax and the softmax."""
         return self.w2(self.move(self.target))
 
     def variance(self, density: np.ndarray) -> float:
-        """Variance of a law."""
+        """Variance of the action under the law `density` `(n,)`."""
         mass = self.weights * density
         return float(mass @ self.nodes**2 - (mass @ self.nodes) ** 2)
 
     def w2(self, density: np.ndarray | float, other: np.ndarray | None = None) -> float:
-        """W_2 between two laws, the softmax by default; a number stands for the point there.
+        """W_2 between the law `density` and the law `other` `(n,)`, the softmax if None, in units of the action.
 
-        In one dimension the best coupling matches quantiles: a goes to G^-1(F(a)), found by Newton's method.
+        A number as `density` stands for the point mass there. In one dimension the best coupling matches quantiles: it
+        maps a to G^-1(F(a)), which Newton's method finds.
         """
         other = self.target if other is None else other
         if np.ndim(density) == 0:
@@ -191,11 +199,11 @@ class ReflectedChain:
         return float(np.sqrt((self.weights * density) @ (self.nodes - image) ** 2))
 
     def _cdf(self, density: np.ndarray) -> Legendre:
-        """The distribution function, as a Legendre series."""
+        """The distribution function of the law `density`, as a Legendre series."""
         return Legendre((self.weights * density) @ self._polynomials).integ(lbnd=-1)
 
     @cached_property
     def _polynomials(self) -> np.ndarray:
-        """Legendre polynomials at the nodes, scaled so that inner products with them are coefficients."""
+        """Legendre polynomials at the nodes, scaled so that inner products with them are coefficients of a series."""
         degree = np.arange(len(self.nodes))
         return legvander(self.nodes, degree[-1]) * (degree + 0.5)

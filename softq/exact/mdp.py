@@ -1,8 +1,8 @@
-"""Small MDPs that are known exactly: a handful of states, actions as quadrature nodes, no sampling.
+"""Small MDPs that are solved exactly: a few states, and weighted nodes in place of a continuous action.
 
-A continuous action is a node of `softq.exact.boltzmann.nodes_and_weights`; an action set that is cut into a few
-regions, inside which nothing changes, needs one node for each with the region's volume as its weight, and is exact;
-finitely many actions have weight one. `softq.exact.bellman` iterates Bellman backups on them.
+The nodes of a continuous action are those of `softq.exact.boltzmann.nodes_and_weights`. If the action set divides into
+regions in which nothing changes, one node for each region, with the region's volume as its weight, is exact. Finitely
+many actions have weight 1. `softq.exact.bellman` iterates Bellman backups on these MDPs.
 """
 
 import numpy as np
@@ -15,10 +15,11 @@ from softq.utils.errors import SoftqError
 
 
 class MDP:
-    """`rewards` `(..., S, A)`, `transitions` `(..., S, A, S)` P(next | state, action), `weights` `(A,)` of the actions.
+    """S states and A action nodes with `weights` `(A,)`: `rewards` `(..., S, A)` and `transitions` `(..., S, A, S)`.
 
-    `discount` in [0, 1). `terminal` `(S,)` marks states where the episode is over: their value is zero under every
-    backup, also under one that pays for entropy. Leading axes are a batch of MDPs of one size.
+    `transitions` holds P(next state | state, action), and `discount` lies in [0, 1). `terminal` `(S,)` marks the states
+    where the episode is over: their value is 0 under every backup, also under one that rewards entropy. Leading axes
+    are a batch of MDPs of the same size.
 
     Raises `SoftqError` for shapes that do not fit, rewards that are not finite, transitions that are negative or do
     not sum to one over the next state, weights that are not positive, and a discount outside [0, 1).
@@ -39,14 +40,15 @@ class MDP:
         _check(self)
 
     def lookahead(self, values: Float[np.ndarray, "... S"]) -> Float[np.ndarray, "... S A"]:
-        """Q = r + discount * P V `(..., S, A)`, from the values V `(..., S)` of the next states; 0 in terminal ones."""
+        """Q = r + discount * P V `(..., S, A)`, from the values V `(..., S)`; Q and V are 0 in terminal states."""
         ahead = (self.transitions @ (values * ~self.terminal)[..., None, :, None])[..., 0]
         return (self.rewards + self.discount * ahead) * ~self.terminal[:, None]
 
     def evaluate(self, policy: np.ndarray, temperature: float = 0.0) -> Float[np.ndarray, "... S A"]:
-        """Q `(..., S, A)` of a policy `(..., S, A)`, probabilities of the nodes, by one linear solve.
+        """Q `(..., S, A)` of a policy `(..., S, A)`, the probabilities of the nodes in each state, by one linear solve.
 
-        With a positive `temperature`, the soft Q of SQL Eq. 15: each later state also pays temperature * entropy.
+        With a positive `temperature` it is the soft Q of SQL Equation 15: each later state adds temperature * entropy
+        to the return. Raises `SoftqError` for a policy of another shape or whose sums over actions are not 1.
         """
         policy = np.asarray(policy, float)
         if policy.shape != self.rewards.shape or not np.allclose(policy.sum(-1), 1, atol=1e-9):
@@ -61,13 +63,13 @@ class MDP:
         return self.lookahead(values)
 
     def uniform(self) -> Float[np.ndarray, "... S A"]:
-        """The uniform policy, `(..., S, A)`."""
+        """The uniform policy over the actions, as probabilities of the nodes, `(..., S, A)`."""
         return np.broadcast_to(self.weights / self.weights.sum(), self.rewards.shape)
 
-    def visits(
+    def state_probabilities(
         self, policy: Float[np.ndarray, "S A"], start: int, steps: int
     ) -> Float[np.ndarray, "{steps} S"]:
-        """Probability of each state at times 0, ..., steps - 1, `(steps, S)`, of one MDP (no batch)."""
+        """Probability of each state at times 0, ..., steps - 1 from state `start`, `(steps, S)`, in a single MDP."""
         chain = (policy[:, None, :] @ self.transitions)[:, 0, :]
         rows = [np.eye(len(chain))[start]]
         for _ in range(steps - 1):
@@ -76,7 +78,7 @@ class MDP:
 
 
 def _check(mdp: MDP) -> None:
-    """Raise `SoftqError` unless the arrays of `mdp` describe a decision problem."""
+    """Raise `SoftqError` unless the arrays of `mdp` describe a Markov decision process."""
     shape, states = mdp.rewards.shape, len(mdp.terminal)
     for name, array, expected in (
         ("rewards", mdp.rewards, (*shape[:-2], states, mdp.weights.size)),
@@ -105,9 +107,10 @@ def _check(mdp: MDP) -> None:
 
 
 def door(reward: float, width: float, discount: float) -> MDP:
-    """One decision: actions |a| <= `width` pay `reward` and lead back, all others pay 0 and end. Exact, two regions.
+    """An MDP with one decision: an action |a| <= `width` gives `reward` and stays, every other gives 0 and ends it.
 
-    A negative reward makes it a trap: the first region costs, and the others are the way out.
+    Its two regions of actions make it exact. With a negative reward it is a trap, which the other actions leave.
+    Raises `SoftqError` for a `width` outside (0, 1).
     """
     if not 0 < width < 1:
         raise SoftqError(
@@ -119,7 +122,10 @@ def door(reward: float, width: float, discount: float) -> MDP:
 
 
 def smooth_door(reward: float, width: float, discount: float, panels: int = 400) -> MDP:
-    """The door without edges: b = exp(-a^2 / (2 width^2)) is the probability of staying, and the pay is reward * b."""
+    """The `door` with a smooth edge: b(a) = exp(-a^2 / (2 width^2)) is the chance of staying and scales the reward.
+
+    Raises `SoftqError` for a `width` that is not positive.
+    """
     positive("width", width)
     nodes, weights = nodes_and_weights(1, panels)
     bump = np.exp(-(nodes[:, 0] ** 2) / (2 * width**2))
@@ -127,7 +133,7 @@ def smooth_door(reward: float, width: float, discount: float, panels: int = 400)
 
 
 def _one_state(rewards: np.ndarray, stay: np.ndarray, weights: np.ndarray, discount: float) -> MDP:
-    """State 0 is the room, state 1 is outside."""
+    """An MDP whose action nodes lead back to state 0 with probability `stay` `(A,)`, else to the terminal state 1."""
     transitions = np.zeros((2, len(stay), 2))
     transitions[0], transitions[1, :, 1] = np.stack([stay, 1 - stay], -1), 1
     return MDP(np.stack([rewards, 0 * rewards]), transitions, weights, discount, np.array([False, True]))

@@ -1,8 +1,8 @@
-"""The modes of a softmax: hills that are hills also after ignoring ripples, and the mass that each one holds.
+"""The modes of a softmax, which are its hills without the small ripples, and the probability mass of each.
 
-Water is lowered from the highest cell of a regular grid: cells appear in the order of their value, a cell joins the
-island beside it, and when two islands meet, the lower one is a mode of its own only if its top rises by more than
-`prominence` above the pass. This is persistence, or the watershed of the landscape.
+The level of a flood falls from the highest cell of a regular grid: cells appear in the order of their value, and each
+joins the island beside it. Where two islands meet, the lower one is a mode of its own only if its top rises by more
+than `prominence` above the pass. In topology this is persistence, in image processing the watershed.
 """
 
 from typing import NamedTuple
@@ -13,11 +13,11 @@ from softq.exact.boltzmann import Boltzmann
 from softq.exact.values import evaluate
 from softq.utils.errors import SoftqError
 
-BINS = {1: 2000, 2: 160}
+CELLS_PER_SIDE = {1: 2000, 2: 160}  # cells of the grid along each coordinate, by the dimension
 
 
 class Mode(NamedTuple):
-    """A hill: the action `(dim,)` of its top (to the width of a cell), Q there, and the probability of its basin."""
+    """A hill: the `action` `(dim,)` of its top, to the width of a cell, Q there, and the probability of its basin."""
 
     action: np.ndarray
     value: float
@@ -25,16 +25,17 @@ class Mode(NamedTuple):
 
 
 def modes(law: Boltzmann, prominence: float = 0.01) -> list[Mode]:
-    """The modes of `law`, highest first; masses sum to one.
+    """The modes of `law`, highest first; their masses sum to 1.
 
-    `prominence` is the least height above the pass to a higher hill, as a share of the range of Q on the grid, in
-    [0, 1). Where basins meet, a cell belongs to one of them: masses are exact to the mass of the cells on the border.
+    `prominence` in [0, 1) is the least height of a mode above the pass to a higher one, as a share of the range of Q on
+    the grid. A cell where basins meet belongs to one of them, so masses are exact up to the mass of such cells.
+    Raises `SoftqError` for a `prominence` outside [0, 1).
     """
     if not 0 <= prominence < 1:
         raise SoftqError(
             f"prominence must lie in [0, 1), got {prominence:g}; 0.01 ignores ripples of a percent."
         )
-    bins, dim = BINS[law.dim], law.dim
+    bins, dim = CELLS_PER_SIDE[law.dim], law.dim
     line = (np.arange(bins) + 0.5) * 2 / bins - 1
     centres = np.stack(np.meshgrid(*[line] * dim, indexing="ij"), -1).reshape(-1, dim)
     values = evaluate(law.q, centres)
@@ -45,9 +46,9 @@ def modes(law: Boltzmann, prominence: float = 0.01) -> list[Mode]:
 
 
 def _watershed(values: np.ndarray, least: float) -> np.ndarray:
-    """For each cell the flat index of the top whose basin it lies in."""
+    """For each cell, the flat index of the top of its basin; a ripple of at most the height `least` is no top."""
     shape, flat = values.shape, values.ravel()
-    parent = np.full(flat.size, -1)  # of a visited cell: another cell of its island, itself for the top
+    parent = np.full(flat.size, -1)  # for a visited cell another cell of its island, for a top itself
 
     def top_of(cell: int) -> int:
         while parent[cell] != cell:
@@ -55,7 +56,7 @@ def _watershed(values: np.ndarray, least: float) -> np.ndarray:
             cell = parent[cell]
         return cell
 
-    first = np.full(flat.size, -1)  # the basin a cell fell into when it appeared
+    first = np.full(flat.size, -1)  # the top of the island that each cell joined when it appeared
     for cell in np.argsort(-flat, kind="stable"):
         islands = sorted(
             {top_of(n) for n in _neighbours(cell, shape) if parent[n] >= 0}, key=lambda t: -flat[t]
@@ -68,7 +69,7 @@ def _watershed(values: np.ndarray, least: float) -> np.ndarray:
 
 
 def _resolve(first: np.ndarray, parent: np.ndarray) -> np.ndarray:
-    """Follow ripples to the hills that swallowed them."""
+    """For each cell the final top: from the top it joined first, along `parent` to the hill that took in that top."""
     owner = first.copy()
     while True:
         further = parent[owner]

@@ -1,8 +1,8 @@
-"""The exact softmax in any dimension, for the two families where it is a one-dimensional integral.
+"""The exact softmax in any dimension, for two families of Q for which it is a one-dimensional integral.
 
 `Separable`: Q(a) = q1(a_1) + ... + q1(a_d). The coordinates are independent, each with the softmax of q1.
-`MaxNorm`: Q(a) = -profile(max_i |a_i|). The radius r has the density d r^(d-1) under the uniform law, and given the
-radius nothing else matters: plateaus, needles and cones in as many dimensions as you like.
+`MaxNorm`: Q(a) = -profile(max_i |a_i|). Q depends on the radius r = max_i |a_i| alone, which has the density
+d r^(d-1) under the uniform law. Its members are plateaus, needles and cones in any number of dimensions.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,14 @@ from softq.utils.checks import positive
 from softq.utils.errors import SoftqError
 
 
-class _Exact:
-    """Attributes, all floats in natural units.
+class _ExactSoftmax:
+    """The attributes of an exact softmax pi, all floats.
 
-    `log_partition` (Lebesgue base), `entropy` (nats), `mean_value` E[Q], `var_value` Var[Q], `maximum`, `gap` =
-    maximum - E[Q]; `uniform_mean` and `uniform_std` of Q over uniform actions; `action_std` of each coordinate (all
-    are alike); `weight_variance` = Var_u[W] of the importance ratio W = pi / u to the uniform law u.
+    - `log_partition`: log int exp(Q / temperature) da; `entropy`: the differential entropy, in nats.
+    - `mean_value`, `var_value`: E[Q] and Var[Q] under pi; `maximum`: of Q; `gap`: maximum - E[Q].
+    - `uniform_mean`, `uniform_std`: the mean and standard deviation of Q over uniform actions.
+    - `action_std`: the standard deviation of each coordinate of the action under pi, the same for all coordinates.
+    - `weight_variance`: the variance of pi / u under the uniform law u.
     """
 
     temperature: float
@@ -51,8 +53,11 @@ def _dimension(dim: int) -> int:
     return int(dim)
 
 
-class Separable(_Exact):
-    """The softmax of sum_i q1(a_i) at `temperature` on [-1, 1]^dim, for a 1-D landscape `q1` and any dim >= 1."""
+class Separable(_ExactSoftmax):
+    """The softmax of sum_i q1(a_i) at `temperature` on [-1, 1]^dim, for a 1-D landscape `q1` and any dim >= 1.
+
+    Raises `SoftqError` for a temperature that is not positive or a `dim` that is no positive whole number.
+    """
 
     def __init__(self, q1: Callable, temperature: float, dim: int):
         self.temperature, self.dim = float(temperature), _dimension(dim)
@@ -65,18 +70,19 @@ class Separable(_Exact):
         self.uniform_std = float(np.sqrt(dim * (uniform @ (one.values - mean) ** 2)))
         a = one.nodes[:, 0]
         self.action_std = float(np.sqrt(one.probabilities @ (a - one.probabilities @ a) ** 2))
-        # E_u[W^2] is a product over coordinates; each factor a partition function at half the temperature
-        log_square = logsumexp(2 * one.values / temperature, b=uniform) - 2 * logsumexp(
-            one.values / temperature, b=uniform
-        )
-        self.weight_variance = float(np.expm1(dim * log_square))
+        # E_u[W^2] is a product over coordinates, whose factors are partition functions at half the temperature
+        log_mean = lambda scale: logsumexp(scale * one.values / temperature, b=uniform)
+        self.weight_variance = float(np.expm1(dim * (log_mean(2) - 2 * log_mean(1))))
 
 
-class MaxNorm(_Exact):
+class MaxNorm(_ExactSoftmax):
     """The softmax of -profile(max_i |a_i|) at `temperature` on [-1, 1]^dim, any dim >= 1.
 
-    `profile` maps radii `(n,)` in [0, 1] to numbers `(n,)`; give its jumps and kinks in `breaks`. Gauss-Legendre on
-    panels that shrink towards 0 and towards each break; `error` is what halving the panels does to `log_partition`.
+    `profile` maps radii `(n,)` in [0, 1] to numbers `(n,)`; `breaks` are the radii of its jumps and kinks. The rule is
+    Gauss-Legendre on panels that shrink towards 0 and towards each break. `error` is the change of `log_partition` when
+    the number of panels is halved.
+    Raises `SoftqError` for a temperature that is not positive, a `dim` that is no positive whole number, breaks outside
+    (0, 1), or a profile that is not finite.
     """
 
     def __init__(
@@ -103,13 +109,13 @@ class MaxNorm(_Exact):
         log_mean = logsumexp(logs + log_u)
         p, u = np.exp(logs + log_u - log_mean), np.exp(log_u)
         self.log_partition = float(log_mean + dim * np.log(2))
-        # the limit at 0 counts as well: the smallest node is a little way off
+        # the maximum may be the limit of the profile at 0, where the quadrature has no node
         self.maximum = -float(min(np.min(-values), np.asarray(profile(np.array([1e-300])))[0]))
         self.mean_value = float(p @ values)
         self.var_value = float(p @ (values - self.mean_value) ** 2)
         self.uniform_mean = float(u @ values)
         self.uniform_std = float(np.sqrt(u @ (values - self.uniform_mean) ** 2))
-        # one coordinate is +-r, the others are uniform on [-r, r]: E[a_i^2 | r] = r^2 (1 + (d - 1) / 3) / d
+        # given r, one coordinate is r or -r and the others are uniform on [-r, r]: E[a_i^2] = r^2 (1 + (d - 1) / 3) / d
         self.action_std = float(np.sqrt(p @ r**2 * (dim + 2) / (3 * dim)))
         self.weight_variance = float(np.expm1(logsumexp(2 * logs + log_u) - 2 * log_mean))
         coarse, log_v = _radii(self.dim, breaks, panels // 2)
@@ -117,7 +123,7 @@ class MaxNorm(_Exact):
 
 
 def _radii(dim: int, breaks: tuple[float, ...], panels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes on [0, 1] and the logarithms of their masses under the density d r^(d-1)."""
+    """Quadrature nodes on [0, 1] and the logarithms of their masses under the density d r^(d-1), `(n,)` each."""
     steep = np.geomspace(1e-12, 1, panels)
     fine = [[0.0], np.linspace(0, 1, panels + 1), steep]
     fine += [b + sign * steep for b in breaks for sign in (-1, 1)] + [breaks]

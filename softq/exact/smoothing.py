@@ -1,9 +1,9 @@
 """Two ways to blur a landscape: average its values, or average the softmax itself.
 
-NC-LQL anneals through Q * N(0, sigma^2), an average of values (its Equation 7 with a flat prior, its Equation 10).
-Annealing in generative modelling goes through exp(Q / temperature) * N(0, sigma^2), an average of densities. The
-first is `Landscape.blurred`, a closed formula, the second a quadrature, `smooth_density`. Both look at the landscape
-beyond the walls, where its formula simply goes on.
+NC-LQL anneals through the convolution Q * N(0, sigma^2), an average of values (its Equation 7 with a flat prior, and
+its Equation 10). Annealing in generative modelling goes through exp(Q / temperature) * N(0, sigma^2), an average of
+densities. `Landscape.blurred` is the first, in closed form, and `smooth_density` the second, by quadrature. Both use
+the landscape outside the box, where its formula continues.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,10 @@ from softq.utils.errors import SoftqError
 
 
 class Smoothed(NamedTuple):
-    """At n actions: F = temperature * log E[exp(Q / temperature)] `(n,)`, its slope `(n, d)`, and the `mean` and
-    `variance` of Q `(n,)`, where Q = Q(a + sigma * xi). F = mean + variance / (2 temperature) + ...
+    """Averages at n actions a over Q = Q(a + sigma * xi) with a standard normal xi.
+
+    `value` `(n,)` is F = temperature * log E[exp(Q / temperature)], `slope` `(n, d)` its gradient in a; `mean` and
+    `variance` `(n,)` are those of Q, and F = mean + variance / (2 temperature) + ...
     """
 
     value: np.ndarray
@@ -32,9 +34,9 @@ class Smoothed(NamedTuple):
 def smooth_density(q: Landscape, temperature: float, sigma: float, actions: np.ndarray) -> Smoothed:
     """The landscape whose softmax is exp(Q / temperature) blurred by N(0, sigma^2), at the rows of `actions` `(n, d)`.
 
-    Trapezoidal sums, a third of the narrowest peak apart, as far as ten standard deviations; the Gaussian of several
-    coordinates is a product, so two dimensions cost two matrix products. Raises `SoftqError` for a temperature or a
-    sigma that is not positive, or a dimension above 2.
+    The averages are trapezoidal sums whose spacing is a third of the narrowest peak, up to ten standard deviations. The
+    kernel is a product over coordinates, so that two dimensions cost two matrix products. Raises `SoftqError` for a
+    temperature or a sigma that is not positive, or a dimension above 2.
     """
     positive("temperature", temperature)
     positive("sigma", sigma)
@@ -54,7 +56,7 @@ def smooth_density(q: Landscape, temperature: float, sigma: float, actions: np.n
     kernels = np.exp(-((away / sigma) ** 2) / 2) * spacing / np.sqrt(2 * np.pi * sigma**2)
 
     def average(f: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-        """Sum of f against a product of kernels; in one dimension `last` is not there."""
+        """Sums of f times the kernels of the first and last coordinate, `(n,)`; one dimension has `first` alone."""
         rows = first @ f
         return rows if q.dim == 1 else np.sum(rows * last, axis=1)
 
@@ -69,14 +71,14 @@ def smooth_density(q: Landscape, temperature: float, sigma: float, actions: np.n
     return Smoothed(top + temperature * np.log(total), slope, mean, variance)
 
 
-def vanishing(
+def vanishing_sigma(
     q: Landscape, start: Sequence[float], largest: float = 2.0, tol: float = 1e-9
 ) -> tuple[float, np.ndarray]:
-    """The sigma at which the mode of `q.blurred(sigma)` that begins near `start` stops being one, and where it is.
+    """The sigma at which the mode of `q.blurred(sigma)` near `start` vanishes, and the action `(dim,)` where it was.
 
-    The mode is followed by Newton's method as sigma grows; where the step fails (no convergence, or a Hessian that
-    is not negative definite) it is halved, down to `tol`. Raises `SoftqError` if `start` is not near a mode, or if
-    the mode is still there at `largest`.
+    Newton's method follows the mode as sigma grows from 0. Where it fails to converge, or the Hessian is not negative
+    definite, the step in sigma is halved, down to `tol`. Raises `SoftqError` if `start` is not near a mode, or if the
+    mode still exists at the sigma `largest`.
     """
     positive("largest", largest)
     with jax.enable_x64(True):

@@ -1,4 +1,4 @@
-"""Q at many actions at once, in double precision: what every exact number here is made of."""
+"""Q at many actions at once, in double precision; every exact result is computed from these values."""
 
 from collections.abc import Callable
 
@@ -13,16 +13,16 @@ from softq.utils.errors import SoftqError
 
 @jax.jit
 def _values(q: Callable, actions: Array) -> Array:
-    """Compiled once for each kind of landscape; a critic's weights are arguments."""
+    """Q at each row of `actions`. One compilation serves all critics of one shape, whose weights are arguments."""
     return jax.vmap(q)(actions)
 
 
 def evaluate(q: Callable, actions: np.ndarray) -> np.ndarray:
     """Q at each row of `actions` `(n, d)`, in double precision where Q allows it.
 
-    Raises `SoftqError` if Q is not one number an action, or not finite.
+    Returns `(n,)`. Raises `SoftqError` if Q does not return a scalar for an action, or is not finite.
     """
-    if jax.tree_util.all_leaves([q]):  # a bare function: its identity is all there is to cache by
+    if jax.tree_util.all_leaves([q]):  # a bare function is no pytree; JAX caches its compilation by identity
         q = Partial(q)
     with jax.enable_x64(True):
         values = np.asarray(_values(q, jnp.asarray(actions, jnp.float64)), np.float64)
@@ -38,7 +38,7 @@ def evaluate(q: Callable, actions: np.ndarray) -> np.ndarray:
     return values
 
 
-def padded(q: Callable, actions: np.ndarray) -> np.ndarray:
-    """`evaluate`, in batches whose sizes are powers of four: few sizes, few compilations."""
+def evaluate_padded(q: Callable, actions: np.ndarray) -> np.ndarray:
+    """`evaluate` on a batch that is padded to a power of four, so that few batch sizes are compiled."""
     size = 4 ** ((max(len(actions) - 1, 255).bit_length() + 1) // 2)
     return evaluate(q, np.resize(actions, (size, actions.shape[1])))[: len(actions)]

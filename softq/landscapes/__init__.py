@@ -1,7 +1,7 @@
 """Landscapes: functions Q(a) on the box [-1, 1]^d whose softmax is known exactly.
 
-A landscape is the whole problem as a sampler sees it: one state, a value for each action. `get` returns those that have
-a name; `Landscape` is a sum of terms kept as constants, `Formula` the same with numbers that a program takes as inputs.
+A landscape is the problem of a sampler: the value of each action in one state. `get` returns a landscape by its name. A
+`Landscape` is a sum of terms with constant coefficients; the coefficients of a `Formula` are inputs of a JAX program.
 """
 
 from softq.landscapes.formula import Formula

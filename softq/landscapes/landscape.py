@@ -1,4 +1,4 @@
-"""One landscape: a sum of terms of four kinds, kept as data that Python, the quadrature and the browser compute with.
+"""A landscape as data: a sum of terms of four kinds, from which Python and the book's JavaScript compute Q.
 
 - bump      (height, centre, width):  height * exp(-|a - centre|^2 / (2 width^2))
 - power     (scale, p):               -scale * sum_i |a_i|^p
@@ -16,15 +16,15 @@ from softq.landscapes.formula import Formula, Numbers, check_one_action
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, static
 
-ActionValue = Callable[[Array], Array]  # Q(s, .) in one state: from an action (dim,) to a scalar
+ActionValue = Callable[[Array], Array]  # Q(s, .) in one state, from an action (dim,) to a scalar
 
 
 @pytree
 class Landscape:
-    """Call it on one action of shape `(dim,)` to get a scalar. Every field is static: a landscape is a constant.
+    """A function from one action `(dim,)` to a scalar. Every field is static, so that JAX treats it as a constant.
 
-    `maximum` is the largest value on the box, the f* of DDSQ Definition 1 (where it has no closed form, found by
-    scalar optimisation in double precision).
+    `maximum` is the largest value on the box, the f* of DDSQ Definition 1. Where it has no closed form, it was found by
+    scalar optimisation in double precision. Raises `SoftqError` for an action of another shape.
     """
 
     name: str = static()
@@ -54,7 +54,7 @@ class Landscape:
         return value
 
     def formula(self, dim: int | None = None) -> Formula:
-        """The same landscape as numbers; a one-dimensional one also as its sum over `dim` coordinates.
+        """This landscape as a `Formula`; a one-dimensional landscape also as its sum over `dim` coordinates.
 
         Raises `SoftqError` for a power other than 1, 2 and 4, or for the sum of a landscape in two dimensions.
         """
@@ -77,5 +77,8 @@ class Landscape:
         return Formula(dim, **given)
 
     def blurred(self, sigma: Numbers) -> Formula:
-        """E[Q(a + sigma * xi)], xi standard normal, sigma >= 0: exact, and as a function of a a landscape again."""
+        """The landscape a -> E[Q(a + sigma * xi)] for a standard normal xi and sigma >= 0, as a `Formula`.
+
+        Raises `SoftqError` for a power other than 1, 2 and 4.
+        """
         return self.formula().blurred(sigma)

@@ -1,4 +1,4 @@
-"""The landscapes that have a name, each with its maximum."""
+"""The named landscapes, each with its maximum."""
 
 import math
 
@@ -7,11 +7,12 @@ from softq.utils.checks import one_of
 
 
 def _bandit() -> Landscape:
-    """NC-LQL C.1: eight Gaussians of std 0.3, weights 2 and 1, on the circle of radius sqrt(2), maximum 1.
+    """The bandit of NC-LQL C.1: eight Gaussians of std 0.3 and weights 2 and 1 on a circle of radius sqrt(2).
 
-    The paper gives no domain; [-2, 2]^2 is assumed and scaled to the box, so lengths here are half of the paper's.
+    The paper gives no domain; [-2, 2]^2 is assumed and scaled to the box, so that lengths are half of the paper's. The
+    values are scaled to the maximum 1.
     """
-    normaliser = 2.00298495914615  # maximum of the unscaled sum, found by scalar optimisation on the x axis
+    normaliser = 2.00298495914615  # the unscaled sum's maximum, by scalar optimisation on the x axis
     angles = [math.pi / 4 * i for i in range(8)]
     return Landscape(
         "bandit",
@@ -71,7 +72,7 @@ _ALL = {
 
 
 def names() -> list[str]:
-    """The names that `get` knows."""
+    """The names of all landscapes that `get` returns."""
     return list(_ALL)
 
 

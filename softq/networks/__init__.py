@@ -1,4 +1,4 @@
-"""Networks as callable pytrees of Flax layers: one observation, one action, one noise level; `vmap` outside."""
+"""Networks as callable pytrees of Flax layers, for one observation and one action at a time; use `vmap` for a batch."""
 
 from softq.networks.actors import DeterministicActor, GaussianActor, TanhGaussian
 from softq.networks.base import Network

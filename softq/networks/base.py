@@ -1,4 +1,4 @@
-"""What every network is: a pytree of parameters and sizes, and the Flax module that reads them."""
+"""The base of every network: a pytree of parameters and sizes, and the Flax module that applies them."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Self
@@ -16,10 +16,10 @@ from softq.utils.pytree import pytree, replace, static
 
 @pytree
 class Network(ABC):
-    """Parameters are leaves, sizes are static. One observation `(obs_dim,)` at a time; `vmap` outside.
+    """A network for one observation `(obs_dim,)` at a time: its parameters are leaves of the pytree, its sizes static.
 
-    A subclass says which Flax `module` reads the parameters, and makes a fresh network by `create(key, obs, action,
-    ...)`, which is `sized` and then `initialised`.
+    A subclass says which Flax `module` applies the parameters. Its `create(key, obs, action, ...)` makes a fresh
+    network by `sized` and `initialised`.
     """
 
     params: dict
@@ -32,10 +32,10 @@ class Network(ABC):
     def sized(
         cls, obs: Array, action: Array, hidden_sizes: tuple[int, ...], activation: str, **more: Any
     ) -> Self:
-        """A network without parameters, for observations `(obs_dim,)` and actions `(action_dim,)` of these shapes.
+        """A network without parameters for `obs` `(obs_dim,)` and `action` `(action_dim,)`, whose shapes alone count.
 
-        `more` are the fields that a subclass adds. Raises `SoftqError` for an unknown activation or widths that are
-        not positive.
+        `more` are the values of the fields that a subclass adds.
+        Raises `SoftqError` for an unknown activation or widths that are not positive.
         """
         one_of("activation", activation, ACTIVATIONS)
         if not hidden_sizes or min(hidden_sizes) < 1:
@@ -48,17 +48,17 @@ class Network(ABC):
     @property
     @abstractmethod
     def module(self) -> nn.Module:
-        """The Flax module whose parameters these are."""
+        """The Flax module to which `params` belong."""
 
     def initialised(self, key: Array, *inputs: Array, num: int | None = None) -> Self:
-        """This network with fresh parameters; of `inputs`, examples of what the module reads, only shapes count.
+        """This network with fresh parameters, for `inputs` of the module, of which only the shapes count.
 
-        With `num`, the parameters of so many modules, each from its own key, along a leading axis.
+        With `num`, the parameters of `num` modules, each from its own key, are stacked along a leading axis.
         """
         zeros = [jnp.zeros(x.shape) for x in inputs]
         init = lambda key: self.module.init(key, *zeros)["params"]
         return replace(self, params=init(key) if num is None else jax.vmap(init)(jax.random.split(key, num)))
 
     def apply(self, params: dict, *inputs: Array, method: str | None = None) -> Array:
-        """What the module, or one of its methods, makes of `inputs` with the parameters of one module."""
+        """The output of the module, or of its method named `method`, for `inputs` and the parameters of one module."""
         return self.module.apply({"params": params}, *inputs, method=method)

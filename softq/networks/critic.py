@@ -1,9 +1,9 @@
-"""Critics as callable pytrees, built of Flax layers and arranged for sampling.
+"""Critics as callable pytrees of Flax layers, arranged so that sampling in one state is fast.
 
-A sampler evaluates one state's Q at many actions and differentiates it many times. Three things make that cheap
-without changing the mathematics: the first layer is split into a state part (computed once, by `critic.at(obs)`) and
-an action part; the twins are one stacked network, so each layer is one batched product; and Mish needs a single
-exponential for its value and its slope together.
+A sampler evaluates and differentiates the Q of one state at many actions. Three things save time there without changing
+the mathematics. The first layer is split into a state part, which `critic.at(obs)` computes once, and an action part.
+The twins are one stacked network, so that each layer is one batched product. Mish needs a single exponential for its
+value and its slope.
 """
 
 from functools import reduce
@@ -25,10 +25,10 @@ Twins = Literal["mean", "min", "sum"]
 
 
 def least(values: Array) -> Array:
-    """The least of the values `(n,)`; its slope is that of the first one that is so small. NaN where one is NaN.
+    """The minimum of the values `(n,)`, not a number if one of them is not; its slope is that of the first minimum.
 
-    The slope of `jnp.min` asks which values equal the least. A compiled program may compute them twice and round them
-    differently; it then finds none, and the slope is 0 / 0. That of `jnp.clip` is 0 for the same reason.
+    The slope of `jnp.min` goes by which values equal the minimum. A compiled program may compute the values twice and
+    round them differently, so that none equals it and the slope is 0 / 0; that of `jnp.clip` is then 0.
     """
     return reduce(lambda a, b: jnp.where((a <= b) | jnp.isnan(a), a, b), values)
 
@@ -37,16 +37,16 @@ TWINS = {"mean": jnp.mean, "min": least, "sum": jnp.sum}
 
 
 def reduce_twins(values: Array, twins: str) -> Array:
-    """One number from the values `(2,)` of twin critics. Raises `SoftqError` for an unknown way."""
+    """The mean, minimum or sum of the values `(2,)` of twin critics; raises `SoftqError` for another name."""
     one_of("twins", twins, TWINS)
     return TWINS[twins](values)
 
 
 class QModule(nn.Module):
-    """Q(s, a): an MLP whose first layer is W_s s + W_a a + b, the state and action parts kept apart.
+    """Q(s, a) as a multi-layer perceptron whose first layer, W_s s + W_a a + b, has separate state and action parts.
 
-    Weights start as truncated normals (cut at two) times 1 / sqrt(fan-in), the first layer's fan-in counting state
-    and action together; biases start at zero.
+    Weights start as normals, truncated at two standard deviations, times 1 / sqrt(fan-in); biases start at zero. The
+    first layer's `fan_in` counts state and action together.
     """
 
     hidden_sizes: tuple[int, ...]
@@ -61,11 +61,11 @@ class QModule(nn.Module):
         self.out = dense(1, widths[-1])
 
     def encode(self, obs: Array) -> Array:
-        """What the first layer makes of the state, `(width,)`: the part that a chain never recomputes."""
+        """The state's part of the first layer, `(width,)`, which is the same for all actions of one state."""
         return self.state_part(obs)
 
     def value(self, features: Array, action: Array) -> Array:
-        """Q as a scalar, given the encoded state."""
+        """Q as a scalar, from the `features` `(width,)` of the state by `encode` and an action `(action_dim,)`."""
         activation = ACTIVATIONS[self.activation]
         x = activation(features + self.action_part(action))
         for layer in self.hidden:
@@ -78,11 +78,10 @@ class QModule(nn.Module):
 
 @pytree
 class Critic(Network):
-    """Twin Q functions. `critic(obs, action)` gives both values, `(2,)`; `critic.at(obs)` the landscape of a state.
+    """Twin Q functions: `critic(obs, action)` gives both values, `(2,)`, and `critic.at(obs)` the landscape of a state.
 
-    One observation `(obs_dim,)`, one action `(action_dim,)` in [-1, 1]; `vmap` outside. Made with `num=1` it is a
-    single critic: the same, but for the axis of the twins, which is then one long. `params` are those of a `QModule`,
-    with a leading axis over the twins.
+    It takes one observation `(obs_dim,)` and one action `(action_dim,)` in [-1, 1]; use `vmap` for a batch. `params`
+    are those of a `QModule` with a leading axis over the twins, which has length 1 in a single critic (`num=1`).
     """
 
     @classmethod
@@ -95,7 +94,10 @@ class Critic(Network):
         activation: str = "mish",
         num: int = 2,
     ) -> "Critic":
-        """`num` fresh networks, each from its own key, for these shapes; raises as `Network.sized` does."""
+        """`num` fresh networks, each from its own key, for `obs` `(obs_dim,)` and `action` `(action_dim,)`.
+
+        Raises `SoftqError` for an unknown activation or widths that are not positive.
+        """
         return cls.sized(obs, action, hidden_sizes, activation).initialised(key, obs, action, num=num)
 
     @property
@@ -108,20 +110,20 @@ class Critic(Network):
         return self.at(obs).twins(action)
 
     def at(self, obs: Float[Array, " {self.obs_dim}"]) -> "StateLandscape":
-        """Q(s, .) as a function of the action alone, with the state part of the first layer computed once."""
+        """Q(s, .) as a function of the action alone; the state part of the first layer is computed here."""
         encode = lambda params: self.apply(params, obs, method="encode")
         return StateLandscape(self, jax.vmap(encode)(self.params))
 
 
 @pytree
 class StateLandscape:
-    """min over the twins of Q(s, .): call it on one action `(action_dim,)` to get a scalar, as any sampler expects."""
+    """The minimum over the twins of Q(s, .), a function from one action `(action_dim,)` to a scalar for any sampler."""
 
     critic: Critic
-    features: Array  # (2, width)
+    features: Array  # the state part of the first layer of each twin, (2, width)
 
     def twins(self, action: Float[Array, " {self.critic.action_dim}"]) -> Float[Array, " twins"]:
-        """Both values, `(2,)`."""
+        """The values of both twins at one action, `(2,)`."""
         value = lambda params, features: self.critic.apply(params, features, action, method="value")
         return jax.vmap(value)(self.critic.params, self.features)
 

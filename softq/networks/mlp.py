@@ -11,12 +11,11 @@ from jax import Array
 
 
 def _mish_and_slope(x: Array) -> tuple[Array, Array]:
-    """mish(x) = x tanh(softplus x) = x n / (n + 2) with n = e^x (e^x + 2), and its derivative, from one exp.
+    """mish(x) = x tanh(softplus x) = x n / (n + 2) with n = e^x (e^x + 2), and its derivative, from one exponential.
 
-    n + 2 is written in another way than n, so that XLA does not make an array of their common part: a fifth less time
-    beyond the products of a chain.
+    n and n + 2 are written without a common part, since XLA would store that part as an array, which takes time.
     """
-    e = jnp.exp(jnp.minimum(x, 20.0))  # beyond 20 the ratio is 1 in single precision
+    e = jnp.exp(jnp.minimum(x, 20.0))  # above 20 the ratio is 1 in single precision
     m = e + 1
     inverse = 1 / (m * m + 1)  # 1 / (n + 2)
     ratio = e * (e + 2) * inverse
@@ -25,7 +24,7 @@ def _mish_and_slope(x: Array) -> tuple[Array, Array]:
 
 @jax.custom_jvp
 def mish(x: Array) -> Array:
-    """Mish, x * tanh(log(1 + e^x)); the activation of DDSQ (Table 3) and NC-LQL."""
+    """Mish, x * tanh(log(1 + e^x)), the activation of DDSQ (Table 3) and NC-LQL; elementwise, in the shape of x."""
     return _mish_and_slope(x)[0]
 
 
@@ -38,8 +37,8 @@ def _mish_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arr
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "mish": mish,
     "relu": jax.nn.relu,
-    # "gelu" is x Phi(x), Phi the normal distribution function, which the code of SAC in DPRL has; "gelu_tanh" is the
-    # approximation by tanh, up to 5e-4 away, which the code of DQS has, since Flax's `nn.gelu` is that one.
+    # "gelu" is x Phi(x) with the normal distribution function Phi, as in DPRL's code of SAC. "gelu_tanh" approximates
+    # it by tanh, to 5e-4; DQS's code has it, since it is the default of Flax's `nn.gelu`.
     "gelu": partial(jax.nn.gelu, approximate=False),
     "gelu_tanh": partial(jax.nn.gelu, approximate=True),
     "silu": jax.nn.silu,
@@ -48,15 +47,16 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 def dense(width: int, fan_in: int, bias: bool = True) -> nn.Dense:
-    """A layer whose weights start as truncated normals (cut at two) times 1 / sqrt(fan_in), biases at zero.
+    """A layer of `width` outputs whose weights start as truncated normals times 1 / sqrt(fan_in), its biases at zero.
 
-    `fan_in` is given, since a first layer that is kept in two parts counts both.
+    The normals are cut at two standard deviations. `fan_in` is an argument, since each part of a split first layer
+    counts the inputs of all parts.
     """
     return nn.Dense(width, use_bias=bias, kernel_init=nn.initializers.truncated_normal(fan_in**-0.5))
 
 
 class MLPModule(nn.Module):
-    """From `inputs` numbers to `outputs` numbers, with nothing after the last layer."""
+    """A multi-layer perceptron from `inputs` numbers to `outputs` numbers, whose last layer has no activation."""
 
     inputs: int
     hidden_sizes: tuple[int, ...]

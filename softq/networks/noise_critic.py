@@ -1,8 +1,8 @@
-"""NC-LQL's critic: one network for Q and for its blurred copies, told apart by a noise level.
+"""NC-LQL's critic Q(s, a, level): one network for Q and its blurred copies, which the noise level tells apart.
 
-Q(s, a, level) of Ki et al. (2026), Section 4.2. The paper says neither how a level enters the network nor that there
-are two critics; both are as in its released code, and give its count of parameters (475k, Table 2). A chain pays what
-a plain critic costs: the level's part of the first layer is computed once per level, not once per step.
+It is that of Ki et al. (2026), Section 4.2. The paper says neither how a level enters the network nor that there are
+two critics; both are as in its released code and give the paper's count of parameters (475k, Table 2). A Langevin chain
+costs as much as with a plain critic, since the level's part of the first layer is computed once for each level.
 """
 
 from typing import Self
@@ -17,26 +17,26 @@ from softq.networks.critic import QModule, Twins, least, reduce_twins
 from softq.networks.mlp import ACTIVATIONS, dense
 from softq.utils.pytree import pytree
 
-CODE = 16  # width of a level's code, both as sinusoids and as the network reads it
-FREQUENCIES = 10_000.0 ** -np.linspace(0, 1, CODE // 2, endpoint=False, dtype=np.float32)
+EMBEDDING_SIZE = 16  # numbers that embed a noise level, both as sinusoids and after two layers
+FREQUENCIES = 10_000.0 ** -np.linspace(0, 1, EMBEDDING_SIZE // 2, endpoint=False, dtype=np.float32)
 
 
 def sinusoid(number: Array) -> Array:
-    """A number as a quarter of its sines and cosines at eight frequencies, `(16,)`."""
+    """The embedding of a number: a quarter of its sines and cosines at eight frequencies, `(16,)`."""
     angles = number * FREQUENCIES
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)]) / 4
 
 
 class NoiseQModule(QModule):
-    """Q(s, a, level): a `QModule` that also reads a code of the level, made of sinusoids by two layers of its own."""
+    """Q(s, a, level): a `QModule` that also reads an embedding of the level, made from sinusoids by two more layers."""
 
     def setup(self) -> None:
         super().setup()
         self.level_part = dense(self.hidden_sizes[0], self.fan_in, bias=False)
-        self.code = [dense(2 * CODE, CODE), dense(CODE, 2 * CODE)]
+        self.code = [dense(2 * EMBEDDING_SIZE, EMBEDDING_SIZE), dense(EMBEDDING_SIZE, 2 * EMBEDDING_SIZE)]
 
     def encode_level(self, number: Array) -> Array:
-        """What the first layer makes of the level that `number` stands for, `(width,)`."""
+        """The part of the first layer, `(width,)`, of the level that is known to the network as `number`."""
         first, second = self.code
         return self.level_part(second(ACTIVATIONS[self.activation](first(sinusoid(number)))))
 
@@ -46,13 +46,13 @@ class NoiseQModule(QModule):
 
 @pytree
 class NoiseCritic(Network):
-    """Twin Q functions with noise levels. `critic(obs, action, level)` gives both values, `(2,)`.
+    """Twin Q functions with L noise levels: `critic(obs, action, level)` gives both values, `(2,)`.
 
-    Levels are counted from 0, the coarsest; the last, also the default, is Q itself. One observation `(obs_dim,)`, one
-    action `(action_dim,)`, inside [-1, 1] or not; `vmap` outside.
+    Level 0 is the one with the most noise; the last level, the default, is Q itself. The critic takes one observation
+    `(obs_dim,)` and one action `(action_dim,)`, which may lie outside [-1, 1]; use `vmap` for a batch.
     """
 
-    codes: Array  # the number that each level is to the network, (L,): its index, or its sigma
+    codes: Array  # the number by which the network knows each level, (L,): its index or its sigma
 
     @classmethod
     def create(
@@ -64,19 +64,24 @@ class NoiseCritic(Network):
         hidden_sizes: tuple[int, ...] = (256, 256, 256),
         activation: str = "mish",
     ) -> Self:
-        """Two fresh networks, each from its own key, for these shapes; raises as `Network.sized` does."""
+        """Two fresh networks, each from its own key, for `obs` `(obs_dim,)` and `action` `(action_dim,)`.
+
+        Raises `SoftqError` for an unknown activation or widths that are not positive.
+        """
         critic = cls.sized(obs, action, hidden_sizes, activation, codes=jnp.asarray(codes, float))
         return critic.initialised(key, obs, action, jnp.zeros(()), num=2)
 
     @property
     def module(self) -> NoiseQModule:
-        return NoiseQModule(self.hidden_sizes, self.activation, self.obs_dim + self.action_dim + CODE)
+        return NoiseQModule(
+            self.hidden_sizes, self.activation, self.obs_dim + self.action_dim + EMBEDDING_SIZE
+        )
 
     def __call__(self, obs: Array, action: Array, level: int | Array = -1) -> Array:
         return self.at(obs).twins(action, level)
 
     def at(self, obs: Array) -> "NoiseLandscape":
-        """Q(s, ., level) as a function of action and level, the rest of the first layer computed once."""
+        """Q(s, ., level) as a function of action and level; the other parts of the first layer are computed here."""
         both = lambda method, x: jax.vmap(lambda params: self.apply(params, x, method=method))(self.params)
         levels = jax.vmap(lambda number: both("encode_level", number))(self.codes)
         return NoiseLandscape(self, both("encode", obs), levels)
@@ -84,14 +89,14 @@ class NoiseCritic(Network):
 
 @pytree
 class NoiseLandscape:
-    """min over the twins of Q(s, ., level), by default at the last level: a scalar, as any sampler expects."""
+    """The minimum over the twins of Q(s, ., level), a scalar function of one action; the default is the last level."""
 
     critic: NoiseCritic
-    features: Array  # of the state, (2, width)
-    levels: Array  # of each level, (L, 2, width)
+    features: Array  # the state part of the first layer of each twin, (2, width)
+    levels: Array  # the level part of the first layer, (L, 2, width)
 
     def twins(self, action: Array, level: int | Array = -1) -> Array:
-        """Both values, `(2,)`."""
+        """The values of both twins at one action and level, `(2,)`."""
         value = lambda params, features: self.critic.apply(params, features, action, method="value")
         return jax.vmap(value)(self.critic.params, self.features + self.levels[level])
 
@@ -99,5 +104,8 @@ class NoiseLandscape:
         return least(self.twins(action, level))
 
     def slope(self, action: Array, level: int | Array = -1, twins: Twins = "mean") -> Array:
-        """The gradient in the action of the mean of the twins, of their sum or of the smaller, `(action_dim,)`."""
+        """The gradient in the action, `(action_dim,)`, of the mean, sum or minimum of the twins.
+
+        Raises `SoftqError` for another name of `twins`.
+        """
         return jax.grad(lambda a: reduce_twins(self.twins(a, level), twins))(action)

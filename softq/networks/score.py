@@ -1,8 +1,8 @@
-"""Score and noise networks of diffusion policies: f(s, a_t, how noisy), with the state's share computed once a chain.
+"""Score and noise networks of diffusion policies: f(s, a_t, noise level), with the state encoded once for a chain.
 
-Two published architectures, one class. MaxEntDP's is told the log signal-to-noise ratio through learnable Fourier
-features and an MLP of its own (its released code); DQS's the diffusion time and the temperature through sinusoids
-(Appendix B), with a skip connection around its second layer.
+One class has two published architectures. MaxEntDP's, "fourier", reads the log signal-to-noise ratio through learnable
+Fourier features and a perceptron (its released code). DQS's, "sinusoidal", reads the diffusion time and the temperature
+through sinusoids (Appendix B) and has a skip connection around the second layer.
 """
 
 from itertools import pairwise
@@ -19,15 +19,17 @@ from softq.utils.checks import one_of, positive
 from softq.utils.pytree import pytree, replace, static
 
 Style = Literal["fourier", "sinusoidal"]
-FOURIER, FOURIER_STD = 64, 0.2  # features, and the standard deviation of their frequencies
-CONDITION = 128  # the width of what the features become
-SINUSOIDS, FASTEST = 256, 1000.0  # features per condition; the largest frequency, in radians per unit
+NUM_FOURIER = 64  # Fourier features
+FOURIER_STD = 0.2  # standard deviation of the initial frequencies of the Fourier features
+CONDITION_WIDTH = 128  # width of the perceptron that reads the Fourier features
+NUM_SINUSOIDS = 256  # sinusoids for each condition
+MAX_FREQUENCY = 1000.0  # largest frequency of the sinusoids, in radians per unit of the condition
 
 
 def xavier(width: int, fan_in: int, bias: bool = True) -> nn.Dense:
-    """A layer with weights uniform on +-sqrt(6 / (fan_in + width)), biases zero, as in MaxEntDP's released code.
+    """A layer of `width` outputs with weights uniform on +-sqrt(6 / (fan_in + width)), as in MaxEntDP's released code.
 
-    `fan_in` is given, since a first layer that is kept in parts counts all of them.
+    `fan_in` is an argument, since each part of a split first layer counts the inputs of all parts.
     """
     limit = (6 / (fan_in + width)) ** 0.5
 
@@ -38,18 +40,18 @@ def xavier(width: int, fan_in: int, bias: bool = True) -> nn.Dense:
 
 
 def sinusoids(x: Array) -> Array:
-    """sin and cos of x at frequencies from FASTEST down to FASTEST / 10,000 in geometric progression, `(SINUSOIDS,)`.
+    """The sines and cosines of x, `(NUM_SINUSOIDS,)`, at geometric frequencies from MAX_FREQUENCY down to 1e-4 of it.
 
-    Deviation: the paper says "256-dimensional sinusoidal embedding" and no unit; diffusion times lie in [0, 1], where
-    frequencies of 1 and below would hardly tell them apart.
+    DQS says "256-dimensional sinusoidal embedding" and names no unit of time. Its times lie in [0, 1], which
+    frequencies of 1 and below would hardly distinguish.
     """
-    half = SINUSOIDS // 2
-    angles = x * FASTEST * 10_000.0 ** (-jnp.arange(half) / half)
+    half = NUM_SINUSOIDS // 2
+    angles = x * MAX_FREQUENCY * 10_000.0 ** (-jnp.arange(half) / half)
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)])
 
 
 class ScoreModule(nn.Module):
-    """The Flax module. Its first layer is W_s s + W_a a_t + W_c condition + b, kept in three parts."""
+    """The Flax module of `ScoreNetwork`: a perceptron whose first layer is W_s s + W_a a_t + W_c e(condition) + b."""
 
     hidden_sizes: tuple[int, ...]
     activation: str
@@ -60,12 +62,13 @@ class ScoreModule(nn.Module):
 
     def setup(self) -> None:
         layer = xavier if self.style == "fourier" else dense
-        embedded = CONDITION if self.style == "fourier" else SINUSOIDS * self.num_conditions
+        embedded = CONDITION_WIDTH if self.style == "fourier" else NUM_SINUSOIDS * self.num_conditions
         fan_in, widths = self.obs_dim + self.action_dim + embedded, self.hidden_sizes
         if self.style == "fourier":
             frequencies = nn.initializers.normal(FOURIER_STD)
-            self.frequencies = self.param("frequencies", frequencies, (FOURIER // 2, self.num_conditions))
-            self.condition_hidden, self.condition_out = layer(CONDITION, FOURIER), layer(CONDITION, CONDITION)
+            self.frequencies = self.param("frequencies", frequencies, (NUM_FOURIER // 2, self.num_conditions))
+            self.condition_hidden = layer(CONDITION_WIDTH, NUM_FOURIER)
+            self.condition_out = layer(CONDITION_WIDTH, CONDITION_WIDTH)
         self.state_part = layer(widths[0], fan_in)
         self.action_part = layer(widths[0], fan_in, bias=False)
         self.condition_part = layer(widths[0], fan_in, bias=False)
@@ -73,11 +76,11 @@ class ScoreModule(nn.Module):
         self.out = layer(self.action_dim, widths[-1])
 
     def encode(self, obs: Array) -> Array:
-        """What the first layer makes of the state, `(width,)`."""
+        """The state part of the first layer, `(width,)`."""
         return self.state_part(obs)
 
     def embed(self, condition: Array) -> Array:
-        """What the first layer makes of the noise level (and temperature) `(num_conditions,)`, `(width,)`."""
+        """The condition part of the first layer, `(width,)`, from noise level and temperature `(num_conditions,)`."""
         if self.style == "sinusoidal":
             return self.condition_part(jax.vmap(sinusoids)(condition).ravel())
         angles = 2 * jnp.pi * (self.frequencies @ condition)
@@ -86,12 +89,12 @@ class ScoreModule(nn.Module):
         return self.condition_part(self.condition_out(hidden))
 
     def value(self, state: Array, action: Array, condition: Array) -> Array:
-        """The score or noise `(d,)`, given the state's share of the first layer."""
+        """The score or noise `(d,)`, from the `state` part `(width,)` of the first layer, an action and a condition."""
         activation = ACTIVATIONS[self.activation]
         x = activation(state + self.action_part(action) + self.embed(condition))
         for i, layer in enumerate(self.hidden):
             new = activation(layer(x))
-            # Deviation: the paper says "with skip connections" and not where; here around the second layer
+            # DQS says "with skip connections" but not where; here the connection goes around the second layer
             skip = self.style == "sinusoidal" and i == 0 and new.shape == x.shape
             x = new + x if skip else new
         return self.out(x)
@@ -102,7 +105,11 @@ class ScoreModule(nn.Module):
 
 @pytree
 class ScoreNetwork(Network):
-    """`network.at(obs)` is a field: a function of a noisy action `(d,)` and a condition `(num_conditions,)`."""
+    """A score or noise network: `network(obs, a_t, condition)` is `(d,)` for a noisy action `(d,)`.
+
+    The `condition` `(num_conditions,)` holds the noise level and, in DQS, the temperature. `network.at(obs)` is the
+    function of action and condition for one observation.
+    """
 
     style: Style = static()
     num_conditions: int = static()
@@ -118,7 +125,10 @@ class ScoreNetwork(Network):
         style: Style = "fourier",
         num_conditions: int = 1,
     ) -> Self:
-        """A fresh network for these shapes; raises `SoftqError` as `Network.sized` does, and for an unknown style."""
+        """A fresh network for `obs` `(obs_dim,)` and `action` `(action_dim,)`, of which only the shapes count.
+
+        Raises `SoftqError` for an unknown style or activation, or widths that are not positive.
+        """
         one_of("style", style, Style)
         more = {"style": style, "num_conditions": num_conditions}
         network = cls.sized(obs, action, hidden_sizes, activation, **more)
@@ -130,16 +140,18 @@ class ScoreNetwork(Network):
         return ScoreModule(self.hidden_sizes, self.activation, self.style, *sizes)
 
     def scale_action_weights(self, gain: float | Array) -> Self:
-        """The network with the action's first weights multiplied by `gain`, which must be positive.
+        """The network with the action's weights in the first layer multiplied by `gain`.
 
-        The first weights shrink with the number of inputs, of which 128 to 512 tell the noise level and two the action:
-        the action is hardly heard at first, and a field that changes within 0.1 of an action takes long to learn.
+        Initial weights shrink with the number of inputs, of which 128 to 512 are for the noise level and often two for
+        the action. The action then has a small effect at first, and a score that changes fast with it is slow to learn.
+        Raises `SoftqError` for a gain that is not positive.
         """
         positive("gain", gain)
         part = self.params["action_part"]
         return replace(self, params=self.params | {"action_part": {"kernel": gain * part["kernel"]}})
 
     def at(self, obs: Array) -> "StateScore":
+        """The score or noise as a function of action and condition, with the state part computed here."""
         return StateScore(self, self.apply(self.params, obs, method="encode"))
 
     def __call__(self, obs: Array, action: Array, condition: Array) -> Array:
@@ -148,10 +160,10 @@ class ScoreNetwork(Network):
 
 @pytree
 class StateScore:
-    """A score network in one state."""
+    """A score network in one state, as a function of a noisy action `(d,)` and a condition `(num_conditions,)`."""
 
     network: ScoreNetwork
-    state: Array  # (width,)
+    state: Array  # the state part of the first layer, (width,)
 
     def __call__(self, action: Array, condition: Array) -> Array:
         params, inputs = self.network.params, (self.state, action, condition)

@@ -1,4 +1,4 @@
-"""Exact laws of what samplers return, on the cells of a grid: chains, selections, stationary and reverse processes."""
+"""Exact laws of the actions that samplers return, on the cells of a grid: chains, selections, reverse processes."""
 
 from softq.exact.laws.cells import (
     Law,

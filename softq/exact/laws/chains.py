@@ -19,15 +19,14 @@ def chain_law(
     cells: int = 2000,
     boundary: Boundary = "reflect",
 ) -> Law:
-    """Exact law of the Langevin chain `a <- boundary(a + step / 2 * score(a) + sqrt(step) * xi)`.
+    """Exact law after the steps of the Langevin chain `a <- boundary(a + step / 2 * score(a) + sqrt(step) * xi)`.
 
-    `score` is that of the target (the gradient of q / temperature). `start_probabilities` holds the mass
-    of each of the `cells` equal cells, or is a `Law`. One step is the transition matrix of the grid with
-    exact Gaussian cell probabilities, the drift taken at each cell's centre: an error of the order of the
-    cell width squared, of no account once `sqrt(step)` is several cells wide. Raises `SoftqError` for a
-    start of another size or an unknown boundary.
+    `score` is that of the target, the gradient of Q / temperature. `start_probabilities` is a `Law` or the masses of
+    the `cells` equal cells, `(cells,)`. Each step uses exact Gaussian probabilities of the cells and takes the drift at
+    the centre of a cell. Its error is of the order of the squared width of a cell, and negligible once `sqrt(step)` is
+    several cells wide. Raises `SoftqError` for a start of another size or an unknown boundary.
     """
-    edges, keep = cell_edges(cells), boundary_of(boundary)
+    edges, keep = cell_edges(cells), boundary_map(boundary)
     law = start_probabilities
     if not isinstance(law, Law):
         law = Law(np.asarray(law, float), edges, np.zeros(2))
@@ -50,18 +49,17 @@ def chain_law(
     return law
 
 
-def boundary_of(boundary: Boundary) -> Function:
-    """The map that keeps an action in the box; raises `SoftqError` for an unknown one."""
+def boundary_map(boundary: Boundary) -> Function:
+    """The function that puts an action into the box; raises `SoftqError` for an unknown boundary."""
     one_of("boundary", boundary, Boundary)
     return {"reflect": fold, "project": lambda x: np.clip(x, -1.0, 1.0)}[boundary]
 
 
 def _reflected(means: np.ndarray, masses: np.ndarray, deviation: float, edges: np.ndarray) -> Law:
-    """Law of the folded Gaussians, as the cosine series that the method of images sums to.
+    """Law of a mixture of reflected Gaussians with `means` and `masses` `(n,)` and one standard `deviation`.
 
-    The fold of a Gaussian is the heat kernel of [-1, 1] with reflecting ends, whose k-th mode decays like
-    exp(-(k pi deviation / 2)^2 / 2): a few modes when the step is large, hundreds when it is small, exact
-    both ways.
+    A reflected Gaussian is the heat kernel of [-1, 1] with reflecting ends, a cosine series whose k-th term decays like
+    exp(-(k pi deviation / 2)^2 / 2). The series is summed to rounding: a small deviation takes hundreds of terms.
     """
     modes = np.arange(1, int(np.ceil(5.7 / deviation)) + 2) * np.pi / 2
     decay = np.exp(-((modes * deviation) ** 2) / 2)
@@ -75,7 +73,7 @@ def _reflected(means: np.ndarray, masses: np.ndarray, deviation: float, edges: n
 
 
 def _projected(means: np.ndarray, masses: np.ndarray, deviation: float, edges: np.ndarray) -> Law:
-    """Law of the clipped Gaussians: Gaussian cells inside, and what lies beyond a wall as an atom on it."""
+    """Law of a mixture of clipped Gaussians: the mass outside a wall becomes the atom on that wall."""
     distribution = np.zeros_like(edges)
     right = 0.0
     for block in np.array_split(np.arange(len(means)), max(1, len(means) // 256)):
@@ -86,7 +84,7 @@ def _projected(means: np.ndarray, masses: np.ndarray, deviation: float, edges: n
 
 
 def _histogram(points: np.ndarray, masses: np.ndarray | None, edges: np.ndarray, boundary: Boundary) -> Law:
-    """Law of weighted points; with `project`, points on a wall are its atom."""
+    """Law of points with `masses` (None: equal ones); with the boundary "project", points on a wall form its atom."""
     masses = np.full(points.shape, 1 / points.size) if masses is None else masses
     atoms = np.zeros(2)
     if boundary == "project":
@@ -108,20 +106,18 @@ def selection_law(
     log2_points: int = 21,
     temperature: float = 1.0,
 ) -> Law:
-    """Law of the selection among schedules (DDSQ Algorithm 1) that share their start and their noises.
+    """Law of the selection among the chains of `schedules` `(S, T)`, which share start and noises (DDSQ Algorithm 1).
 
-    The start and the few noises are all the randomness there is; given them the output is a deterministic
-    function. The unit cube of their quantiles is covered by 2^log2_points points of a scrambled Sobol
-    sequence (fixed seed) and the images are counted. `schedules` is (S, T). With 50 bins and three noises
-    a bin is off by about 5e-5 at 2^21 points: the chi-square statistic of 20,000 draws moves by less than
-    1. `select` and `shared_noise` also describe the wrong samplers that a test should reject; `temperature` matters to
-    "weight" alone.
+    The output is a deterministic function of the start and the T noises. Their quantiles, a unit cube, are covered by
+    2^log2_points points of a scrambled Sobol sequence with a fixed seed, and the outputs are counted. At 2^21 points
+    and T = 3 the probability of one of 50 cells is off by about 5e-5. Some values of `select`, and `shared_noise`
+    False, describe wrong samplers, which a test should reject; only "weight" depends on the `temperature`.
     """
     schedules = np.asarray(schedules, float)
     num_schedules, num_steps = schedules.shape
     noises = num_steps if shared_noise else num_steps * num_schedules
     sobol = stats.qmc.Sobol(1 + noises, scramble=True, rng=np.random.default_rng(20240501))
-    apply = boundary_of(boundary)
+    apply = boundary_map(boundary)
     total = np.zeros(cells)
     atoms = np.zeros(2)
     chunk = min(log2_points, 18)

@@ -1,7 +1,7 @@
-"""A noised softmax exactly: its score, and the moments of its estimators at finitely many samples.
+"""The noised softmax exactly: its score, and the moments of estimators of the score with finitely many samples.
 
-Noise is a_t = signal * a_0 + noise * z. Nothing here shares code with the samplers; `Mixture` is written in JAX, so
-that it can also stand in for a network.
+A clean action a_0 is noised to a_t = signal * a_0 + noise * z with a standard normal z. No code is shared with the
+samplers. `Mixture` is written in JAX, so that it can also take the place of a network.
 """
 
 from collections.abc import Callable
@@ -22,8 +22,10 @@ from softq.utils.pytree import pytree
 
 @pytree
 class Mixture:
-    """Round Gaussians: `weights` `(k,)` that sum to one, `means` `(k, d)`, `variances` `(k,)`. Called on one action
-    `(d,)` it gives the log-density, a landscape at temperature 1.
+    """A mixture of round Gaussians: `weights` `(k,)` of sum 1, `means` `(k, d)` and `variances` `(k,)`.
+
+    Called on one action `(d,)` it returns the log-density, so that it is a landscape whose softmax at temperature 1 is
+    the mixture itself, on all of R^d.
     """
 
     weights: np.ndarray | Array
@@ -35,13 +37,13 @@ class Mixture:
         return self.means.shape[1]
 
     def _arrays(self) -> tuple[Array, ...]:
-        """In the precision of the moment: a NumPy constant would be remembered in that of its first use."""
+        """The parameters in JAX's current precision, since JAX keeps a NumPy constant in that of its first use."""
         return tuple(
             jnp.asarray(x, jnp.result_type(float)) for x in (self.weights, self.means, self.variances)
         )
 
     def noised(self, signal: Array | float, noise: Array | float) -> "Mixture":
-        """The law of signal * a + noise * z: a mixture again."""
+        """The law of signal * a + noise * z for an action a of this law: again a mixture."""
         weights, means, variances = self._arrays()
         return Mixture(weights, signal * means, signal**2 * variances + noise**2)
 
@@ -54,12 +56,12 @@ class Mixture:
         return jax.nn.logsumexp(self._logs(action))
 
     def score(self, action: Array) -> Array:
-        """The gradient of the log-density, `(d,)`: pulls towards the means, weighed by responsibility."""
+        """The gradient of the log-density at one action, `(d,)`: a weighted mean of (means - action) / variances."""
         _, means, variances = self._arrays()
         return jax.nn.softmax(self._logs(action)) @ ((means - action[None]) / variances[:, None])
 
     def noise_of(self, schedule: Schedule) -> Callable[[Array, Array], Array]:
-        """A perfect noise network for this mixture, eps(a_t, t)."""
+        """The exact noise eps(a_t, t) `(d,)` in an action of this mixture, as a network would predict it."""
 
         def perfect(a_t: Array, t: Array) -> Array:
             noise = schedule.noise(t)
@@ -68,17 +70,19 @@ class Mixture:
         return perfect
 
 
-FOUR = Mixture(  # MaxEntDP D.4 and Figure 11
+# the mixture of MaxEntDP D.4 and Figure 11
+FOUR_GAUSSIANS = Mixture(
     np.full(4, 0.25), np.array([[-0.5, -0.5], [-0.5, 0.5], [0.5, 0.5], [0.5, -0.5]]), np.full(4, 0.01)
 )
 
 
-# Clean actions seen from a noisy one
+# The law of the clean action, given the noisy one
 
 
-class Proposals(NamedTuple):
-    """Nodes of a quadrature over the Gaussian around a_t / signal: `actions` `(n, d)` with probabilities `mass` `(n,)`,
-    and the log of the Gaussian's mass inside the walls (0 without walls).
+class ProposalNodes(NamedTuple):
+    """A quadrature over the Gaussian around a_t / signal: `actions` `(n, d)` with probabilities `mass` `(n,)`.
+
+    `log_inside` is the log of the Gaussian's mass inside the box, or 0 if the Gaussian is not truncated.
     """
 
     actions: np.ndarray
@@ -86,12 +90,13 @@ class Proposals(NamedTuple):
     log_inside: float
 
 
-def proposals(
+def proposal_nodes(
     a_t: np.ndarray, signal: float, noise: float, box: bool = True, width: float = 0.02, reach: float = 9.0
-) -> Proposals:
-    """Gauss-Legendre panels of at most `width` and at most one deviation, as far as `reach` deviations.
+) -> ProposalNodes:
+    """Quadrature nodes for the Gaussian around a_t / signal with the standard deviation noise / signal.
 
-    On the box a second set of panels covers all of it, so that weights that prefer a far corner are seen.
+    Gauss-Legendre panels, no wider than `width` and one standard deviation, extend to `reach` standard deviations. With
+    `box` the Gaussian is truncated to the box, and more panels cover all of it, for weights that are large far away.
     """
     spread, order = noise / signal, 10
     x, w = np.polynomial.legendre.leggauss(order)
@@ -115,12 +120,14 @@ def proposals(
     actions = np.stack(np.meshgrid(*lines, indexing="ij"), -1).reshape(-1, len(lines))
     log_mass = logs[0] if len(logs) == 1 else np.add.outer(*logs).ravel()
     total = logsumexp(log_mass)
-    return Proposals(actions, np.exp(log_mass - total), float(total) if box else 0.0)
+    return ProposalNodes(actions, np.exp(log_mass - total), float(total) if box else 0.0)
 
 
-class Noised(NamedTuple):
-    """At n noisy actions: `log_mass` `(n,)` = log int exp(Q / temperature) N(a_t; signal a, noise^2) da, which is the
-    log-density of a_t but for log Z; its slope `score` `(n, d)`; and the `variance` `(n, d)` of the clean action.
+class NoisedSoftmax(NamedTuple):
+    """The noised softmax at n noisy actions.
+
+    `log_mass` `(n,)` is log int exp(Q / temperature) N(a_t; signal a, noise^2) da, the log-density of a_t plus log Z;
+    `score` `(n, d)` is its gradient by a_t, and `variance` `(n, d)` that of the clean action given a_t.
     """
 
     log_mass: np.ndarray
@@ -128,7 +135,7 @@ class Noised(NamedTuple):
     variance: np.ndarray
 
 
-def noised(
+def noised_softmax(
     q: Callable,
     temperature: float,
     a_t: np.ndarray,
@@ -136,11 +143,12 @@ def noised(
     noise: float,
     width: float = 0.02,
     clean: Callable | None = None,
-) -> Noised:
+) -> NoisedSoftmax:
     """The noised softmax of `q` on the box, at the rows of `a_t` `(n, d)`, d at most 2, by quadrature.
 
-    score = (signal E[a | a_t] - a_t) / noise^2, from the mean of the clean action. `width` is that of the panels: a
-    tenth of the finest detail of exp(Q / temperature) is plenty.
+    The score is (signal E[a | a_t] - a_t) / noise^2, with the mean of the clean action. `width` is the width of the
+    panels; a tenth of the finest detail of exp(Q / temperature) is enough.
+    Raises `SoftqError` for a temperature, signal or noise that is not positive, or actions of another shape.
     """
     for name, value in (("temperature", temperature), ("signal", signal), ("noise", noise)):
         positive(name, value)
@@ -149,38 +157,39 @@ def noised(
         raise SoftqError(f"a_t must have shape (n, 1) or (n, 2), got {a_t.shape}; quadrature ends there.")
     rows = []
     for row in a_t:
-        nodes = proposals(row, signal, noise, width=width)
+        nodes = proposal_nodes(row, signal, noise, width=width)
         logits = evaluate(q, nodes.actions) / temperature
         log_w = logits - logits.max()
         weights = nodes.mass * np.exp(log_w)
         total = weights.sum()
-        # moments around where the Gaussian alone has its mean: no cancellation at small noise
+        # moments around the mean of the Gaussian, clipped to the box, so that nothing cancels at small noise
         offset = nodes.actions - np.clip(row / signal, -1, 1)
         first, second = weights @ offset / total, weights @ offset**2 / total
         shift = np.clip(row / signal, -1, 1) * signal - row
         score = (signal * first + shift) / noise**2
         log_mass = np.log(total) + logits.max() + nodes.log_inside - len(row) * np.log(signal)
         rows.append((log_mass, score, second - first**2))
-    return Noised(*(np.array(column) for column in zip(*rows, strict=True)))
+    return NoisedSoftmax(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-# Self-normalised averages of finitely many proposals
+# The self-normalised average over finitely many proposals
 
 
 def self_normalised(
     mass: np.ndarray, log_w: np.ndarray, f: np.ndarray, num: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Exact mean and standard deviation `(d,)` each of sum_i w_i f_i / sum_i w_i over `num` independent proposals.
+    """Exact mean and standard deviation, `(d,)` each, of sum_i w_i f_i / sum_i w_i over `num` independent proposals.
 
-    By 1/S = int exp(-t S) dt and 1/S^2 = int t exp(-t S) dt, everything is a one-dimensional integral over the Laplace
-    transform of the weight; in log t the trapezoidal rule converges geometrically. `mass` `(n,)` are probabilities of
-    the nodes, `log_w` `(n,)` log-weights up to a constant, `f` `(n, d)`.
+    A proposal is node j with probability `mass[j]`, and then has the log-weight `log_w[j]`, up to a constant, and the
+    value `f[j]`; the arrays are `(n,)`, `(n,)` and `(n, d)`. By 1/S = int exp(-t S) dt and 1/S^2 = int t exp(-t S) dt
+    both moments are one-dimensional integrals over the Laplace transform of the weight. In log t the trapezoidal rule
+    converges geometrically. Raises `SoftqError` for `num` below 1.
     """
     positive("num", num)
     held = mass > 0
     mass, f = mass[held], f[held]
     log_w = log_w[held] - logsumexp(log_w[held], b=mass)
-    centre = np.exp(log_w) * mass @ f  # deviations from the limit lose fewer digits
+    centre = np.exp(log_w) * mass @ f  # the limit for many proposals; deviations from it lose fewer digits
     f, w = f - centre, np.exp(log_w)
     squares = f**2
     step = 0.25

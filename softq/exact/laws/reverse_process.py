@@ -1,7 +1,7 @@
-"""Exact laws of reverse diffusions in one dimension: of a chain with finitely many steps, given its score.
+"""Exact laws of reverse diffusions with finitely many steps, in one dimension and for a given score.
 
-A finite chain does not sample the softmax even with the exact score; its own law can be computed. Nothing here shares
-code with the samplers but the schedule.
+A finite chain does not sample the softmax even with the exact score, but its own law can be computed. The only code
+shared with the samplers is the schedule.
 """
 
 from collections.abc import Callable
@@ -23,15 +23,14 @@ from softq.utils.checks import positive
 from softq.utils.errors import SoftqError
 
 Process = Literal["sde", "beta", "posterior", "euler", "heun"]
-LineScore = Callable[
-    [np.ndarray, float, float], np.ndarray
-]  # of noisy actions on a line `(n,)`, signal, noise
+LineScore = Callable[[np.ndarray, float, float], np.ndarray]  # score(noisy actions (n,), signal, noise), (n,)
 
 
 def line_score(q: Callable, temperature: float, panels: int = 200) -> LineScore:
-    """The exact score of the noised softmax of a 1-D `q` on the box, fast enough for chains.
+    """The exact score of the noised softmax of a 1-D `q` on the box, by one quadrature for all noisy actions.
 
-    By one quadrature for all noisy actions: noise / signal must be at least half of a panel, 2 / `panels`.
+    noise / signal must be at least half the width of a panel, which is 2 / `panels`.
+    Raises `SoftqError` for a temperature that is not positive.
     """
     positive("temperature", temperature)
     nodes, weights = nodes_and_weights(1, panels)
@@ -62,10 +61,10 @@ def reverse_law(
 ) -> Law:
     """Exact law of `reverse_sde` ("sde"), `ancestral` ("beta", "posterior") or `probability_flow` ("euler", "heun").
 
-    The density on a line that is as long as it needs to be, one Gaussian transition after the other, by the trapezoidal
-    rule at a third of a transition's deviation; the flow moves quantiles. `final` "project" also describes `ancestral`
-    with `clip`; "none" gives a law on whatever line it lives on. Raises `SoftqError` where a step without noise is not
-    monotone.
+    The density is carried through the Gaussian transitions by the trapezoidal rule, at a third of a transition's
+    standard deviation, on an interval that holds all its mass; the flow moves quantiles instead. `final` "project" also
+    describes `ancestral` with `clip`, and "none" returns cells on an interval larger than the box.
+    Raises `SoftqError` if a step without noise is not monotone in the action.
     """
     nodes = _nodes(schedule, num_steps, spacing, t_end)
     if process in ("euler", "heun"):
@@ -116,7 +115,7 @@ def _nodes(schedule: Schedule, num_steps: int, spacing: str, t_end: float | None
 def _moves(
     score: LineScore, nodes: _Nodes, process: str, clip: bool
 ) -> list[tuple[Callable[[np.ndarray], np.ndarray], float]]:
-    """Each step's conditional mean, a function of where the chain is, and standard deviation."""
+    """For each step, the mean of the next action as a function of the present one, and its standard deviation."""
     t, signal, noise, drift, g2 = nodes
     moves: list[tuple[Callable[[np.ndarray], np.ndarray], float]] = []
     for i, j in pairwise(range(len(t))):
@@ -125,7 +124,7 @@ def _moves(
             mean = lambda x, i=i, dt=dt: x - dt * (drift[i] * x - g2[i] * score(x, signal[i], noise[i]))
             moves.append((mean, float(np.sqrt(g2[i] * dt))))
             continue
-        # Bayes: a_j is N(signal_j clean, noise_j^2) a priori, and a_i = shrink a_j + sqrt(beta) z was seen
+        # Bayes' rule: a_j has the prior N(signal_j clean, noise_j^2), and a_i = shrink a_j + sqrt(beta) z is observed
         shrink = signal[i] / signal[j]
         beta = noise[i] ** 2 - (shrink * noise[j]) ** 2
         variance = 1 / (1 / noise[j] ** 2 + shrink**2 / beta)
@@ -167,7 +166,7 @@ def _cdf(e: np.ndarray, means: np.ndarray, s: float, masses: np.ndarray) -> np.n
 def _cdf_through(
     e: np.ndarray, points: np.ndarray, images: np.ndarray, means: np.ndarray, s: float, masses: np.ndarray
 ) -> np.ndarray:
-    """P(image <= e) for a monotone map known at `points`, of a sum of Gaussians."""
+    """P(map(x) <= e) at each e, for a monotone map with the `images` of `points`, and x from a mixture of Gaussians."""
     if np.any(np.diff(images) < -1e-9):
         raise SoftqError("a step without noise is not monotone, so its law is not read off; take more steps.")
     where = np.searchsorted(images, e, side="right")
@@ -179,7 +178,7 @@ def _cdf_through(
 
 
 def _law(cdf: Callable[[np.ndarray], np.ndarray], final: str, cells: int, support: np.ndarray) -> Law:
-    """The law of the mapped last action, from the distribution function of the unmapped one."""
+    """The law of the last action after the map `final`, from the distribution function `cdf` before it."""
     edges, none = cell_edges(cells), np.zeros(2)
     if final == "none":
         edges = np.linspace(support.min() - 0.5, support.max() + 0.5, cells + 1)

@@ -1,4 +1,4 @@
-"""The law that a Langevin chain has after infinitely many steps, in one dimension: one linear system."""
+"""The stationary law of a Langevin chain in one dimension, by one linear system."""
 
 import numpy as np
 from scipy.special import ndtr
@@ -9,12 +9,12 @@ from softq.utils.checks import one_of, positive
 
 
 def stationary_law(score: Function, step: float, boundary: Boundary = "reflect", cells: int = 500) -> Law:
-    """Law that the chain `a <- boundary(a + step / 2 * score(a) + sqrt(step) * xi)` leaves unchanged.
+    """The law that the chain `a <- boundary(a + step / 2 * score(a) + sqrt(step) * xi)` leaves unchanged.
 
-    `score` is that of the target (the gradient of q / temperature). The same grid as `chain_law`: exact Gaussian
-    cell probabilities from each cell's centre, so the error is of the order of the cell width squared once
-    `sqrt(step)` is several cells wide; with "project" the two walls are states of their own. Raises `SoftqError`
-    for a step that is not positive or an unknown boundary.
+    `score` is that of the target, the gradient of Q / temperature. As in `chain_law`, the transition from the centre of
+    each cell has exact Gaussian probabilities, and the error is of the order of the squared width of a cell once
+    `sqrt(step)` is several cells wide. With "project" the two walls are states of their own.
+    Raises `SoftqError` for a step that is not positive or an unknown boundary.
     """
     positive("step", step)
     one_of("boundary", boundary, Boundary)
@@ -24,11 +24,11 @@ def stationary_law(score: Function, step: float, boundary: Boundary = "reflect",
     below = lambda x: ndtr((x - means) / np.sqrt(step))
     if boundary == "project":
         moves = np.hstack([np.diff(below(edges)), below(-1.0), 1 - below(1.0)])
-    else:  # a cell is reached at itself and at all its mirror images
+    else:  # "reflect": the probability of a cell is the sum over the cell and its mirror images
         reach = int(np.ceil((np.abs(means).max() + 9 * np.sqrt(step)) / 4)) + 1
         images = sum(below(edges + 4 * k) - below(2 - edges + 4 * k) for k in range(-reach, reach + 1))
         moves = np.hstack([np.diff(images), np.zeros((len(sources), 2))])
     equations = moves.T - np.eye(len(sources))
-    equations[-1] = 1  # one equation is redundant; in its place, probabilities sum to one
+    equations[-1] = 1  # one equation is redundant and replaced: the probabilities sum to 1
     p = np.linalg.solve(equations, np.eye(len(sources))[-1])
     return Law(p[:-2], edges, p[-2:])

@@ -1,11 +1,11 @@
-"""The volume function of a landscape: how much room there is within a regret of eps of the best action.
+"""The volume function of a landscape: the volume of the actions whose regret is at most eps.
 
     Vol(eps) = |{a in [-1, 1]^d : Q* - Q(a) <= eps}|        (DDSQ Definition 2)
 
-Divided by the volume of the box it is the distribution function of the regret Q* - Q(a) of a uniform action, and
-everything about the price of softness follows from it (see `softq.exact.bounds`). Closed forms where they exist; in one
-dimension exact level sets; in two, exact level sets along rays; in any dimension Monte Carlo with error bars.
-`volume_of` picks. Q* means the essential supremum: a softmax cannot see a peak of volume zero.
+Divided by the volume of the box it is the distribution function of the regret Q* - Q(a) of a uniform action. The price
+of softness follows from it alone, see `softq.exact.bounds`. `volume_of` picks the best method for a landscape: a closed
+form, exact level sets in one dimension, exact level sets along rays in two, or Monte Carlo with error bars in more.
+Q* is the essential supremum, since a peak of volume zero does not change a softmax.
 """
 
 from collections.abc import Callable
@@ -30,10 +30,11 @@ __all__ = [
 
 
 def volume_of(q: Callable, dim: int | None = None, num: int = 100_000, seed: int = 0) -> Volume:
-    """The best volume function there is for `q`; its `method` says which that is.
+    """The most accurate volume function available for `q`, which maps one action `(dim,)` to a scalar.
 
-    A closed form for a pure power landscape, exact level sets in one and two dimensions, Monte Carlo with `num`
-    samples above. `q` maps one action `(dim,)` to a scalar; `dim` defaults to `q.dim`.
+    It is a closed form for a pure power landscape, exact level sets in one and two dimensions, and Monte Carlo with
+    `num` samples above. Its attribute `method` says which. `dim` None means `q.dim`.
+    Raises `SoftqError` if the dimension is not known.
     """
     dim = getattr(q, "dim", None) if dim is None else dim
     pure = not (getattr(q, "bumps", ()) or getattr(q, "slope", None) or getattr(q, "cassini", None))

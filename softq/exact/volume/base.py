@@ -1,4 +1,4 @@
-"""What every volume function does, and the quadrature over regrets."""
+"""The interface of every volume function, and the quadrature over regrets."""
 
 from abc import ABC, abstractmethod
 from functools import cached_property
@@ -9,11 +9,12 @@ from softq.utils.errors import SoftqError
 
 
 class Volume(ABC):
-    """Call it on regrets `eps >= 0` of any shape to get volumes of the same shape.
+    """A volume function: called on regrets `eps >= 0` of any shape, it returns volumes of the same shape.
 
-    `area` is the volume of the box, `method` says how volumes are found, `breaks` are the regrets where Vol may
-    have a kink or a jump, the last of them the largest regret; `power` is p where Vol(k eps) <= k^p Vol(eps) for all
-    k >= 1 is known and sharp, else None. Raises `SoftqError` for a negative or undefined eps.
+    `area` is the volume of the box, and `method` says how volumes are computed. `breaks` are the increasing regrets
+    where Vol may have a kink or a jump; the last one is the largest regret. `power` is the p for which
+    Vol(k eps) <= k^p Vol(eps) for all k >= 1 is known and sharp, or None.
+    Raises `SoftqError` for an eps that is negative or not a number.
     """
 
     area: float
@@ -26,10 +27,10 @@ class Volume(ABC):
         return np.minimum(self._volume(flat), self.area).reshape(np.shape(eps))[()]
 
     def error(self, eps: float | np.ndarray) -> np.ndarray:
-        """How far `self(eps)` may be off, in the same shape.
+        """How far the volume at each eps may be off, in the shape of eps.
 
-        A bound for closed forms, and for roots on a line if no two stationary points are missed; one standard error
-        for Monte Carlo; for `PolarVolume` an estimate, three times the change when rays and radii are halved.
+        It is a bound for closed forms, and for level sets on a line unless two stationary points are missed. It is one
+        standard error for Monte Carlo, and an estimate for `PolarVolume`.
         """
         return self._error(self._checked(eps).ravel()).reshape(np.shape(eps))[()]
 
@@ -47,17 +48,17 @@ class Volume(ABC):
     def _volume(self, eps: np.ndarray) -> np.ndarray: ...
 
     def _error(self, eps: np.ndarray) -> np.ndarray:
-        return 1e-12 * self(eps)  # closed forms: rounding
+        return 1e-12 * self(eps)  # the rounding error of a closed form
 
     @property
     def mean_regret(self) -> float:
-        """Q* minus the average of Q over the box: the integral of 1 - Vol / area."""
+        """Q* minus the mean of Q over the box, which is the integral of 1 - Vol(eps) / area over eps."""
         eps, weights = quadrature(self.breaks)
         return float(weights @ (1 - self(eps) / self.area))
 
     @cached_property
     def table(self) -> tuple[np.ndarray, np.ndarray]:
-        """Regrets from 1e-7 of the largest one up to it, evenly in the logarithm and at `breaks`, and their volumes."""
+        """Increasing regrets and their volumes: `breaks` and a geometric grid over seven decades up to the largest."""
         eps = np.union1d(np.geomspace(1e-7, 1, 240) * self.breaks[-1], self.breaks)
         return eps, self(eps)
 
@@ -65,7 +66,7 @@ class Volume(ABC):
 def quadrature(breaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights on [0, breaks[-1]] for functions with algebraic singularities at 0 and at `breaks`.
 
-    The double exponential rule (Takahasi and Mori, 1974) on each piece: it does not mind what happens at the ends.
+    It is the double exponential rule (Takahasi and Mori, 1974) on each piece, which tolerates singular ends.
     """
     t = np.linspace(-3.2, 3.2, 257)
     s = np.pi / 2 * np.sinh(t)

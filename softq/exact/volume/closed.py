@@ -12,9 +12,10 @@ from softq.utils.errors import SoftqError
 class PowerVolume(Volume):
     """The volume function of -scale * sum_i |a_i|^p in any dimension.
 
-    While eps <= scale the set is a ball of the p-norm inside the box, whose volume Dirichlet knew:
-    2^d Gamma(1 + 1/p)^d / Gamma(1 + d/p) * (eps / scale)^(d/p). Beyond, the box cuts it, and one coordinate after
-    the other is integrated out numerically (error about 1e-13 of the box).
+    For eps <= scale the set of actions is a ball of the p-norm inside the box, with Dirichlet's volume
+    2^d Gamma(1 + 1/p)^d / Gamma(1 + d/p) * (eps / scale)^(d/p). For a larger eps the walls cut the ball, and one
+    coordinate after another is integrated numerically, with an error of about 1e-13 of the box.
+    Raises `SoftqError` for a scale or p that is not positive, or dim below 1.
     """
 
     def __init__(self, scale: float, p: float, dim: int):
@@ -46,7 +47,7 @@ class PowerVolume(Volume):
         return gamma(1 + 1 / self.p) ** m / gamma(1 + m / self.p) * t ** (m / self.p)
 
     def _fraction(self, t: np.ndarray, m: int) -> np.ndarray:
-        """P(|a_1|^p + ... + |a_m|^p <= t): the ball up to t = 1, fitted polynomials between, one from t = m on."""
+        """P(|a_1|^p + ... + |a_m|^p <= t) for uniform actions: a ball up to t = 1, fitted polynomials up to t = m."""
         value = np.where(t >= m, 1.0, self._ball(np.clip(t, 0, 1), m))
         for j, coefficients in enumerate(self._pieces[m] if m > 1 and self._pieces else [], start=1):
             here = (t >= j) & (t < j + 1)
@@ -54,13 +55,16 @@ class PowerVolume(Volume):
         return value
 
     def _fit(self, m: int, degree: int = 48) -> list[np.ndarray]:
-        """On each [j, j + 1] a polynomial in (t - j)^(1/4), which tames the singularity (t - j)^(j + (m - j)/p)."""
+        """Chebyshev coefficients of `_fraction` on [j, j + 1] for j = 1, ..., m - 1, as polynomials in (t - j)^(1/4).
+
+        In this variable the singularity (t - j)^(j + (m - j)/p) is smooth enough for a polynomial.
+        """
         y = (chebyshev.chebpts1(degree + 1) + 1) / 2
         w, weights = quadrature(np.array([1.0]))
         pieces = []
         for j in range(1, m):
             t = (j + y**4)[:, None]
-            # where t - |a_m|^p passes j, the law of the m - 1 others has a singularity
+            # the integral over |a_m| is cut where t - |a_m|^p = j, a singularity of the law of the other coordinates
             cut = y[:, None] ** (4 / self.p)
             inner = self._fraction(t - (cut * w) ** self.p, m - 1) @ weights * cut[:, 0]
             outer = self._fraction(t - (cut + (1 - cut) * w) ** self.p, m - 1) @ weights * (1 - cut[:, 0])
@@ -69,7 +73,10 @@ class PowerVolume(Volume):
 
 
 class TwoLevel(Volume):
-    """Regret 0 on a set of volume `best`, `drop` on the rest of the box: the worst case of `softq.exact.bounds`."""
+    """The volume function of a Q with regret 0 on a set of volume `best` and regret `drop` on the rest of the box.
+
+    It is the worst case of `softq.exact.bounds`. Raises `SoftqError` unless 0 < best < area and drop > 0.
+    """
 
     def __init__(self, best: float, drop: float, area: float = 2.0):
         positive("best", best)

@@ -1,31 +1,33 @@
-"""Exact level sets by roots: on a line, and along the radius of the max-norm."""
+"""Exact level sets by root finding: on a line, and along the radius of the max-norm."""
 
 from abc import abstractmethod
 from collections.abc import Callable
 
 import numpy as np
 
-from softq.exact.maxima import slack
-from softq.exact.values import padded
+from softq.exact.maxima import cusp_rise
+from softq.exact.values import evaluate_padded
 from softq.exact.volume.base import Volume
 from softq.utils.errors import SoftqError
 
-RESOLUTION = 4096  # cells of a line, before its stationary points are added
-TINY = 1e-290  # the largest regret of a constant landscape, as a positive number
+LINE_CELLS = 4096  # cells of the grid on a line, on which stationary points are searched
+TINY_REGRET = 1e-290  # a positive number that stands for 0, the largest regret of a constant landscape
 
 
-class Cells(Volume):
-    """Level sets by roots: intervals on each of which the regret is monotone, so that it crosses a level once.
+class MonotoneIntervals(Volume):
+    """A volume function from intervals of a coordinate on each of which the regret is monotone.
 
-    Interval i runs from `start[i]` to `stop[i]`, where the regret is `below[i]` and `above[i]`; `_measure(x, i)` is
-    the volume that a coordinate x stands for, `_regret(x, i)` the regret there.
+    The regret crosses a level at most once in an interval. A subclass says the volume of the coordinates up to x in
+    interval `cell`, `_measure(x, cell)`, and the regret at x, `_regret(x, cell)`, both for arrays `(n,)`.
     """
 
-    _rounding = 1e-15  # of a regret
-    _slack = 0.0  # how far the largest value of Q may lie above the one that was found
+    _rounding = 1e-15  # rounding error of a regret
+    _slack = 0.0  # how far the maximum of Q may lie above the largest value found, see `cusp_rise`
 
     def _set(self, start: np.ndarray, stop: np.ndarray, below: np.ndarray, above: np.ndarray) -> None:
-        turned = above < below  # `start` is the end with the smaller regret, whichever side that is
+        """Set the intervals from `start` to `stop`, with the regret `below` at `start` and `above` at `stop`."""
+        # the regret falls from `start` to `stop`; `_in` is the end with the smaller regret
+        turned = above < below
         self._in, self._out = np.where(turned, stop, start), np.where(turned, start, stop)
         self._low, self._high = np.minimum(below, above), np.maximum(below, above)
         every = np.arange(len(start))
@@ -42,7 +44,7 @@ class Cells(Volume):
     def _volume(self, eps: np.ndarray) -> np.ndarray:
         volume = self._total[np.searchsorted(self._sorted, eps, side="right")]
         few = max(1, 6_000_000 // len(self._low))
-        for start in range(0, len(eps), few):  # a few levels at a time: memory
+        for start in range(0, len(eps), few):  # a few levels at a time, to save memory
             block = eps[start : start + few]
             which, cell = np.nonzero((self._low <= block[:, None]) & (block[:, None] < self._high))
             root = self._roots(block[which], cell)
@@ -51,11 +53,11 @@ class Cells(Volume):
         return volume
 
     def _roots(self, eps: np.ndarray, cell: np.ndarray) -> np.ndarray:
-        """Where the regret passes eps inside each cell: Ridders' method on all of them at once."""
+        """The coordinates at which the regret is eps in the intervals `cell`, by Ridders' method on all at once."""
         roots = self._in[cell].copy()
         a, b, todo = self._in[cell], self._out[cell], np.arange(len(cell))
         fa, fb = self._low[cell] - eps, self._high[cell] - eps  # fa <= 0 < fb
-        sloping = fa < -self._rounding  # otherwise the cell may start with a plateau: find its end
+        sloping = fa < -self._rounding  # otherwise the interval may start with a plateau, whose end is wanted
         for _ in range(60 if len(todo) else 0):  # the bracket at least halves each time
             middle = (a + b) / 2
             fm = self._regret(middle, cell[todo]) - eps[todo]
@@ -73,19 +75,19 @@ class Cells(Volume):
         return roots
 
     def _error(self, eps: np.ndarray) -> np.ndarray:
-        """What an error of the regret can do, by rounding or at a cusp, on top of the rounding of the sums."""
+        """The change of the volume by an error of the regret, from rounding or a cusp, and the rounding of the sums."""
         off = self._rounding + self._slack
         wider, narrower = self(eps + off), self(np.maximum(eps - off, 0))
         return wider - narrower + 1e-15 * self.area
 
 
-def monotone(
+def monotone_points(
     f: Callable[[np.ndarray, np.ndarray], np.ndarray], x: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The increasing points `x` `(lines, n)`, those next to a local extremum of f moved onto it, and f there.
+    """The increasing points `x` `(lines, n)`, with a point moved onto each local extremum of f, and f at the points.
 
-    `f(x, line)` takes points and the numbers of their lines. Between neighbours f is then monotone, unless it turns
-    twice within two steps of the grid.
+    `f(x, line)` maps points `(m,)` and the indices of their lines `(m,)` to values `(m,)`. Between neighbouring points
+    f is then monotone, unless it has two extrema within two steps of the grid.
     """
     line = np.broadcast_to(np.arange(len(x))[:, None], x.shape)
     value = lambda x: f(x.ravel(), line.ravel()).reshape(x.shape)
@@ -104,24 +106,25 @@ def monotone(
     return x, value(x)
 
 
-class LineVolume(Cells):
-    """Any landscape in one dimension. Between two stationary points Q crosses a level once: a root, found to 1e-15.
+class LineVolume(MonotoneIntervals):
+    """The volume function of any landscape in one dimension, from the roots of Q - level to 1e-15.
 
-    Two stationary points within 1/1000 of each other may be missed, a needle between them too, and no
-    error tells. `q` maps one action `(1,)` to a scalar.
+    `q` maps one action `(1,)` to a scalar. Two stationary points within 1/1000 of each other may be missed, and with
+    them a narrow peak; `error` does not tell. Raises `SoftqError` if the dimension is not 1.
     """
 
     def __init__(self, q: Callable, dim: int | None = None):
-        q = require(q, dim, 1)
+        q = require_dim(q, dim, 1)
         self.area, self.method = 2.0, "exact level sets on a line"
-        self._values = lambda x: padded(q, x[:, None])
-        (x,), (y,) = monotone(lambda x, line: self._values(x), np.linspace(-1, 1, RESOLUTION + 1)[None])
+        self._values = lambda x: evaluate_padded(q, x[:, None])
+        grid = np.linspace(-1, 1, LINE_CELLS + 1)
+        (x,), (y,) = monotone_points(lambda x, line: self._values(x), grid[None])
         self._top = float(getattr(q, "maximum", y.max()))
         self._rounding = 1e-15 * max(1.0, np.abs(y).max())
-        self._slack = 0.0 if hasattr(q, "maximum") else slack(q, x[[y.argmax()]])
+        self._slack = 0.0 if hasattr(q, "maximum") else cusp_rise(q, x[[y.argmax()]])
         regret = self._top - y
         self._set(x[:-1], x[1:], regret[:-1], regret[1:])
-        self.breaks = levels(regret)
+        self.breaks = critical_regrets(regret)
 
     def _measure(self, x: np.ndarray, cell: np.ndarray) -> np.ndarray:
         return x
@@ -130,21 +133,21 @@ class LineVolume(Cells):
         return self._top - self._values(x)
 
 
-class MaxNormVolume(Cells):
-    """The volume function of -profile(max_i |a_i|) in any dimension: its level sets are cubes, or shells of cubes.
+class MaxNormVolume(MonotoneIntervals):
+    """The volume function of Q(a) = -profile(max_i |a_i|) in any dimension; level sets are cubes or shells of cubes.
 
-    `profile` maps radii `(n,)` in [0, 1] to numbers `(n,)`, and may jump.
+    `profile` maps radii `(n,)` in [0, 1] to numbers `(n,)`, and may have jumps.
     """
 
     def __init__(self, profile: Callable[[np.ndarray], np.ndarray], dim: int):
         self.area, self.dim, self.method = 2.0**dim, dim, "exact level sets of the radius"
-        grid = np.linspace(0, 1, RESOLUTION + 1)
-        grid[0] = 1e-300  # the limit at 0, not a value there
-        (r,), (y,) = monotone(lambda r, line: np.asarray(profile(r), np.float64), grid[None])
+        grid = np.linspace(0, 1, LINE_CELLS + 1)
+        grid[0] = 1e-300  # stands for the limit at 0, from which the value at 0 may differ
+        (r,), (y,) = monotone_points(lambda r, line: np.asarray(profile(r), np.float64), grid[None])
         self._profile, self._bottom = profile, y.min()
         self._rounding = 1e-15 * max(1.0, np.abs(y).max())
         self._set(r[:-1], r[1:], y[:-1] - self._bottom, y[1:] - self._bottom)
-        self.breaks = levels(y - self._bottom)
+        self.breaks = critical_regrets(y - self._bottom)
 
     def _measure(self, x: np.ndarray, cell: np.ndarray) -> np.ndarray:
         return (2 * x) ** self.dim
@@ -153,17 +156,17 @@ class MaxNormVolume(Cells):
         return np.asarray(self._profile(x), np.float64) - self._bottom
 
 
-def levels(regrets: np.ndarray) -> np.ndarray:
-    """Regrets at which the level sets change their shape: every local extremum and both ends of `regrets`."""
+def critical_regrets(regrets: np.ndarray) -> np.ndarray:
+    """The sorted regrets at which level sets change their shape: local extrema and both ends of `regrets`."""
     if len(regrets) > 2:
         left, right = np.diff(regrets)[:-1], np.diff(regrets)[1:]
         inner = regrets[1:-1][(left * right <= 0) & (left != right)]
         regrets = np.concatenate([regrets[[0, -1]], inner, [regrets.max()]])
-    return np.unique(np.append(regrets[regrets > 1e-13], [] if regrets.max() > 1e-13 else TINY))
+    return np.unique(np.append(regrets[regrets > 1e-13], [] if regrets.max() > 1e-13 else TINY_REGRET))
 
 
-def require(q: Callable, dim: int | None, expected: int) -> Callable:
-    """`q`, if it has the expected dimension."""
+def require_dim(q: Callable, dim: int | None, expected: int) -> Callable:
+    """`q` itself, or `SoftqError` unless it has the dimension `expected`."""
     dim = getattr(q, "dim", None) if dim is None else dim
     if dim != expected:
         remedy = "pass dim=" if dim is None else "use volume_of, or MonteCarloVolume in high dimensions"

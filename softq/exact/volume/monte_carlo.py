@@ -1,4 +1,4 @@
-"""Volume functions by Monte Carlo, in any dimension, with error bars."""
+"""Volume functions by Monte Carlo in any dimension, with standard errors."""
 
 from collections.abc import Callable
 
@@ -6,16 +6,17 @@ import numpy as np
 
 from softq.exact.values import evaluate
 from softq.exact.volume.base import Volume
-from softq.exact.volume.levels import TINY
+from softq.exact.volume.levels import TINY_REGRET
 from softq.utils.checks import positive
 from softq.utils.errors import SoftqError
 
 
 class MonteCarloVolume(Volume):
-    """Any landscape in any dimension from `num` uniform actions; `error` is one standard error.
+    """The volume function of any landscape in any dimension, from `num` uniform actions; `error` is one standard error.
 
-    Without `q.maximum` the best sample stands in for Q*, and every volume is then too large. A set that holds less
-    than 1 / num of the box is not seen at all; `error` never claims less than that.
+    Without `q.maximum` the best sample takes the place of Q*, which makes every volume too large. A set of less than
+    1 / num of the box may contain no sample; `error` is at least that share of the box.
+    Raises `SoftqError` for an unknown dimension or `num` below 1.
     """
 
     def __init__(self, q: Callable, dim: int | None = None, num: int = 100_000, seed: int = 0):
@@ -27,7 +28,7 @@ class MonteCarloVolume(Volume):
         self.num, self.area = int(num), 2.0**dim
         self.method = f"Monte Carlo with {self.num} uniform actions"
         self._sorted = np.sort(float(getattr(q, "maximum", values.max())) - values)
-        self.breaks = np.maximum(self._sorted[-1:], TINY)
+        self.breaks = np.maximum(self._sorted[-1:], TINY_REGRET)
 
     @property
     def mean_regret(self) -> float:

@@ -1,4 +1,4 @@
-"""Exact level sets in the plane, along rays."""
+"""Exact level sets in two dimensions, along rays from the maxima of Q."""
 
 from collections.abc import Callable
 from itertools import combinations, pairwise
@@ -6,64 +6,67 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from softq.exact.boltzmann import nodes_and_weights
-from softq.exact.maxima import maxima, slack
-from softq.exact.values import evaluate, padded
-from softq.exact.volume.levels import Cells, levels, monotone, require
+from softq.exact.maxima import cusp_rise, maxima
+from softq.exact.values import evaluate, evaluate_padded
+from softq.exact.volume.levels import MonotoneIntervals, critical_regrets, monotone_points, require_dim
 
-GRID = 128  # cells along each side of the grid on which maxima are looked for
-SECTOR, RADII = 20, 100  # Gauss-Legendre rays between two corners of a cell, and radii on a ray
-MOST = 16  # maxima that get rays of their own
-FACTOR = 3.0  # from the change when rays and radii are halved to the error that is stated
+GRID_CELLS = 128  # cells along each side of the grid on which maxima are searched
+RAYS_PER_SECTOR = 20  # Gauss-Legendre rays between two corners of a maximum's region
+RADII_PER_RAY = 100  # radii on a ray
+MAX_CENTRES = 16  # the largest number of maxima that have rays of their own
+ERROR_FACTOR = 3.0  # the stated error, over the change when rays and radii are halved
 
 
-class PolarVolume(Cells):
-    """Any landscape in two dimensions, by exact level sets along rays.
+class PolarVolume(MonotoneIntervals):
+    """The volume function of any landscape in two dimensions, by exact level sets along rays.
 
-    The square is shared out among the maxima (each point to the nearest one), and each share is swept by rays from
-    its maximum. Where a set of nearly optimal actions is star-shaped in its share, the integral over the angle
-    converges exponentially (1e-10). Elsewhere, on ridges and where a wall or a share cuts a level set, it is off by
-    up to about 1e-3. Landscapes with more than `MOST` maxima on a grid, such as ridges, plateaus and ReLU networks,
-    are swept from the highest one by four times as many rays. `error` is an estimate: `FACTOR` times the largest
-    change, at eps and 5 % around it, when rays and radii are halved, and what a cusp at the maximum can hide. A needle
-    between the points of the grid (1/64 apart) that no ray meets is not seen at all.
-    `refine` multiplies rays and radii.
+    The region of a maximum is the part of the square nearest to it, and rays from the maximum sweep the region. Where
+    a level set is star-shaped in its region, the integral over the angle converges exponentially, to about 1e-10. On
+    ridges, and where a wall or the edge of a region cuts a level set, it is off by up to about 1e-3. A landscape with
+    more than `MAX_CENTRES` maxima on a grid, such as a ridge, a plateau or a ReLU network, is swept from its highest
+    one alone, by four times as many rays. `refine` multiplies the numbers of rays and of radii.
+
+    `error` is an estimate: `ERROR_FACTOR` times the largest change, at eps and 5 % around it, when rays and radii are
+    halved, plus the effect of a cusp at the maximum. A peak between the points of the grid, 1/64 apart, that no ray
+    meets is missed. Raises `SoftqError` if the dimension is not 2.
     """
 
     def __init__(self, q: Callable, dim: int | None = None, refine: float = 1.0):
-        q = require(q, dim, 2)
+        q = require_dim(q, dim, 2)
         self._q, self.area, self.method = q, 4.0, "exact level sets along rays"
         self._refine = refine
         self._coarser: PolarVolume | None = None
-        line = np.linspace(-1, 1, GRID + 1)
+        line = np.linspace(-1, 1, GRID_CELLS + 1)
         grid = np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
-        found, top, many = maxima(q, line, padded(q, grid).reshape(GRID + 1, GRID + 1))
-        ridge = not 0 < many <= MOST
+        found, top, many = maxima(q, line, evaluate_padded(q, grid).reshape(GRID_CELLS + 1, GRID_CELLS + 1))
+        ridge = not 0 < many <= MAX_CENTRES
         centres, refine = (_middle(found, top), 4 * refine) if ridge else (found, refine)
         rays = [
             (np.tile(c, (len(angle), 1)), angle, weight, reach)
             for c in centres
-            for angle, weight, reach in [_rays(c, centres, max(4, round(SECTOR * refine)))]
+            for angle, weight, reach in [_rays(c, centres, max(4, round(RAYS_PER_SECTOR * refine)))]
         ]
         origin, angle, weight, reach = (np.concatenate(part) for part in zip(*rays, strict=True))
         self._origin, self._weight = origin, weight
         self._direction = np.stack([np.cos(angle), np.sin(angle)], -1)
-        self._steps = max(8, round(RADII * refine))
-        r, value = monotone(self._at, reach[:, None] * np.linspace(0, 1, self._steps + 1) ** 2)
+        self._steps = max(8, round(RADII_PER_RAY * refine))
+        r, value = monotone_points(self._at, reach[:, None] * np.linspace(0, 1, self._steps + 1) ** 2)
         self._top = float(getattr(q, "maximum", max(top.max(), value.max())))
-        self._slack = 0.0 if hasattr(q, "maximum") else slack(q, found[top.argmax()])
+        self._slack = 0.0 if hasattr(q, "maximum") else cusp_rise(q, found[top.argmax()])
         regret = self._top - value
         self._rounding = 1e-15 * max(1.0, np.abs(regret).max())
         self._ray = np.repeat(np.arange(len(reach)), self._steps)
         self._set(r[:, :-1].ravel(), r[:, 1:].ravel(), regret[:, :-1].ravel(), regret[:, 1:].ravel())
-        self.breaks = levels(np.append(self._top - top, [0.0, regret.max()]))
+        self.breaks = critical_regrets(np.append(self._top - top, [0.0, regret.max()]))
 
     @property
     def mean_regret(self) -> float:
-        nodes, weights = nodes_and_weights(2, 64)  # the levels of saddles are not among `breaks`
+        # a quadrature of Q itself, since `breaks` lacks the saddles
+        nodes, weights = nodes_and_weights(2, 64)
         return self._top - float(weights @ evaluate(self._q, nodes)) / self.area
 
     def _at(self, r: np.ndarray, ray: np.ndarray) -> np.ndarray:
-        return padded(self._q, self._origin[ray] + r[:, None] * self._direction[ray])
+        return evaluate_padded(self._q, self._origin[ray] + r[:, None] * self._direction[ray])
 
     def _measure(self, x: np.ndarray, cell: np.ndarray) -> np.ndarray:
         return self._weight[self._ray[cell]] * x * x / 2
@@ -75,20 +78,20 @@ class PolarVolume(Cells):
         if self._coarser is None:
             self._coarser = PolarVolume(self._q, 2, self._refine / 2)
         changes = [np.abs(self(share * eps) - self._coarser(share * eps)) for share in (0.95, 1.0, 1.05)]
-        return FACTOR * np.max(changes, axis=0) + 1e-14 * self.area + super()._error(eps)
+        return ERROR_FACTOR * np.max(changes, axis=0) + 1e-14 * self.area + super()._error(eps)
 
 
 def _middle(found: np.ndarray, top: np.ndarray) -> np.ndarray:
-    """The highest of the points `(n, 2)`, as `(1, 2)`; of several the one nearest to the middle of the box."""
+    """The highest of the points `found` `(n, 2)`, as `(1, 2)`; of several, the one nearest to the middle of the box."""
     best = found[top >= top.max() - 1e-12 * max(1.0, abs(top.max()))]
     return best[[(best**2).sum(1).argmin()]]
 
 
 def _rays(centre: np.ndarray, centres: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Angles, weights and lengths of rays that sweep the part of the square nearest to `centre`.
+    """Angles, weights and lengths of rays from `centre` `(2,)` that sweep the part of the square nearest to it.
 
-    Half-planes normal . (a - centre) <= distance bound that part; between two of its corners the length of a ray is
-    smooth, so each sector has its own Gauss-Legendre rule.
+    That region is where normal . (a - centre) <= distance for all half-planes below. Between two of its corners the
+    length of a ray is a smooth function of the angle, so that each sector has a Gauss-Legendre rule of `num` rays.
     """
     others = centres[np.abs(centres - centre).max(1) > 1e-9] - centre
     normals = np.concatenate([np.eye(2), -np.eye(2), others])

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import signal, stats
 from scipy.special import gammaln, logsumexp
 
-from softq.exact.boltzmann import ORDER, Boltzmann
+from softq.exact.boltzmann import POINTS_PER_PANEL, Boltzmann
 from softq.exact.modes import modes
 from softq.exact.values import evaluate
 from softq.experiments.sampler_benchmark.formula import CORNER, WEIGHT, corner_width
@@ -134,7 +134,7 @@ def by_quadrature(law: Boltzmann, levels: np.ndarray, tops: np.ndarray) -> Truth
         ),
         "hills": View(lambda actions, _: _nearest(tops, actions), _hills(law, tops)),
     }
-    blocks = law.probabilities.reshape((law.panels, ORDER) * d)
+    blocks = law.probabilities.reshape((law.panels, POINTS_PER_PANEL) * d)
     panels = [blocks.sum(tuple(i for i in range(2 * d) if i != 2 * axis)) for axis in range(d)]
     cdf = np.stack([np.concatenate([[0.0], np.cumsum(p)]) for p in panels])
     edges = np.linspace(-1, 1, law.panels + 1)
