@@ -203,7 +203,7 @@ def test_the_exact_sampler_samples_the_softmax_of_the_critic():
 
     @jax.jit
     def values_at(log_scale):
-        now = replace(state, log_scale=log_scale)
+        now = replace(state, temperature=replace(state.temperature, log_scale=log_scale))
         actions = jax.vmap(lambda key: ResampledPolicy(algo, 9.0, num=2048).policy(now, jnp.ones(1), key))(
             keys
         )

@@ -48,4 +48,5 @@ class BoundActions(gym.ActionWrapper, gym.utils.RecordConstructorArgs):
         self.action_space = gym.spaces.Box(low, high, dtype=space.dtype)
 
     def action(self, action: np.ndarray) -> np.ndarray:
+        """The action as it is."""
         return action

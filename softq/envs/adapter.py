@@ -125,6 +125,7 @@ class Adapter(gym.Wrapper):
         self.observation_space = spaces.Box(-np.inf, np.inf, (size,), np.float32, seed=0)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        """Start an episode: `(obs, {})` with `obs` `(obs_dim,)`. Raises `Fault`."""
         # an environment may sample from its own spaces, so these are seeded too
         if seed is not None:
             self.env.action_space.seed(seed)
@@ -135,15 +136,18 @@ class Adapter(gym.Wrapper):
         return self.call("reset()", self.flat, result[0]), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        """`(obs, reward, terminated, truncated, {})` after an action in the environment's units. Raises `Fault`."""
         result = self.call("step()", self.env.step, action)
         if not (isinstance(result, tuple) and len(result) == 5):
             raise self.fault(f"step() did not return five values; {OLD}")
         return *self.call("step()", self.plain, *result[:4]), {}
 
     def flat(self, obs: Any) -> np.ndarray:
+        """An observation as one float32 vector `(obs_dim,)`. Raises `Mismatch`."""
         return np.concatenate(pieces(self.inner_space, obs, "observation"))
 
     def plain(self, obs: Any, reward: Any, *ends: Any) -> tuple[np.ndarray, float, bool, bool]:
+        """The first four results of a step as a vector `(obs_dim,)`, a float and two bools. Raises `Mismatch`."""
         terminated, truncated = map(number, ends, ("terminated", "truncated"))
         return self.flat(obs), number(reward, "reward"), bool(terminated), bool(truncated)
 
@@ -159,4 +163,5 @@ class Adapter(gym.Wrapper):
             raise self.fault(f"{what} raised {kind_of(error)}{hint}") from error
 
     def fault(self, text: str) -> Fault:
+        """A `Fault` of this environment with this text."""
         return Fault(self.env_id, text, self.index)

@@ -25,6 +25,7 @@ class Bandit:
 
     @property
     def action_dim(self) -> int:
+        """The dimension of the landscape."""
         return landscapes.get(self.landscape).dim
 
     def reset(self, key: Array) -> tuple[Action, Float[Array, "1"]]:

@@ -35,8 +35,8 @@ class Forecast:
     def __call__(self, made: int) -> None:
         """Extrapolate from `made` copies to all of them, each time that their number has doubled.
 
-        Raises `SoftqError` when the memory will not suffice; gives one `SoftqWarning` when more than `SLOW` seconds are
-        left.
+        Raises `SoftqError` when the memory will not suffice, and gives one `SoftqWarning` when the copies yet to be
+        made will take more than `SLOW` seconds.
         """
         if made & (made - 1):
             return

@@ -1,1 +1,1 @@
-"""What makes the tables of `results/`: benchmarks of samplers and of speed, counts of modes, a critic that is known."""
+"""The experiments behind the tables of `results/`: benchmarks of samplers and of speed, and counts of modes."""

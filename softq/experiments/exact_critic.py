@@ -24,9 +24,11 @@ class ExactCritic:
 
     @property
     def action_dim(self) -> int:
+        """The dimension of actions."""
         return self.landscape.dim
 
     def at(self, obs: Array) -> "ExactLandscape":
+        """The landscape of actions at `obs`, which is the same for all."""
         return ExactLandscape(self)
 
     def __call__(self, obs: Array, action: Array) -> Array:

@@ -44,10 +44,12 @@ class Probe:
 
     @cached_property
     def state(self) -> Any:
+        """The initial state of the algorithm."""
         return self.init(self.algo, self.key)
 
     @cached_property
     def batch(self) -> Transition:
+        """`batch_size` random transitions."""
         return random_batch(jax.random.fold_in(self.key, 1), self.batch_size, self.obs_dim, self.action_dim)
 
     @cached_property

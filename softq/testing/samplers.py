@@ -32,21 +32,26 @@ class _Probe:
 
     @cached_property
     def keys(self) -> Array:
+        """2000 keys `(2000,)`."""
         return jax.random.split(self.key, 2000)
 
     @cached_property
     def batched(self) -> Callable[[Array], Array]:
+        """The compiled sampler under `jax.vmap`: keys `(n,)` -> actions `(n, dim)`."""
         return jax.jit(jax.vmap(self.sampler))
 
     @cached_property
     def compiled(self) -> Sampler:
+        """The compiled sampler of one action."""
         return jax.jit(self.sampler)
 
     @cached_property
     def actions(self) -> np.ndarray:
+        """The actions for `keys`, `(2000, dim)`."""
         return np.asarray(self.batched(self.keys))
 
     def require(self, condition: bool, check: str, message: str) -> None:
+        """Raise `AssertionError` with `message` unless `condition`."""
         if not condition:
             raise AssertionError(f"check_sampler, {check}: {message}")
 

@@ -91,9 +91,9 @@ class Checkpoints:
         return self._read({"meta": ocp.args.JsonRestore()})["meta"]
 
     def rows(self, path: str) -> int | None:
-        """Length of the second axis of the first array of `rest` whose path ends with `path`; the first is the seeds'.
+        """Length of the second axis of the array of `rest` whose path ends with `path`; its first axis is the seeds.
 
-        None when no array with that path has two axes.
+        None when there is no such array with two axes.
         """
         shapes = (shape for name, shape, _ in self.meta()["names"]["rest"] if name.endswith(path))
         return next((shape[1] for shape in shapes if len(shape) > 1), None)

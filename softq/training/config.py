@@ -99,7 +99,9 @@ class TrainConfig:
     which `train` uses. Raises `SoftqError` for a value that a setting cannot have.
     """
 
-    env: str = text("MultiGoal", "Environment: an id that `softq list` shows, or module:Id of your own.")
+    env: str = text(
+        "MultiGoal", "Environment to train in: an id that `softq list` shows, or module:Id of your own."
+    )
     env_kwargs: dict[str, Any] = dataclasses.field(
         default_factory=dict,
         metadata={"help": "Settings of the environment, as NAME=VALUE words or one JSON object."},
@@ -107,17 +109,23 @@ class TrainConfig:
     algorithm: str = text("ddsq", "Name of the algorithm.")
     seeds: int = count(1, "Number of training seeds, learned side by side.")
     seed: int = count(0, "First training seed, which the others follow one by one.", least=0)
-    num_envs: int = count(20, "Number of environments per seed, stepped together.")
+    num_envs: int = count(20, "Number of environments for each training seed, which step together.")
     iterations: int = count(1_500_000, "Number of updates, each with one step of all environments.", least=0)
     warmup: int = count(
-        200_000, "Transitions per seed from uniform random actions before the first update.", least=0
+        200_000,
+        "Number of transitions for each seed by uniform random actions before the first update.",
+        least=0,
     )
-    batch_size: int = count(256, "Transitions per update.")
-    buffer_size: int = count(1_000_000, "Transitions that the replay keeps per seed, the oldest go first.")
-    eval_every: int = count(10_000, "Updates between two evaluations; one more comes at the end.")
-    eval_episodes: int = count(20, "Episodes per evaluation and seed.")
-    log_every: int = count(1000, "Iterations between two rows of the log.")
-    checkpoint_every: int = count(10_000, "Iterations between two checkpoints; Ctrl-C writes one too.")
+    batch_size: int = count(256, "Number of transitions in the batch of one update.")
+    buffer_size: int = count(
+        1_000_000, "Number of transitions that the replay keeps for each seed; new ones replace the oldest."
+    )
+    eval_every: int = count(10_000, "Number of updates between two evaluations; the run ends with one more.")
+    eval_episodes: int = count(20, "Number of episodes of one evaluation for each seed.")
+    log_every: int = count(1000, "Number of iterations between two rows of the log.")
+    checkpoint_every: int = count(
+        10_000, "Number of iterations between two checkpoints; Ctrl-C writes one too."
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -35,10 +35,12 @@ class Interrupt:
         return self
 
     def handle(self, number: int, frame: FrameType | None) -> None:
+        """Note the first signal, and leave the next one to the handlers from before."""
         self.requested = True
         self.restore()
 
     def restore(self) -> None:
+        """Put the signal handlers from before the context back."""
         for number, handler in self.previous.items():
             signal.signal(number, handler)
 
@@ -120,5 +122,6 @@ class Progress:
             self.draw(lambda: self.bar.set_postfix({k: v for k, v in self.notes.items() if v}, refresh=True))
 
     def close(self) -> None:
+        """End the present bar."""
         if self.bar is not None:
             self.draw(self.bar.close)

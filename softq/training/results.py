@@ -52,8 +52,8 @@ def load(run_dir: Path | str, index: int = 0) -> tuple[Algorithm, Any, TrainConf
     and 1 in the other methods. Divided by it, these values and a temperature in the unit of Q have the environment's
     unit, in which the log holds returns.
 
-    Raises `SoftqError` when the directory is not a run, its checkpoint is missing or unreadable, or `index` is too
-    large.
+    Raises `SoftqError` when the directory is not a run, when its checkpoint is missing or unreadable, and when there is
+    no seed with this number.
     """
     algo, states, config = load_all(run_dir)
     if not 0 <= index < config.seeds:

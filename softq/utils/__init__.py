@@ -1,1 +1,1 @@
-"""What every part of softq leans on: the one error, checks, pytrees, files written whole, command-line options."""
+"""Utilities for all parts of softq: errors, checks, pytrees, fields of settings, command-line options and files."""

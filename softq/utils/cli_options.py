@@ -112,10 +112,8 @@ def add_option(group: Any, name: str, kind: Any, words: str = argparse.SUPPRESS)
 
 def reading(kind: Any) -> dict[str, Any]:
     """The arguments of `add_argument` by which argparse reads a value with the annotation `kind`."""
-    if typing.get_origin(kind) in (
-        typing.Union,
-        types.UnionType,
-    ):  # a kind or None; no option stands for None
+    # of a kind or None the kind is read, since no option stands for None
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
         kind = next(part for part in typing.get_args(kind) if part is not types.NoneType)
     if kind is bool:
         return {"action": argparse.BooleanOptionalAction}

@@ -122,9 +122,9 @@ def paths_to_frame(name: str, paths: Array, stride: int) -> pd.DataFrame:
 def verdict(task: Task, table: pd.DataFrame, least: float = 0.05) -> str:
     """One line that says in how many seeds every wanted outcome had a share of `least`, and the mean shares.
 
-    Episodes from the fixed start count. `table` holds the counts that `visits` returns; outcomes that no good policy
-    has ("low", "none", "B_bottom") are not wanted. Of uniform actions about 0.018 are near each high mode of the bandit
-    (the area of a disc of radius `NEAR` in the box), so a policy of such actions does not pass.
+    Episodes from the fixed start count. `table` holds the counts that `visits` returns; "low", "none" and "B_bottom"
+    are not wanted, since they earn less than the others. Of uniform actions about 0.018 are near each high mode of the
+    bandit (the area of a disc of radius `NEAR` in the box), so a policy of such actions does not pass.
     """
     fixed = table.loc[table["start"] == "fixed", list(task.outcomes)]
     shares = fixed.div(fixed.sum(axis=1), axis=0)
