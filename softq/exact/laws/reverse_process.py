@@ -62,7 +62,7 @@ def reverse_law(
     """Exact law of `reverse_sde` ("sde"), `ancestral` ("beta", "posterior") or `probability_flow` ("euler", "heun").
 
     The density is carried through the Gaussian transitions by the trapezoidal rule, at a third of a transition's
-    standard deviation, on an interval that holds all its mass; the flow moves quantiles instead. `final` "project" also
+    standard deviation, where it is above 1e-13 of its peak; the flow moves quantiles instead. `final` "project" also
     describes `ancestral` with `clip`, and "none" returns cells on an interval larger than the box.
     Raises `SoftqError` if a step without noise is not monotone in the action.
     """
