@@ -14,12 +14,25 @@ from functools import cached_property
 
 import jax
 import numpy as np
+from jax import Array
 from numpy.polynomial import Legendre
 from numpy.polynomial.legendre import leggauss, legvander
 
 from softq.exact.values import evaluate
-from softq.samplers.step_size import stability_limit
 from softq.utils.checks import inside_box, positive
+
+Number = float | np.ndarray | Array
+
+
+def stability_limit(temperature: Number, curvature: Number) -> Number:
+    """The step 4 * temperature / curvature, from which on a Langevin chain diverges on a parabola that steep.
+
+    In the precision of its arguments. Raises `SoftqError` for a concrete temperature or curvature that is not positive.
+    """
+    positive("temperature", temperature)
+    positive("curvature", curvature)
+    return 4 * temperature / curvature
+
 
 # DDSQ Theorem 3
 
@@ -37,7 +50,7 @@ def factor(convexity: float, smoothness: float, step: float | np.ndarray, temper
     """max(|1 - m step / (2 lambda)|, |1 - L step / (2 lambda)|), the factor by which one step contracts W_2.
 
     It is at most the root of `printed_factor`, and below 1 exactly if the step is below
-    `softq.samplers.stability_limit`. With a larger step two chains near the maximum move apart.
+    `stability_limit`. With a larger step two chains near the maximum move apart.
     """
     positive("temperature", temperature)
     half = np.asarray(step) / (2 * temperature)

@@ -17,21 +17,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from softq.box import reflect
-from softq.utils.checks import positive
+from softq.exact.langevin_convergence import stability_limit
 from softq.utils.pytree import pytree
 
 FLOOR = 1e-6  # of a curvature: on a flat landscape every step is stable
 ROUNDS = 4  # of shortening a step: at a kink each takes the square root of what is still too much
-
-
-def stability_limit(temperature: float | Array, curvature: float | Array) -> float | Array:
-    """The step 4 * temperature / curvature, from which on a Langevin chain diverges on a parabola that steep.
-
-    In the precision of its arguments. Raises `SoftqError` for a concrete temperature or curvature that is not positive.
-    """
-    positive("temperature", temperature)
-    positive("curvature", curvature)
-    return 4 * temperature / curvature
 
 
 def steepest_curvature(
