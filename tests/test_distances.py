@@ -67,7 +67,11 @@ def test_distribution_function_between_its_nodes():
     law = Boltzmann(landscapes.get("spike1"), 0.1)
     for x in (-0.7134, 0.6991, 0.7003):
         below = integrate.quad(
-            lambda a: law.density([[a]])[0], -1, x, points=[0.65, 0.69, 0.7] if x > 0.69 else None, limit=200
+            lambda a: law.density(np.array([[a]]))[0],
+            -1,
+            x,
+            points=[0.65, 0.69, 0.7] if x > 0.69 else None,
+            limit=200,
         )[0]
         assert Distribution(law)(x) == pytest.approx(below, abs=1e-9)
 

@@ -11,6 +11,7 @@ import pytest
 from softq import landscapes
 from softq.algorithms import DDSQ
 from softq.algorithms.common.critic_policy import CriticPolicy
+from softq.algorithms.common.learner import Learner
 from softq.cli import main
 from softq.exact.boltzmann import Boltzmann
 from softq.exact.laws import softmax_law
@@ -36,13 +37,18 @@ class Known:
 
 @pytree
 class State:
-    critic: Known
+    critic: Learner
+
+
+def knowing(name):
+    """A state whose critic is a landscape by name."""
+    return State(Learner(Known(name), ()))
 
 
 @jax.jit
 def many_actions(through, keys):
     """Compiled once for each sampler, whatever its temperature."""
-    return jax.vmap(partial(through.policy, State(Known("twomode1")), jnp.array([7.0])))(keys)
+    return jax.vmap(partial(through.policy, knowing("twomode1"), jnp.array([7.0])))(keys)
 
 
 def acts(through):
@@ -78,7 +84,7 @@ def test_a_relative_temperature_is_that_share_of_the_spread():
 
 
 def test_another_temperature_compiles_nothing():
-    state, key, traces = State(Known("quad1")), jax.random.key(0), []
+    state, key, traces = knowing("quad1"), jax.random.key(0), []
 
     @jax.jit
     def act(through):
@@ -132,7 +138,7 @@ def test_bad_input_is_one_line():
     with pytest.raises(SoftqError, match="budget must be positive"):
         CriticPolicy("mala", 0.1, 0)
     with pytest.raises(SoftqError, match="a budget of 5 is too small for isir; give more"):
-        CriticPolicy("isir", 0.1, 5).policy(State(Known("quad1")), jnp.zeros(1), jax.random.key(0))
+        CriticPolicy("isir", 0.1, 5).policy(knowing("quad1"), jnp.zeros(1), jax.random.key(0))
     with pytest.raises(SoftqError, match="holds no critic"):
         CriticPolicy("mala").policy(Known("quad1"), jnp.zeros(1), jax.random.key(0))
 

@@ -63,7 +63,7 @@ def test_the_temperature_settles_near_the_entropy_that_was_asked_for(target):
         """Mean temperature over the last 200 steps, and its relative standard deviation."""
 
         def turn(state, key):
-            state = replace(state, temperature=algo.temperature_step(state, batch, key, {}, state.step))
+            state = replace(state, temperature=algo.temperature_step(state, batch, key, {}))
             return state, algo.current_temperature(state)
 
         state = replace(start(algo), critic=Learner(ExactCritic(HILLS), (), ExactCritic(HILLS)))

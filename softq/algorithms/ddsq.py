@@ -88,9 +88,9 @@ class DDSQ(Algorithm):
         self, state: State, obs: Array, temperature: float | Array | None = None, num: int = 1000
     ) -> Array:
         """lambda(s) by the spread of Q over `num` fixed actions; the sampler's own is of its `num_candidates`."""
-        q = state.critic.network.at(obs)
-        actions = uniform_actions(jax.random.key(0), q.critic.action_dim, num)
-        return self.divisor(state, jax.vmap(q)(actions), temperature)
+        critic = state.critic.network
+        actions = uniform_actions(jax.random.key(0), critic.action_dim, num)
+        return self.divisor(state, jax.vmap(critic.at(obs))(actions), temperature)
 
     # Acting (Algorithm 1)
 

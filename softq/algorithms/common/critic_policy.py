@@ -57,13 +57,13 @@ class CriticPolicy:
             raise SoftqError(
                 f"{type(state).__name__} holds no critic; samplers need one, leave --sampler out."
             )
-        q, temperature = state.critic.network.at(obs), self.temperature_of(state, obs)
-        sampler = registry.get(self.sampler).at_budget(self.budget, q.critic.action_dim)
+        critic, temperature = state.critic.network, self.temperature_of(state, obs)
+        sampler = registry.get(self.sampler).at_budget(self.budget, critic.action_dim)
         if sampler is None:
             raise SoftqError(
                 f"a budget of {self.budget} is too small for {self.sampler}; give more: --budget N."
             )
-        return sampler(key, q, q.critic.action_dim, temperature).action
+        return sampler(key, critic.at(obs), critic.action_dim, temperature).action
 
     exploit = policy
 
