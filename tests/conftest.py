@@ -26,6 +26,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0" if "SOFTQ_COMPILE
 import jax
 import pytest
 from jaxtyping import install_import_hook
+from reference import REFERENCE
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_enable_x64", False)
@@ -35,8 +36,6 @@ jax.config.update("jax_enable_x64", False)
 # numbers, which softq.envs.trial watches.
 CHECKED = ["exact.boltzmann", "exact.mdp", "envs.bandit", "envs.maze", "envs.multigoal", "networks.critic"]
 install_import_hook([f"softq.{name}" for name in CHECKED], "typechecker.check")
-
-from exact import REFERENCE  # noqa: E402
 
 LONGEST = ("book", "interrupted", "problems", "temperature", "training", "book_gallery", "working")
 

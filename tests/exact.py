@@ -1,34 +1,10 @@
-"""What several test files need: landscapes in float64 NumPy with slopes by hand, and the reference
-numbers.
-"""
+"""What several test files need: landscapes in float64 NumPy with slopes by hand."""
 
-import json
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from softq.landscapes import Landscape
-
-
-class Table(dict[str, Any]):
-    """The entries of a table by name. It notes which of them a running test has asked for."""
-
-    def __init__(self, entries: dict[str, Any]):
-        super().__init__(entries)
-        self.read: set[str] = set()
-
-    def __getitem__(self, name: str) -> Any:
-        self.read.add(name)
-        return super().__getitem__(name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return self[name] if name in self else default  # noqa: SIM401
-
-
-_ENTRIES = json.loads(Path(__file__).with_name("reference.json").read_text())["entries"]
-REFERENCE = Table({entry["id"]: entry for entry in _ENTRIES})
 
 LINE = Landscape("line", 1, 1.0, slope=(1.0,))
 

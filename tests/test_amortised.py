@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from exact import REFERENCE
+from reference import REFERENCE
 from scipy import stats
 
 from softq import landscapes

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exact import REFERENCE, numpy_of
+from exact import numpy_of
+from reference import REFERENCE
 from scipy import stats
 
 from softq import landscapes

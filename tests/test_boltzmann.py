@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exact import LINE, REFERENCE, numpy_of
+from exact import LINE, numpy_of
+from reference import REFERENCE
 
 from softq import landscapes
 from softq.exact.boltzmann import Boltzmann, nodes_and_weights

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exact import REFERENCE
+from reference import REFERENCE
 from scipy.optimize import minimize_scalar
 from scipy.special import lambertw
 

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from exact import REFERENCE
+from reference import REFERENCE
 from scipy import stats
 
 from softq.exact.langevin_convergence import (

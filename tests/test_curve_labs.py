@@ -6,7 +6,7 @@ import re
 import ipywidgets
 import jax.numpy as jnp
 import pytest
-from exact import REFERENCE
+from reference import REFERENCE
 
 from softq import landscapes
 from softq.exact.boltzmann import Boltzmann

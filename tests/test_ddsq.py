@@ -21,7 +21,8 @@ from by_hand import (
     twins_of,
     uniforms,
 )
-from exact import REFERENCE, numpy_of
+from exact import numpy_of
+from reference import REFERENCE
 from scipy.special import logsumexp
 
 from softq import landscapes

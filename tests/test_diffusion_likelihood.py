@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exact import REFERENCE
+from reference import REFERENCE
 
 from softq.diffusion import CosineVP, log_likelihood
 from softq.diffusion.likelihood import quadrature

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exact import REFERENCE
+from reference import REFERENCE
 from scipy import stats
 
 from softq import landscapes

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exact import REFERENCE
+from reference import REFERENCE
 
 from softq.algorithms import NCLQL
 from softq.diffusion import CosineVP

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exact import LINE, REFERENCE
+from exact import LINE
+from reference import REFERENCE
 from scipy import integrate
 
 from softq import landscapes

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exact import REFERENCE, numpy_of
+from exact import numpy_of
+from reference import REFERENCE
 
 from softq import landscapes
 from softq.utils.errors import SoftqError

@@ -1,7 +1,7 @@
 """The table of reference numbers knows which of its entries were read; a run of all tests asks for every one."""
 
 import pytest
-from exact import Table
+from reference import Table
 
 import conftest
 

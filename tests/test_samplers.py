@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exact import REFERENCE, numpy_of
+from exact import numpy_of
+from reference import REFERENCE
 
 from softq import landscapes, samplers
 from softq.box import project, reflect, uniform_action, uniform_actions

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from exact import REFERENCE
+from reference import REFERENCE
 from scipy.special import gamma, gammainc
 
 from softq import landscapes

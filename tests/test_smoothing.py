@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exact import REFERENCE
+from reference import REFERENCE
 
 from softq import landscapes
 from softq.exact.smoothing import smooth_density, vanishing_sigma

@@ -24,7 +24,7 @@ from by_hand import (
     uniforms,
     value,
 )
-from exact import REFERENCE
+from reference import REFERENCE
 from scipy.special import logsumexp
 
 from softq import landscapes

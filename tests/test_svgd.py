@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exact import REFERENCE
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import REFERENCE
 
 from softq import landscapes
 from softq.samplers import median_bandwidth, svgd, svgd_direction

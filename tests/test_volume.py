@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exact import LINE, REFERENCE
+from exact import LINE
 from jax.tree_util import Partial
+from reference import REFERENCE
 from scipy import integrate
 
 from softq import landscapes

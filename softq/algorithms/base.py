@@ -135,7 +135,7 @@ class Algorithm(ABC):
         self, actor: Any, state: State, obs: Array, action: Array, key: Array
     ) -> tuple[Array, Info]:
         """What the actor lowers, in one state and with its replayed action; and scalars for the log."""
-        raise NotImplementedError(f"{type(self).__name__} has an actor, so it needs an actor_loss.")
+        raise SoftqError(f"{type(self).__name__} has an actor and says no loss for it; define actor_loss.")
 
     def entropies(self, state: State, batch: Transition, key: Array, info: Info) -> Array:
         """The entropies `(B,)`, nats, that a temperature is tuned by; `info` is what this update has put together."""

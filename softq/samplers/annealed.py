@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 
 from softq.box import project, uniform_action
-from softq.samplers.base import Landscape, Sample, Sampler
+from softq.samplers.base import Chain, Landscape
 from softq.samplers.langevin import softmax_score
 from softq.utils.checked import checked
 from softq.utils.checks import positive
@@ -139,7 +139,7 @@ def plain_slope(q: Landscape, action: Array, sigma: Array) -> Array:
 
 
 @pytree
-class AnnealedLangevin(Sampler):
+class AnnealedLangevin(Chain):
     """`annealed_langevin` from a uniform action, by default with the levels, steps and boundary of NC-LQL Table 6.
 
     `slope(q, action, sigma)` is that of Q blurred by sigma. Without `step_sizes` they are those of `level_steps`.
@@ -154,19 +154,15 @@ class AnnealedLangevin(Sampler):
     slope: Callable[[Landscape, Array, Array], Array] = static(default=plain_slope)
     check_last: bool = static(default=False)
 
-    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
-        return Sample(self._run(key, q, dim, temperature, False), {})
-
-    def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
-        return self._run(key, q, dim, temperature, True)
-
-    def _run(self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool) -> Array:
+    def run(
+        self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool
+    ) -> tuple[Array, dict[str, Array]]:
         start, drive = jax.random.split(key)
         steps = level_steps(self.levels, self.last_step) if self.step_sizes is None else self.step_sizes
         slope_at = lambda action, sigma: self.slope(q, action, sigma)
         given = uniform_action(start, dim), self.levels, steps, temperature, self.steps_per_level
         switches = self.unit_slope, self.boundary, trajectory, self.check_last
-        return annealed_langevin(drive, slope_at, *given, *switches)
+        return annealed_langevin(drive, slope_at, *given, *switches), {}
 
     @classmethod
     def at_budget(cls, evaluations: int, dim: int) -> Self | None:

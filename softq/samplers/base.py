@@ -60,3 +60,19 @@ class Sampler(abc.ABC):
         known = lambda x: replace(x, curvature=1.0) if is_step(x) else x
         sampler = jax.tree.map(known, self, is_leaf=is_step)
         return count(lambda key, q: sampler(key, q, dim, 1.0).action, dim)
+
+
+class Chain(Sampler):
+    """A sampler that goes from action to action: one `run` gives the last of them, or its path."""
+
+    @abc.abstractmethod
+    def run(
+        self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool
+    ) -> tuple[Array, dict[str, Array]]:
+        """The last action `(dim,)`, with `trajectory` all of them `(steps + 1, dim)`; and the `info` of the sample."""
+
+    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
+        return Sample(*self.run(key, q, dim, temperature, False))
+
+    def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
+        return self.run(key, q, dim, temperature, True)[0]

@@ -17,12 +17,13 @@ from softq.diffusion.processes import (
 )
 from softq.diffusion.schedules import CosineVP, Schedule
 from softq.diffusion.scores import SCORE_ESTIMATORS
-from softq.samplers.base import Landscape, Sample, Sampler
+from softq.samplers.base import Chain, Landscape
 from softq.utils.checked import checked
 from softq.utils.checks import one_of
 from softq.utils.pytree import pytree, static
 
 PROCESSES = ("ancestral", "sde", "flow")
+COSINE = CosineVP()
 
 
 @checked(above_zero=("temperature", "num"), outside=False)
@@ -35,7 +36,7 @@ def diffusion_sampler(
     num: int = 100,
     estimator: Literal["qsm", "idem", "qne", "combined"] = "qne",
     process: Literal["ancestral", "sde", "flow"] = "ancestral",
-    schedule: Schedule = CosineVP(),  # noqa: B008, frozen
+    schedule: Schedule = COSINE,
     estimate: dict[str, Any] | None = None,
     trajectory: bool = False,
     **options: Any,
@@ -69,27 +70,25 @@ def diffusion_sampler(
 
 
 @pytree
-class Diffusion(Sampler):
-    """`diffusion_sampler`; `options` are further arguments of the process, as pairs of name and value."""
+class Diffusion(Chain):
+    """`diffusion_sampler`; `options` are further arguments of the process, as pairs of name and value.
+
+    Its path leads from noise to the action: all but the last may lie outside the box.
+    """
 
     num_steps: int = static(default=10)
     num: int = static(default=10)
     estimator: Literal["qsm", "idem", "qne", "combined"] = static(default="qne")
     process: Literal["ancestral", "sde", "flow"] = static(default="ancestral")
-    schedule: Schedule = CosineVP()
+    schedule: Schedule = COSINE
     options: tuple[tuple[str, Any], ...] = static(default=())
 
-    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
-        return Sample(self._run(key, q, dim, temperature, False), {})
-
-    def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
-        """From noise to the action: all but the last may lie outside the box."""
-        return self._run(key, q, dim, temperature, True)
-
-    def _run(self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool) -> Array:
+    def run(
+        self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool
+    ) -> tuple[Array, dict[str, Array]]:
         numbers = self.num_steps, self.num, self.estimator, self.process, self.schedule
         options = {"trajectory": trajectory} | dict(self.options)
-        return diffusion_sampler(key, q, dim, temperature, *numbers, **options)
+        return diffusion_sampler(key, q, dim, temperature, *numbers, **options), {}
 
     @classmethod
     def at_budget(cls, evaluations: int, dim: int) -> Self:

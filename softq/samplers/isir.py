@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from softq.box import uniform_action, uniform_actions
-from softq.samplers.base import Landscape, Sample, Sampler
+from softq.samplers.base import Chain, Landscape
 from softq.samplers.snis import snis, survivor
 from softq.utils.checked import checked
 from softq.utils.errors import SoftqError
@@ -62,25 +62,21 @@ def isir(
 
 
 @pytree
-class ISIR(Sampler):
+class ISIR(Chain):
     """`isir` from one draw of SNIS, or from a uniform action."""
 
     num_candidates: int = static(default=20)
     sweeps: int = static(default=4)
     uniform_start: bool = static(default=False)
 
-    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
-        return Sample(self._run(key, q, dim, temperature, False), {})
-
-    def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
-        return self._run(key, q, dim, temperature, True)
-
-    def _run(self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool) -> Array:
+    def run(
+        self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool
+    ) -> tuple[Array, dict[str, Array]]:
         start = None
         if self.uniform_start:
             first, key = jax.random.split(key)
             start = uniform_action(first, dim)
-        return isir(key, q, dim, temperature, self.num_candidates, self.sweeps, start, trajectory)
+        return isir(key, q, dim, temperature, self.num_candidates, self.sweeps, start, trajectory), {}
 
     @classmethod
     def at_budget(cls, evaluations: int, dim: int) -> Self | None:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from softq.box import reflect
-from softq.samplers.base import Landscape, Sample, Sampler
+from softq.samplers.base import Chain, Landscape
 from softq.samplers.start import repeated, start_and_step
 from softq.samplers.step_size import StableStep
 from softq.utils.checked import checked
@@ -86,28 +86,23 @@ def chain(
 
 
 @pytree
-class Langevin(Sampler):
+class Langevin(Chain):
     """`langevin` with all steps alike, from the draw of SNIS over `num_candidates`, or one uniform action."""
 
     num_steps: int = static(default=50)
     num_candidates: int = static(default=1)
-    step: float | Array | StableStep = StableStep(
-        0.05
-    )  # at a share s of the limit a chain is 1 / (1 - s) too wide
+    # a chain whose step is a share s of the stability limit is wider than the softmax by the factor 1 / (1 - s)
+    step: float | Array | StableStep = StableStep(0.05)
     boundary: Callable[[Array], Array] = static(default=reflect)
     check_last: bool = static(default=False)
 
-    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
-        return Sample(self._run(key, q, dim, temperature, False), {})
-
-    def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
-        return self._run(key, q, dim, temperature, True)
-
-    def _run(self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool) -> Array:
+    def run(
+        self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool
+    ) -> tuple[Array, dict[str, Array]]:
         first, drive = jax.random.split(key)
         start, step = start_and_step(first, q, dim, temperature, self.num_candidates, self.step)
         score, steps = softmax_score(q, temperature), repeated(step, self.num_steps)
-        return langevin(drive, score, start, steps, self.boundary, trajectory, self.check_last)
+        return langevin(drive, score, start, steps, self.boundary, trajectory, self.check_last), {}
 
     @classmethod
     def at_budget(cls, evaluations: int, dim: int) -> Self | None:

@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 
 from softq.box import reflect
-from softq.samplers.base import Landscape, Sample, Sampler
+from softq.samplers.base import Chain, Landscape
 from softq.samplers.start import repeated, start_and_step
 from softq.samplers.step_size import StableStep
 from softq.utils.checked import checked
@@ -42,12 +42,9 @@ def log_folded_normal(action: Array, mean: Array, step: Array, all_images: bool 
     near = jnp.exp(-2 * (1 + x * c - v) / step)  # mirrored in the nearer wall
     weights = 1 + near
     if all_images:
-        across = jnp.exp(-(8 - 4 * u) / step) + jnp.exp(
-            -(8 + 4 * u) / step
-        )  # mirrored in both, either way round
-        weights += (
-            near * (jnp.exp(-4 * v / step) + jnp.exp(-(16 - 4 * v) / step)) + across
-        )  # other wall; thrice
+        # mirrored in both walls, either way round; then in the other wall, and three times
+        across = jnp.exp(-(8 - 4 * u) / step) + jnp.exp(-(8 + 4 * u) / step)
+        weights += near * (jnp.exp(-4 * v / step) + jnp.exp(-(16 - 4 * v) / step)) + across
     return jnp.log(weights) - u**2 / (2 * step) - jnp.log(2 * jnp.pi * step) / 2
 
 
@@ -127,26 +124,21 @@ def mala(
 
 
 @pytree
-class MALA(Sampler):
+class MALA(Chain):
     """`mala` with all steps alike, from the draw of SNIS over `num_candidates`, or one uniform action."""
 
     num_steps: int = static(default=50)
     num_candidates: int = static(default=1)
     step: float | Array | StableStep = StableStep()
 
-    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
-        action, accepted = self._run(key, q, dim, temperature, False)
-        return Sample(action, {"accepted": accepted})
-
-    def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
-        return self._run(key, q, dim, temperature, True)[0]
-
-    def _run(
+    def run(
         self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Array, dict[str, Array]]:
         first, drive = jax.random.split(key)
         start, step = start_and_step(first, q, dim, temperature, self.num_candidates, self.step)
-        return mala(drive, q, temperature, start, repeated(step, self.num_steps), trajectory)
+        steps = repeated(step, self.num_steps)
+        actions, accepted = mala(drive, q, temperature, start, steps, trajectory)
+        return actions, {"accepted": accepted}
 
     @classmethod
     def at_budget(cls, evaluations: int, dim: int) -> Self | None:

@@ -19,7 +19,7 @@ from jax import Array
 
 from softq.box import reflect, uniform_actions
 from softq.samplers.bandwidth import RULES, Bandwidth, median_bandwidth
-from softq.samplers.base import Landscape, Sample, Sampler
+from softq.samplers.base import Chain, Landscape
 from softq.samplers.langevin import softmax_score
 from softq.samplers.start import absolute_step, is_measured, repeated
 from softq.samplers.step_size import StableStep
@@ -114,8 +114,10 @@ def svgd(
 
 
 @pytree
-class SVGD(Sampler):
-    """`svgd` from uniform actions, all steps alike. The first particle acts; `info` holds them all, `(M, dim)`.
+class SVGD(Chain):
+    """`svgd` from uniform actions, all steps alike. The first particle acts; `info` holds them all.
+
+    The sampler's path is that of the first particle.
 
     A particle moves by the step times its direction, a Langevin chain by half the step times the score: a `StableStep`
     is halved.
@@ -127,21 +129,16 @@ class SVGD(Sampler):
     boundary: Callable[[Array], Array] = static(default=reflect)
     check_last: bool = static(default=False)
 
-    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
-        particles = self._run(key, q, dim, temperature, False)
-        return Sample(particles[0], {"particles": particles})
-
-    def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
-        """Those of the first particle."""
-        return self._run(key, q, dim, temperature, True)[:, 0]
-
-    def _run(self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool) -> Array:
+    def run(
+        self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool
+    ) -> tuple[Array, dict[str, Array]]:
         probe, start = jax.random.split(key) if is_measured(self.step) else (None, key)
         step = absolute_step(self.step, probe, q, dim, temperature)
         steps = repeated(step / 2 if isinstance(self.step, StableStep) else step, self.num_steps)
         particles, score = uniform_actions(start, dim, self.num_particles), softmax_score(q, temperature)
         switches = {"boundary": self.boundary, "trajectory": trajectory, "check_last": self.check_last}
-        return svgd(score, particles, steps, **switches)
+        particles = svgd(score, particles, steps, **switches)
+        return particles[:, 0] if trajectory else particles[0], {"particles": particles}
 
     @classmethod
     def at_budget(cls, evaluations: int, dim: int) -> Self | None:

@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 
 from softq.box import uniform_actions
-from softq.samplers.base import Landscape, Sample, Sampler
+from softq.samplers.base import Chain, Landscape
 from softq.samplers.mala import State, check_steps, needs_all_images, offer
 from softq.samplers.start import is_measured
 from softq.samplers.step_size import StableStep
@@ -91,30 +91,28 @@ def tempering(
 
 
 @pytree
-class Tempering(Sampler):
-    """`tempering` from uniform actions on the ladder that `rungs` describes, one step of each chain a round."""
+class Tempering(Chain):
+    """`tempering` from uniform actions on the ladder that `rungs` describes, one step of each chain a round.
+
+    Its path is that of the coldest rung, which holds another replica after each swap.
+    """
 
     num_rungs: int = static(default=4)
     rounds: int = static(default=25)
     step: float | Array | StableStep = StableStep()
     hottest: float | Array | None = None
 
-    def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
-        actions, swapped = self._run(key, q, dim, temperature, False)
-        return Sample(actions[0], {"swapped": swapped, "actions": actions})
-
-    def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
-        """Those of the coldest rung, which holds another replica after each swap."""
-        return self._run(key, q, dim, temperature, True)[0][:, 0]
-
-    def _run(
+    def run(
         self, key: Array, q: Landscape, dim: int, temperature: float | Array, trajectory: bool
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Array, dict[str, Array]]:
         measured = self.hottest is None or is_measured(self.step)
         *keys, first, drive = jax.random.split(key, 4) if measured else (None, None, *jax.random.split(key))
         temperatures, steps = rungs(keys, q, dim, temperature, self.num_rungs, self.hottest, self.step)
         starts = uniform_actions(first, dim, self.num_rungs)
-        return tempering(drive, q, temperatures, starts, steps, self.rounds, trajectory=trajectory)
+        kept = tempering(drive, q, temperatures, starts, steps, self.rounds, trajectory=trajectory)
+        actions, swapped = kept
+        coldest = actions[:, 0] if trajectory else actions[0]
+        return coldest, {"swapped": swapped, "actions": actions}
 
     @classmethod
     def at_budget(cls, evaluations: int, dim: int) -> Self | None:

@@ -13,6 +13,8 @@ import jax
 from softq.utils.fields import check_fields
 
 T = TypeVar("T")
+CHECKING: set[Any] = set()
+"""Each `__post_init__` that begins with a check of the fields."""
 
 
 def static(**kwargs: Any) -> Any:
@@ -61,7 +63,7 @@ def pytree(cls: type[T]) -> type[T]:
 def checking(cls: type) -> None:
     """Let the `__post_init__` of a class, its own or an inherited one, begin with a check of the fields."""
     own = getattr(cls, "__post_init__", None)
-    if "__post_init__" not in vars(cls) and getattr(own, "checks", False):
+    if "__post_init__" not in vars(cls) and own in CHECKING:
         return  # the inherited one checks the fields of whatever class an object has
 
     def __post_init__(self: Any, *args: Any) -> None:
@@ -69,7 +71,7 @@ def checking(cls: type) -> None:
         if own is not None:
             own(self, *args)
 
-    setattr(__post_init__, "checks", True)  # noqa: B010
+    CHECKING.add(__post_init__)
     cls.__post_init__ = __post_init__
 
 

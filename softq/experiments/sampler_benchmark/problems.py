@@ -23,17 +23,12 @@ from softq.experiments.sampler_benchmark.registry import LEVELS, Given
 from softq.landscapes import Formula
 from softq.utils.errors import SoftqError, suggest
 
-HEATS = {
-    "hot": 1,
-    "medium": 3,
-    "cold": 10,
-}  # the temperature is the spread of Q over this; for corners 1 over this
+# the temperature is the standard deviation of Q divided by this number; for corners it is 1 divided by it
+HEATS = {"hot": 1, "medium": 3, "cold": 10}
 SUM = "sum of "
 SUMMANDS, DIMS = ("twomode1", "skew1", "quad1"), (2, 4, 6, 8, 17)
-CURVATURE_QUANTILE, CURVATURE_ACTIONS = (
-    0.9,
-    512,
-)  # of the typical large curvature: over so many uniform actions
+# the typical large curvature of a landscape is this quantile of the curvatures at this many uniform actions
+CURVATURE_QUANTILE, CURVATURE_ACTIONS = 0.9, 512
 
 
 class Problem(abc.ABC):

@@ -147,9 +147,8 @@ def of_sum(one: Boltzmann, tops: np.ndarray, dim: int) -> Truth:
     step = np.ptp(values) / (LATTICE - 1)
     place = (values - values.min()) / step
     low = np.minimum(place.astype(int), LATTICE - 2)
-    line = np.bincount(
-        low, one.probabilities * (low + 1 - place), LATTICE
-    )  # each mass on two points: same mean
+    # each mass is shared by the two points beside its place, so that its mean stays
+    line = np.bincount(low, one.probabilities * (low + 1 - place), LATTICE)
     line += np.bincount(low + 1, one.probabilities * (place - low), LATTICE)
     total = _power(line, dim)
     points = dim * values.min() + step * np.arange(len(total))
