@@ -27,10 +27,10 @@ Rule = Literal["fixed", "sac", "ddsq"]
 class TemperatureState:
     """What a temperature has learned."""
 
-    log_scale: Array  # the temperature in force is the value at the start times exp(log_scale)
-    entropy: (
-        Array  # the last mean entropy that a step went by, nats; before there is one, the uniform policy's
-    )
+    # the temperature in force is the value at the start times exp(log_scale)
+    log_scale: Array
+    # the last mean entropy that a step went by, nats; before there is one, that of the uniform policy
+    entropy: Array
     optimiser: optax.OptState = ()  # Adam's moments under the rule "sac"
 
 
