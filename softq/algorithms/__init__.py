@@ -17,6 +17,7 @@ CLASSES = {
     "sql": "SQL",
     "sac": "SAC",
     "ddpg": "DDPG",
+    "td3": "TD3",
 }
 ALGORITHMS: dict[str, type[Algorithm]] = {
     name: getattr(import_module(f"softq.algorithms.{name}"), cls) for name, cls in CLASSES.items()
