@@ -73,9 +73,9 @@ def ais(
             f"temperatures and step_sizes need one entry for each level, got shapes {np.shape(temperatures)} and "
             f"{np.shape(step_sizes)}."
         )
-    if not isinstance(temperatures, jax.core.Tracer) and np.any(np.diff(temperatures) > 0):
+    if not isinstance(temperatures, jax.core.Tracer) and np.any(np.diff(np.asarray(temperatures)) > 0):
         raise SoftqError(
-            f"temperatures must not rise, got {np.round(temperatures, 6).tolist()}; sort them downwards."
+            f"temperatures must not rise, got {np.round(np.asarray(temperatures), 6).tolist()}; sort them downwards."
         )
     if num_fresh < 0:
         raise SoftqError(f"num_fresh must not be negative, got {num_fresh}; 0 goes without fresh candidates.")

@@ -97,9 +97,10 @@ def annealed_langevin(
     back, the last one with `check_last`, as in `softq.samplers.langevin.chain`.
     """
     count = len(levels)
-    if not isinstance(levels, jax.core.Tracer) and not np.all(np.diff(levels) < 0):
+    if not isinstance(levels, jax.core.Tracer) and not np.all(np.diff(np.asarray(levels)) < 0):
         raise SoftqError(
-            f"levels must fall from coarse to fine, got {np.round(levels, 6).tolist()}; sort them downwards."
+            f"levels must fall from coarse to fine, got {np.round(np.asarray(levels), 6).tolist()}; "
+            "sort them downwards."
         )
     if np.shape(step_sizes) != (count,) or np.shape(steps_per_level) not in ((), (count,)):
         raise SoftqError(

@@ -52,8 +52,10 @@ def tempering(
             f"a0 and step_sizes need one row for each of {count} temperatures, got {a0.shape} and "
             f"{np.shape(step_sizes)}."
         )
-    if not isinstance(temperatures, jax.core.Tracer) and not np.all(np.diff(temperatures) > 0):
-        raise SoftqError(f"temperatures must rise, got {np.round(temperatures, 6).tolist()}; sort them.")
+    if not isinstance(temperatures, jax.core.Tracer) and not np.all(np.diff(np.asarray(temperatures)) > 0):
+        raise SoftqError(
+            f"temperatures must rise, got {np.round(np.asarray(temperatures), 6).tolist()}; sort them."
+        )
     a0 = working(a0)
     temperatures, steps = jnp.asarray(temperatures, a0.dtype), jnp.asarray(step_sizes, a0.dtype)
     q_and_slope, all_images = jax.value_and_grad(q), needs_all_images(step_sizes)

@@ -1,8 +1,8 @@
 """The decorator of every sampler: it checks the arguments and, in a call by hand, looks at all that the sampler met.
 
-A compiled program cannot raise. So a call with nothing traced is made twice: once as it is, and once with checks of
-every value inside it, which `jax.experimental.checkify` carries out of loops and batches. A call inside `jit`, `vmap`
-or `grad` is made once, without checks: the decorator leaves no trace in its program.
+A compiled program cannot raise. So a call with nothing traced is compiled with checks of every value inside it, which
+`jax.experimental.checkify` carries out of loops and batches. A call inside `jit`, `vmap` or `grad` has no checks: the
+decorator leaves no trace in its program.
 """
 
 import functools
@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 from jax.experimental import checkify
 
-from softq.utils.checks import eager, inside_box, not_finite, positive
+from softq.utils.checks import compiling, eager, inside_box, not_finite, positive
 from softq.utils.errors import SoftqError
 
 Kernel = TypeVar("Kernel", bound=Callable)
@@ -34,9 +34,9 @@ def checked(
 
     Concrete arguments `above_zero` are checked by `positive`, those `in_box` by `inside_box`. `function` names the
     argument that maps an action `(d,)` to `what`: a value of Q, whose slopes are looked at as well where the sampler
-    takes them, or a score or slope. If nothing is traced, the sampler runs a second time, with the same keys, and each
-    call of the function is looked at; actions beyond the box do not count unless they are `outside`.
-    The sampler then raises `SoftqError` where the function is not finite, or if its own result is not.
+    takes them, or a score or slope. If nothing is traced, each call of the function is looked at; actions beyond the
+    box do not count unless they are `outside`. The sampler then raises `SoftqError` where the function is not finite,
+    or if its own result is not.
     """
 
     def decorate(sampler: Kernel) -> Kernel:
@@ -52,13 +52,14 @@ def checked(
             for name in in_box:
                 if given[name] is not None:
                     inside_box(name, given[name])
-            result = sampler(*args, **kwargs)
-            if eager(given, result):
+            if eager(given) and not compiling():
                 given[function] = _watched(given[function], what, outside)
-                again = lambda: sampler(*bound.args, **bound.kwargs)
-                error, _ = checkify.checkify(again, errors=checkify.user_checks)()
-                _raise(error, what, result)
-            return result
+                look = checkify.checkify(lambda: sampler(*bound.args, **bound.kwargs), checkify.user_checks)
+                error, result = jax.jit(look)()
+                if eager(result):  # the function may hold what is traced
+                    _raise(error, what, result)
+                    return result
+            return sampler(*args, **kwargs)
 
         return call
 

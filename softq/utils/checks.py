@@ -55,6 +55,11 @@ def eager(*values: object) -> bool:
     return not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(values))
 
 
+def compiling() -> bool:
+    """Whether this call is part of a program that JAX is tracing, where even a constant is traced."""
+    return not eager(jnp.zeros(()))
+
+
 def not_finite(what: str, value: float | Array, action: Array) -> SoftqError:
     """The error of a `value` of `what` that is not finite at a concrete `action` `(d,)`."""
     return SoftqError(
