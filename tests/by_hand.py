@@ -87,6 +87,13 @@ def gelu(x):
     return x * special.ndtr(x), special.ndtr(x) + x * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
 
 
+def gelu_tanh(x):
+    """Value and slope of GELU's approximation x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2."""
+    root = np.sqrt(2 / np.pi)
+    t = np.tanh(root * (x + 0.044715 * x**3))
+    return x * (1 + t) / 2, (1 + t) / 2 + x / 2 * (1 - t**2) * root * (1 + 3 * 0.044715 * x**2)
+
+
 def layers_of_critic(critic, twin=0):
     """[(weights, biases), ...] of one twin; the first layer takes observation and action together."""
     p = jax.tree.map(lambda x: np.asarray(x, np.float64)[twin], dict(critic.params))
@@ -333,3 +340,41 @@ class ScoreByHand:
                 "frequencies": 2 * np.pi * by_angles.T @ s["condition"],
             }
         return result
+
+
+class ResidualByHand:
+    """The score network of DQS's code: as `ScoreByHand`. `skip` False leaves out the skip connections."""
+
+    def __init__(self, network, skip=True):
+        self.params, self.skip = float64(dict(network.params)), skip
+        self.blocks = [f"hidden_{i}" for i in range(len(network.hidden_sizes))]
+
+    def outputs(self, obs, action, condition):
+        p, s = self.params, {"obs": obs, "action": action}
+        angles = condition[:, :, None] * 1000.0 ** (-np.arange(64) / 63)
+        s["told"] = np.concatenate([np.sin(angles), np.cos(angles)], 2).reshape(len(angles), -1)
+        first = obs @ p["state_part"]["kernel"] + p["state_part"]["bias"]
+        first = first + action @ p["action_part"]["kernel"] + s["told"] @ p["condition_part"]["kernel"]
+        x, s["slope"] = gelu_tanh(first)
+        s["read"] = []
+        for name in self.blocks:
+            y, slope = gelu_tanh(x @ p[name]["kernel"] + p[name]["bias"])
+            s["read"].append((x, slope))
+            x = x + y if self.skip else y
+        s["last"], self.saved = x, s
+        return x @ p["out"]["kernel"] + p["out"]["bias"]
+
+    def gradients(self, error):
+        p, s = self.params, self.saved
+        result = {"out": {"kernel": s["last"].T @ error, "bias": error.sum(0)}}
+        by_x = error @ p["out"]["kernel"].T
+        for name, (x, slope) in zip(self.blocks[::-1], s["read"][::-1], strict=True):
+            g = by_x * slope
+            result[name] = {"kernel": x.T @ g, "bias": g.sum(0)}
+            by_x = g @ p[name]["kernel"].T + (by_x if self.skip else 0)
+        g = by_x * s["slope"]
+        return result | {
+            "state_part": {"kernel": s["obs"].T @ g, "bias": g.sum(0)},
+            "action_part": {"kernel": s["action"].T @ g},
+            "condition_part": {"kernel": s["told"].T @ g},
+        }

@@ -10,6 +10,7 @@ from by_hand import (
     ACT,
     OBS,
     Adam,
+    ResidualByHand,
     ScoreByHand,
     action_gradient,
     apart,
@@ -67,18 +68,21 @@ VARIANTS = {
         "decay_updates": 4.0,
         "estimator": "qsm",
     },
+    "code": {"space": "printed", "style": "residual", "activation": "gelu_tanh", "weighted": True},
 }
 
 
 @cache
-def initial(condition):
-    init = DQS(**SMALL, condition=condition).init
+def initial(condition, style="sinusoidal"):
+    init = DQS(**SMALL, condition=condition, style=style).init
     return jax.jit(init)(jax.random.key(5), jnp.zeros(OBS), jnp.zeros(ACT))
 
 
 def fresh(algo):
     """A state whose targets and biases differ from the online networks and from zero."""
-    state = apart(initial(algo.condition), actor=0.1)
+    state = apart(initial(algo.condition, algo.style), actor=0.1)
+    actor = replace(state.actor, network=replace(state.actor.network, activation=algo.activation))
+    state = replace(state, actor=actor)
     return replace(state, temperature=replace(algo.temperature.init(ACT), log_scale=jnp.asarray(0.2)))
 
 
@@ -113,7 +117,8 @@ class ByHand:
     def __init__(self, algo, state, fault=""):
         self.algo, self.fault = algo, fault
         self.critic, self.target, _, self.log_scale = learned(state)
-        self.actor = ScoreByHand(state.actor.network)
+        by_hand = ResidualByHand if algo.style == "residual" else ScoreByHand
+        self.actor = by_hand(state.actor.network, skip=fault != "no skip")
         self.critic_adam = Adam(self.critic, algo.learning_rate)
         self.actor_adam = Adam(self.actor.params, algo.actor_learning_rate)
         self.temperature_adam = Adam(self.log_scale, algo.temperature.learning_rate)
@@ -163,10 +168,10 @@ class ByHand:
 
         def q(points):
             actions, obs = points.reshape(-1, ACT), np.repeat(batch.obs, points.shape[1], 0)
-            actions = np.tanh(actions) if tanh else actions
+            actions = np.tanh(actions) if tanh or self.fault == "squashed" else actions
             pairs = [action_gradient(layers, obs, actions) for layers in self.critic]
             values, slopes = reduced(pairs)
-            slopes = slopes * (1 - actions**2) if tanh else slopes
+            slopes = slopes * (1 - actions**2) if tanh or self.fault == "squashed" else slopes
             if algo.jacobian:  # log(1 - tanh^2), with all its digits
                 values = values - 2 * hot * np.log(np.cosh(points.reshape(-1, ACT))).sum(1)
                 slopes = slopes - 2 * hot * actions
@@ -176,8 +181,10 @@ class ByHand:
         target = -sigma * target if algo.predict == "noise" else target
         told = np.full((BATCH, 2), [tau, told_temperature])[:, : 2 if algo.condition else 1]
         error = self.actor.outputs(batch.obs, noisy, told) - target
-        self.actor.params = self.actor_adam.step(self.actor.params, self.actor.gradients(2 * error / BATCH))
-        return np.mean(np.sum(error**2, 1))
+        weight = sigma**2 + 1e-3 if algo.weighted and self.fault != "no weight" else 1.0
+        gradients = self.actor.gradients(2 * weight * error / BATCH)
+        self.actor.params = self.actor_adam.step(self.actor.params, gradients)
+        return weight * np.mean(np.sum(error**2, 1))
 
 
 @cache
@@ -200,7 +207,13 @@ def test_updates_equal_those_by_hand(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "fault"), [("default", "online"), ("default", "temperature"), ("tuned", "excess")]
+    ("name", "fault"),
+    [
+        ("default", "online"),
+        ("default", "temperature"),
+        ("tuned", "excess"),
+        ("code", "no skip"),
+    ],
 )
 def test_a_mistake_in_the_update_shows(name, fault):
     """Bootstrap from the online critics; a score without the temperature, as line 13 prints it.
@@ -210,6 +223,28 @@ def test_a_mistake_in_the_update_shows(name, fault):
     metrics, parameters = distance(name, fault)
     assert metrics > 2e-2
     assert parameters > 5e-3
+
+
+@pytest.mark.parametrize("fault", ["no weight", "squashed"])
+def test_a_mistake_in_the_loss_of_the_code_shows(fault):
+    """The weight left out; Q behind the tanh, where the code asks it at the noisy action itself.
+
+    In the loss only: Adam hardly sees the size of a gradient, and one known time gives one weight.
+    """
+    assert distance("code", fault)[0] > 1e-2 > 100 * distance("code")[0]
+
+
+def test_the_code_is_a_preset():
+    """Typed from the authors' code, main and trainer; the rest is the paper's."""
+    code, paper = DQS.presets["code"], DQS.presets["paper"]
+    assert flat(DQS(**{name: code[name] for name in code if name in flat(DQS())})) == flat(DQS()) | {
+        "num_steps": 500,
+        "space": "printed",
+        "style": "residual",
+        "activation": "gelu_tanh",
+        "weighted": True,
+    }
+    assert {name: code[name] for name in paper} == paper | {"buffer_size": 1_000_000}
 
 
 @pytest.mark.parametrize(
@@ -368,12 +403,15 @@ def test_defaults_are_those_of_the_paper():
         "faces": False,
         "predict": "score",
         "condition": True,
+        "weighted": False,
         "backup": "boltzmann",
         "num_value_samples": 100,
         "tune_by": "policy",
         "num_levels": 20,
         "num_noises": 2,
         "hidden_sizes": (256, 256),
+        "style": "sinusoidal",
         "activation": "relu",
+        "critic_activation": "relu",
     }
     assert flat(DQS()) == expected

@@ -1,4 +1,4 @@
-"""Score networks: both architectures and their gradients against float64 NumPy, fresh weights, bad input."""
+"""Score networks: three architectures and their gradients against float64 NumPy, fresh weights, bad input."""
 
 from functools import cache
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from by_hand import ScoreByHand, moved
+from by_hand import ResidualByHand, ScoreByHand, moved
 
 from softq.algorithms import DQS, MaxEntDP
 from softq.networks import ScoreNetwork
@@ -17,6 +17,7 @@ OBS, ACT = 3, 2
 KINDS = {
     "maxentdp": ((8, 6), "mish", "fourier", 1),
     "dqs": ((8, 8), "relu", "sinusoidal", 2),
+    "dqs code": ((8, 8), "gelu_tanh", "residual", 2),
     "narrowing": ((8, 6), "relu", "sinusoidal", 1),  # nothing to skip to
 }
 
@@ -44,7 +45,8 @@ def largest(a, b):
 @pytest.mark.parametrize("name", KINDS)
 def test_outputs_and_gradients_equal_those_by_hand(name):
     network = make(name)
-    by_hand, given = ScoreByHand(network), points(network)
+    kind = ResidualByHand if name == "dqs code" else ScoreByHand
+    by_hand, given = kind(network), points(network)
     error = np.random.default_rng(2).normal(size=(9, ACT))
 
     def weighed(network, *given):
@@ -54,8 +56,8 @@ def test_outputs_and_gradients_equal_those_by_hand(name):
     gradient, outputs = jax.jit(jax.grad(weighed, has_aux=True))(network, *given)
     assert largest(outputs, by_hand.outputs(*given)) < 1e-4
     assert largest(dict(gradient.params), by_hand.gradients(error)) < 1e-3
-    without = ScoreByHand(network, skip=False)
-    assert (largest(outputs, without.outputs(*given)) > 0.1) == (name == "dqs")
+    without = kind(network, skip=False)
+    assert (largest(outputs, without.outputs(*given)) > 0.1) == name.startswith("dqs")
 
 
 def test_a_state_is_a_field():
@@ -69,13 +71,16 @@ def test_a_state_is_a_field():
 
 @pytest.mark.parametrize("name", KINDS)
 def test_fresh_weights(name):
-    """Xavier's limit counts all three parts of the first layer; so does the standard deviation of DQS's."""
+    """Xavier's limit counts all three parts of the first layer; so does the standard deviation of DQS's.
+
+    In DQS's code the weights of a layer are an orthogonal matrix times sqrt(2), here a part of its rows.
+    """
     _, activation, style, num = KINDS[name]
     create = lambda key: ScoreNetwork.create(
         key, jnp.zeros(OBS), jnp.zeros(ACT), (256, 256), activation, style, num
     )
     params = jax.jit(create)(jax.random.key(0)).params
-    embedded = 128 if style == "fourier" else 256 * num
+    embedded = {"fourier": 128, "sinusoidal": 256 * num, "residual": 128 * num}[style]
     part = np.asarray(params["condition_part"]["kernel"])
     assert part.shape == (embedded, 256)
     fan_in = OBS + ACT + embedded
@@ -84,6 +89,13 @@ def test_fresh_weights(name):
         assert 0.99 * limit < np.abs(part).max() <= limit
         assert part.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
         assert np.asarray(params["frequencies"]).std() == pytest.approx(0.2, rel=0.5)
+    elif style == "residual":
+        square = np.asarray(params["hidden_1"]["kernel"], float)
+        np.testing.assert_allclose(square @ square.T, 2 * np.eye(256), atol=1e-4)
+        assert part.std() == pytest.approx(np.sqrt(2 / fan_in), rel=0.02)
+        assert np.asarray(params["action_part"]["kernel"]).std() == pytest.approx(
+            np.sqrt(2 / fan_in), rel=0.3
+        )
     else:
         assert np.abs(part).max() <= 2 / np.sqrt(fan_in)
         assert part.std() == pytest.approx(0.88 / np.sqrt(fan_in), rel=0.02)
@@ -96,6 +108,8 @@ def test_bad_input_is_named():
         ScoreNetwork.create(jax.random.key(0), *zeros, style="sinusoid")
     with pytest.raises(SoftqError, match="unknown activation"):
         ScoreNetwork.create(jax.random.key(0), *zeros, activation="misch")
+    with pytest.raises(SoftqError, match=r"residual blocks need one width.*\(8, 6\)"):
+        ScoreNetwork.create(jax.random.key(0), *zeros, (8, 6), style="residual")
 
 
 @pytest.mark.parametrize("name", KINDS)

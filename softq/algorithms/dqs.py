@@ -1,7 +1,8 @@
 """DQS, diffusion Q-sampling: twin critics, and a diffusion actor whose score network learns from their slopes (iDEM).
 
-"Sampling from energy-based policies using diffusion" (anonymous, under review), Algorithm 1, Equations 3, 5, 8, 9,
-Table 1. The text can be read in more than one way; each open choice is a field.
+"Sampling from energy-based policies using diffusion" (arXiv 2410.01312), Algorithm 1, Equations 3, 5, 8, 9, Table 1.
+The text can be read in more than one way; each open choice is a field. The authors' code, vineetjain96's
+Diffusion_Q_Sampling, takes the literal reading; it is the preset "code".
 """
 
 from typing import ClassVar, Literal
@@ -28,6 +29,10 @@ from softq.utils.fields import choice, count, flag, nonnegative, positive
 from softq.utils.pytree import pytree
 
 Estimator = Literal["idem", "qne", "qsm", "combined"]
+Style = Literal["sinusoidal", "residual"]
+# Appendix B; one environment follows from "one update per environment step".
+TRAINING = {"num_envs": 1, "iterations": 250_000, "warmup": 10_000}
+LEAST_WEIGHT = 1e-3  # of an error without noise, where errors are weighted as in the code
 
 
 @pytree
@@ -35,8 +40,7 @@ class DQS(Algorithm):
     """Hyper-parameters of Table 1, with their values; the temperature is the paper's T."""
 
     presets: ClassVar[dict] = {
-        # Table 1 and Appendix B; one environment follows from "one update per environment step".
-        "paper": {"num_envs": 1, "iterations": 250_000, "warmup": 10_000, "buffer_size": 250_000},
+        "paper": TRAINING | {"buffer_size": 250_000},  # Table 1
         # With "tanh" and "idem" the pendulum still falls after three steps when 3000 updates are done. Weighted noises
         # in the box aim at the softmax itself, and what the network is to predict is bounded.
         "small": {
@@ -49,6 +53,18 @@ class DQS(Algorithm):
             "estimator": "qne",
             "truncate": True,
             "predict": "noise",
+        },
+        # Settings of the code's runs are not public: learning rates, temperatures, the critics' layers and the length
+        # are the paper's. Deviations: the code's noise has the variance sigma^2 - sigma_min^2, 1e-10 less; its critics
+        # start from orthogonal weights; its loss is the mean over the dimensions, which Adam cannot tell from the sum.
+        "code": TRAINING
+        | {
+            "buffer_size": 1_000_000,
+            "num_steps": 500,
+            "space": "printed",
+            "style": "residual",
+            "activation": "gelu_tanh",
+            "weighted": True,
         },
     }
     temperature_unit: ClassVar[str] = "Q"
@@ -76,13 +92,18 @@ class DQS(Algorithm):
     faces: bool = flag(False, "Whether the box's faces are added, which a truncated idem or combined lacks.")
     predict: Prediction = choice("score", "What the network predicts: the score, or the noise.")
     condition: bool = flag(True, "Whether the score network reads the temperature too.")
+    weighted: bool = flag(
+        False, "Whether an error at noise sigma has the weight sigma^2 + 1e-3; the code's has."
+    )
     backup: Backup = hyper.backup("boltzmann")
     num_value_samples: int = hyper.num_value_samples()
     tune_by: TunedBy = hyper.tune_by()
     num_levels: int = count(20, "Number of levels of the likelihood of the policy's entropy.")
     num_noises: int = count(2, "Number of noises at each level of the likelihood.")
     hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256))
-    activation: str = hyper.activation("relu", note='the code has "gelu_tanh" in the score network')
+    style: Style = choice("sinusoidal", "Score network: as in Appendix B, or residual as in the code.")
+    activation: str = hyper.activation("relu", "the score network", 'the code has "gelu_tanh"')
+    critic_activation: str = hyper.activation("relu", "the critics")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,9 +113,9 @@ class DQS(Algorithm):
     def init(self, key: Array, obs: Array, action: Array) -> State:
         """Fresh networks, and targets equal to the critics."""
         for_critic, for_actor = jax.random.split(key)
-        critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.activation)
+        critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.critic_activation)
         layers, inputs = (self.hidden_sizes, self.activation), 2 if self.condition else 1
-        actor = ScoreNetwork.create(for_actor, obs, action, *layers, "sinusoidal", inputs)
+        actor = ScoreNetwork.create(for_actor, obs, action, *layers, self.style, inputs)
         return self.fresh_state(critic, actor.scale_action_weights(self.action_gain))
 
     def actor_optimiser(self) -> optax.GradientTransformation:
@@ -169,7 +190,8 @@ class DQS(Algorithm):
             **faces,
         )
         target = diffusion.output_scale(t) * score
-        return diffusion.regression_loss(obs, x, t, target, self.told(temperature)), {}
+        weight = diffusion.schedule.noise(t) ** 2 + LEAST_WEIGHT if self.weighted else 1.0
+        return diffusion.regression_loss(obs, x, t, target, self.told(temperature), weight), {}
 
     def entropies(self, state: State, batch: Transition, key: Array, info: Info) -> Array:
         """The policy's, by one draw in each state and its likelihood; or that of its critic's softmax.

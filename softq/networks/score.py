@@ -1,8 +1,9 @@
 """Score and noise networks of diffusion policies: f(s, a_t, noise level), with the state encoded once for a chain.
 
-One class has two published architectures. MaxEntDP's, "fourier", reads the log signal-to-noise ratio through learnable
-Fourier features and a perceptron (its released code). DQS's, "sinusoidal", reads the diffusion time and the temperature
-through sinusoids (Appendix B) and has a skip connection around the second layer.
+One class has three published architectures. MaxEntDP's, "fourier", reads the log signal-to-noise ratio through
+learnable Fourier features and a perceptron (its released code). DQS's, "sinusoidal", reads the diffusion time and the
+temperature through sinusoids (Appendix B) and has a skip connection around the second layer. That of DQS's released
+code, "residual", has half as many and slower sinusoids, and a skip connection around every layer after the first.
 """
 
 from itertools import pairwise
@@ -16,14 +17,16 @@ from jax import Array
 from softq.networks.base import Network
 from softq.networks.mlp import ACTIVATIONS, dense
 from softq.utils.checks import one_of, positive
+from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, replace, static
 
-Style = Literal["fourier", "sinusoidal"]
+Style = Literal["fourier", "sinusoidal", "residual"]
 NUM_FOURIER = 64  # Fourier features
 FOURIER_STD = 0.2  # standard deviation of the initial frequencies of the Fourier features
 CONDITION_WIDTH = 128  # width of the perceptron that reads the Fourier features
 NUM_SINUSOIDS = 256  # sinusoids for each condition
 MAX_FREQUENCY = 1000.0  # largest frequency of the sinusoids, in radians per unit of the condition
+NUM_SLOW = 128  # sinusoids for each condition in DQS's code, at frequencies from 1 down to 1 / 1000
 
 
 def xavier(width: int, fan_in: int, bias: bool = True) -> nn.Dense:
@@ -50,6 +53,32 @@ def sinusoids(x: Array) -> Array:
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)])
 
 
+def slow_sinusoids(x: Array) -> Array:
+    """The sines and cosines of x, `(NUM_SLOW,)`, at geometric frequencies from 1 down to 1e-3, as in DQS's code.
+
+    The code does not stretch a time in [0, 1], so that even the fastest sinusoid makes a sixth of a turn.
+    """
+    half = NUM_SLOW // 2
+    angles = x * 1000.0 ** (-jnp.arange(half) / (half - 1))
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)])
+
+
+def orthogonal(width: int, fan_in: int, bias: bool = True) -> nn.Dense:
+    """A layer of `width` outputs whose weights start as an orthogonal matrix times sqrt(2), as in DQS's code.
+
+    A part of a split first layer has the first rows of such a matrix for all `fan_in` inputs. Deviation: each part has
+    a matrix of its own, so that rows of different parts are independent, not orthogonal.
+    """
+
+    def init(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+        return nn.initializers.orthogonal(2**0.5)(key, (fan_in, width), dtype)[: shape[0]]
+
+    return nn.Dense(width, use_bias=bias, kernel_init=init)
+
+
+LAYERS = {"fourier": xavier, "sinusoidal": dense, "residual": orthogonal}
+
+
 class ScoreModule(nn.Module):
     """The Flax module of `ScoreNetwork`: a perceptron whose first layer is W_s s + W_a a_t + W_c e(condition) + b."""
 
@@ -61,8 +90,8 @@ class ScoreModule(nn.Module):
     num_conditions: int
 
     def setup(self) -> None:
-        layer = xavier if self.style == "fourier" else dense
-        embedded = CONDITION_WIDTH if self.style == "fourier" else NUM_SINUSOIDS * self.num_conditions
+        layer, each = LAYERS[self.style], NUM_SLOW if self.style == "residual" else NUM_SINUSOIDS
+        embedded = CONDITION_WIDTH if self.style == "fourier" else each * self.num_conditions
         fan_in, widths = self.obs_dim + self.action_dim + embedded, self.hidden_sizes
         if self.style == "fourier":
             frequencies = nn.initializers.normal(FOURIER_STD)
@@ -72,7 +101,8 @@ class ScoreModule(nn.Module):
         self.state_part = layer(widths[0], fan_in)
         self.action_part = layer(widths[0], fan_in, bias=False)
         self.condition_part = layer(widths[0], fan_in, bias=False)
-        self.hidden = [layer(width, before) for before, width in pairwise(widths)]
+        pairs = pairwise(widths) if self.style != "residual" else zip(widths, widths, strict=True)
+        self.hidden = [layer(width, before) for before, width in pairs]
         self.out = layer(self.action_dim, widths[-1])
 
     def encode(self, obs: Array) -> Array:
@@ -81,8 +111,9 @@ class ScoreModule(nn.Module):
 
     def embed(self, condition: Array) -> Array:
         """The condition part of the first layer, `(width,)`, from noise level and temperature `(num_conditions,)`."""
-        if self.style == "sinusoidal":
-            return self.condition_part(jax.vmap(sinusoids)(condition).ravel())
+        if self.style != "fourier":
+            waves = sinusoids if self.style == "sinusoidal" else slow_sinusoids
+            return self.condition_part(jax.vmap(waves)(condition).ravel())
         angles = 2 * jnp.pi * (self.frequencies @ condition)
         features = jnp.concatenate([jnp.cos(angles), jnp.sin(angles)])
         hidden = ACTIVATIONS[self.activation](self.condition_hidden(features))
@@ -94,8 +125,10 @@ class ScoreModule(nn.Module):
         x = activation(state + self.action_part(action) + self.embed(condition))
         for i, layer in enumerate(self.hidden):
             new = activation(layer(x))
-            # DQS says "with skip connections" but not where; here the connection goes around the second layer
-            skip = self.style == "sinusoidal" and i == 0 and new.shape == x.shape
+            # DQS says "with skip connections" but not where; "sinusoidal" has one, around the second layer
+            skip = self.style == "residual" or (
+                self.style == "sinusoidal" and i == 0 and new.shape == x.shape
+            )
             x = new + x if skip else new
         return self.out(x)
 
@@ -127,9 +160,13 @@ class ScoreNetwork(Network):
     ) -> Self:
         """A fresh network for `obs` `(obs_dim,)` and `action` `(action_dim,)`, of which only the shapes count.
 
-        Raises `SoftqError` for an unknown style or activation, or widths that are not positive.
+        The style "residual" has one block of each width after a first layer of the same width.
+        Raises `SoftqError` for an unknown style or activation, widths that are not positive, or residual blocks of
+        different widths.
         """
         one_of("style", style, Style)
+        if style == "residual" and len(set(hidden_sizes)) > 1:
+            raise SoftqError(f"residual blocks need one width, got hidden_sizes {hidden_sizes}; say 256 256.")
         more = {"style": style, "num_conditions": num_conditions}
         network = cls.sized(obs, action, hidden_sizes, activation, **more)
         return network.initialised(key, obs, action, jnp.zeros(num_conditions))
