@@ -11,6 +11,7 @@ from scipy import special, stats
 
 from softq import landscapes
 from softq.diffusion import CosineVP, VarianceExploding, combined, idem, qne, qsm
+from softq.diffusion.scores import rfm, stein_weight
 from softq.diffusion.truncated_normal import log_mass, truncated_normal
 from softq.exact.laws import uniform_law
 from softq.exact.laws.diffused import FOUR_GAUSSIANS, Mixture, noised_softmax, proposal_nodes, self_normalised
@@ -338,6 +339,64 @@ def test_fitted_theta_is_fifty_times_quieter_at_the_crossover(key):
     np.testing.assert_allclose(samples.mean(0), value["exact_score"], atol=0.005)
 
 
+def test_the_weight_of_reverse_flow_matching_for_a_normal_law():
+    """A softmax N(0.7, 0.25) on the straight path at t = 0.6, y_t = 0.3: L = 0.16 and every term is 0.628."""
+    y0 = np.random.default_rng(0).normal(size=(50, 1))
+    y1 = (0.3 - 0.4 * y0) / 0.6
+    s = 0.6 / 0.4 * y0 - (y1 - 0.7) / 0.25
+    w = special.softmax(-((y1 - 0.7) ** 2) / 0.5, 0)
+    ridge = 5e-4 / np.sum((w * (s - np.sum(w * s))) ** 2)  # relative to the sum that it is added to
+    weight = float(stein_weight(*map(jnp.asarray, (w, w * y1, w * s)))[0])
+    assert weight == pytest.approx(0.16 / (1 + ridge), rel=1e-5)
+    np.testing.assert_allclose(y1 + 0.16 * s, 0.628, atol=1e-12)
+    steep = stein_weight(*map(jnp.asarray, (w, 1e3 * w * y1, w * s)))
+    assert float(steep[0]) == 3.0
+    assert float(stein_weight(*map(jnp.asarray, (w, -1e3 * w * y1, w * s)))[0]) == -3.0
+
+    q = lambda a: -jnp.sum((a - 0.7) ** 2) / 0.5
+    score = jax.jit(lambda key: rfm(key, q, 1.0, jnp.array([0.3]), 0.6, 0.4, 50, False))(jax.random.key(0))
+    assert (0.3 + 0.16 * float(score[0])) / 0.6 == pytest.approx(0.628, abs=1e-3)
+
+
+def rfm_by_hand(weights, eps, slopes, signal, noise, sign=1):
+    """The mean action by reverse flow matching, and the score that it implies, in float64; one coordinate."""
+    y, s = (
+        noise / signal * eps,
+        slopes - signal / noise * eps,
+    )  # the part a_t / signal of y moves neither L nor the sum
+    centre = lambda f: weights * (f - np.sum(weights * f))
+    weight = -np.sum(centre(y) * centre(s)) / (np.sum(centre(s) ** 2) + 5e-4)
+    return (np.sum(weights * y) + sign * np.clip(weight, -3, 3) * np.sum(weights * s)) * signal / noise**2
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("noise", "a_t"), [(0.1, 0.05), (0.4, 0.3), (0.8, -0.9)])
+def test_rfm_is_its_formula(noise, a_t, sign, key):
+    """On two hills in one dimension, between them, on one, and under much noise; the control variate subtracted."""
+    eps = np.asarray(jax.random.normal(key, (40, 1)), np.float64)[:, 0]
+    signal, q = 0.8, lambda a: jnp.logaddexp(-((a[0] - 0.5) ** 2) / 0.08, -((a[0] + 0.4) ** 2) / 0.08)
+    a = (a_t + noise * eps) / signal
+    hills = np.stack([-((a - 0.5) ** 2) / 0.08, -((a + 0.4) ** 2) / 0.08])
+    slopes = np.sum(special.softmax(hills, 0) * np.stack([0.5 - a, -0.4 - a]) / 0.04, 0)
+    weights = special.softmax(special.logsumexp(hills, axis=0))
+    expected = rfm_by_hand(weights, eps, slopes, signal, noise, sign)
+    one = jax.jit(lambda key: rfm(key, q, 1.0, jnp.array([a_t]), signal, noise, 40, False))
+    assert (abs(float(one(key)[0]) - expected) < 1e-3 * max(1, abs(expected))) == (sign == 1)
+
+
+@pytest.mark.parametrize("entry", ["d4.vp_estimators.s0.99.a0.3_0.2", ESTIMATES[2]])
+def test_rfm_tends_to_the_exact_score(entry, key):
+    """Its bias falls as 1 / num; at the crossover of QNE and iDEM it is fifty times quieter than QNE."""
+    value = REFERENCE[entry]["value"]
+    exact, spread = np.array(value["exact_score"]), np.array(value["QNE"]["100"]["std"])
+    few, many = (estimates(rfm, entry, key, num, 2000, truncate=False) for num in (20, 400))
+    closer = np.abs(many.mean(0) - exact) + 5 * many.std(0) / np.sqrt(2000)
+    assert (closer < 0.2 * spread).all()
+    assert (many.std(0) < few.std(0)).all()
+    if entry != ESTIMATES[2]:
+        assert (50 * estimates(rfm, entry, key, 100, 2000, truncate=False).std(0) < spread).all()
+
+
 # The box
 
 
@@ -541,6 +600,7 @@ def call(f, **changes):
         (lambda: call(combined, truncate=False, boundary=True), "boundary=True needs truncate=True"),
         (lambda: call(combined, num=1), "num must be at least 2 to fit theta"),
         (lambda: call(combined, variance=0.0), "variance must be positive"),
+        (lambda: call(combined, fit="RFM"), "unknown fit 'RFM'"),
         (lambda: call(qne, target="eps"), "target must be 'score' or 'noise', got 'eps'"),
         (lambda: VarianceExploding(1.0, 0.1), "sigma_max must be above sigma_min"),
         (lambda: VarianceExploding(0.0, 1.0), "sigma_min must be positive"),

@@ -253,6 +253,7 @@ def test_the_code_is_a_preset():
         ("qsm", {}, {}),
         ("idem", {"truncate": True, "faces": True}, {"truncate": True, "boundary": True}),
         ("combined", {"truncate": True, "faces": True}, {"truncate": True, "boundary": True}),
+        ("rfm", {"truncate": True, "faces": True}, {"truncate": True, "boundary": True}),
     ],
 )
 def test_the_actor_regresses_to_the_estimator_that_is_named(estimator, options, faces, key):

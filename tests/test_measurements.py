@@ -1,6 +1,7 @@
 """`results/commands.csv` names the command of each stored result, and the result is of that command's size."""
 
 import shlex
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import softq.training
 from softq.algorithms import ALGORITHMS
 from softq.cli import dispatch
 from softq.experiments.mode_coverage.command import parser_of
+from softq.experiments.score_estimates import ESTIMATORS, LOG_SNR, PLACES, PROPOSALS
+from softq.experiments.score_estimates import table as compute_estimates
 from softq.experiments.settings import MEASURED
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -44,7 +47,20 @@ def test_every_result_has_one_command() -> None:
     assert COMMANDS.index.is_unique
     assert set(COMMANDS.index) == {file.name for file in RESULTS.glob("*.csv")} - WITHOUT
     kinds = [starting(words) for words in ("train", "evaluate", "visits", "gallery")]
-    assert sum(map(len, kinds)) == len(COMMANDS)
+    modules = COMMANDS[COMMANDS.str.startswith("python -m softq.experiments.")]
+    assert sum(map(len, kinds)) + len(modules) == len(COMMANDS)
+
+
+def test_the_table_of_estimates_has_every_level_and_estimator() -> None:
+    table = pd.read_csv(RESULTS / "score-estimates.csv")
+    rows = product(LOG_SNR, PROPOSALS, ESTIMATORS)
+    assert sorted(zip(table["log_snr"], table["proposals"], table["estimator"], strict=True)) == sorted(rows)
+    assert set(table["n"]) == {PLACES}
+    again = compute_estimates((4.0,), (16,)).set_index("estimator")
+    stored = table[(table["log_snr"] == 4) & (table["proposals"] == 16)].set_index("estimator")
+    for name in ESTIMATORS:
+        assert again.loc[name, "median"] == pytest.approx(stored.loc[name, "median"], rel=0.05)
+        assert again.loc[name, "error"] == pytest.approx(stored.loc[name, "error"], rel=0.05)
 
 
 @pytest.mark.parametrize("file", starting("train").index)

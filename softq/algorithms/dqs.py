@@ -28,7 +28,7 @@ from softq.utils.errors import SoftqError
 from softq.utils.fields import choice, count, flag, nonnegative, positive
 from softq.utils.pytree import pytree
 
-Estimator = Literal["idem", "qne", "qsm", "combined"]
+Estimator = Literal["idem", "qne", "qsm", "combined", "rfm"]
 Style = Literal["sinusoidal", "residual"]
 # Appendix B; one environment follows from "one update per environment step".
 TRAINING = {"num_envs": 1, "iterations": 250_000, "warmup": 10_000}
@@ -89,7 +89,9 @@ class DQS(Algorithm):
     jacobian: bool = flag(False, "Whether Q in the space tanh has the log of tanh's slope added.")
     estimator: Estimator = choice("idem", "Estimator of the score, see softq.diffusion.")
     truncate: bool = flag(False, "Whether the K actions are kept in the box; not in the space tanh.")
-    faces: bool = flag(False, "Whether the box's faces are added, which a truncated idem or combined lacks.")
+    faces: bool = flag(
+        False, "Whether the box's faces are added, which a truncated idem, combined or rfm lacks."
+    )
     predict: Prediction = choice("score", "What the network predicts: the score, or the noise.")
     condition: bool = flag(True, "Whether the score network reads the temperature too.")
     weighted: bool = flag(
@@ -177,7 +179,7 @@ class DQS(Algorithm):
         exponent = jax.random.uniform(for_spread, minval=-1.0)
         temperature = self.current_temperature(state) * self.temperature_spread**exponent
         q = landscape(self.space, state.critic.network.at(obs), temperature, self.jacobian)
-        faces = {"boundary": self.faces} if self.estimator in ("idem", "combined") else {}
+        faces = {"boundary": self.faces} if self.estimator in ("idem", "combined", "rfm") else {}
         score = SCORE_ESTIMATORS[self.estimator](
             for_estimate,
             q,

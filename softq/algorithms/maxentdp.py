@@ -25,7 +25,7 @@ from softq.utils.fields import choice, count, flag, positive
 from softq.utils.pytree import pytree
 
 Sampling = Literal["ancestral", "flow"]
-Estimator = Literal["qne", "idem", "qsm"]
+Estimator = Literal["qne", "idem", "qsm", "combined", "rfm"]
 Decay = Literal["constant", "cosine"]
 SCHEDULE = CosineVP()  # of the released code; the paper names none
 # Batch and buffer are Table 1's; the rest is not in the paper but in the code.
@@ -151,7 +151,7 @@ class MaxEntDP(Algorithm):
         """The squared error towards the Q-weighted noise in a noised replayed action (Equations 17 and 18).
 
         The other estimators are of the score, which is the noise over minus its size: "idem" is Equation 63 (in the
-        box, as in the code), "qsm" the slope at the noisy action.
+        box, as in the code), "qsm" the slope at the noisy action; "combined" and "rfm" are not in the paper.
         """
         for_time, for_noise, for_estimate = jax.random.split(key, 3)
         diffusion = self.diffusion(actor)

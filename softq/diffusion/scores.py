@@ -11,11 +11,13 @@ exp(Q / temperature) (MaxEntDP Lemma 3.1). Three estimates of grad log p_t are p
 
 On all of R^d, `idem` and `qne` have the same mean up to O(1 / num), by Stein's identity, so that every
 theta qne + (1 - theta) idem is an estimate too. `combined` takes the theta at which their noises cancel, which they do
-exactly for a Gaussian softmax. On the box the identity has a boundary term, which `idem` as published leaves out.
+exactly for a Gaussian softmax. `rfm` is the same with the limits of reverse flow matching (arXiv 2601.08136), which
+writes theta as 1 - (s / n)^2 L. On the box the identity has a boundary term, which `idem` as published leaves out.
 There coordinate j of the score, (s E[a_j] - a_t,j) / n^2, lies between (-s - a_t,j) / n^2 and (s - a_t,j) / n^2.
 An action at which Q is not finite has weight zero.
 """
 
+from functools import partial
 from typing import Literal
 
 import jax
@@ -24,10 +26,12 @@ from jax import Array
 
 from softq.diffusion.truncated_normal import log_mass, truncated_normal
 from softq.landscapes import ActionValue
-from softq.utils.checks import positive
+from softq.utils.checks import one_of, positive
 from softq.utils.errors import SoftqError
 from softq.utils.finite import shares, tamed, weighable, working
 
+Fit = Literal["between", "rfm"]
+RFM_RIDGE, RFM_LIMIT = 5e-4, 3.0  # of the weight L of reverse flow matching, in its released code
 MAX_LOG_FLUX = 30.0  # terms of `_flux` are cut at exp(30), above every score; its square is a float32 number
 
 
@@ -142,15 +146,19 @@ def combined(
     truncate: bool = True,
     boundary: bool | None = None,
     variance: Array | float | None = None,
+    fit: Fit = "between",
 ) -> Array:
     """theta * qne + (1 - theta) * idem from the same actions, `(d,)`: a Stein control variate.
 
     theta = r / (r + v) with r = (noise / signal)^2 and v = `variance`, a number or `(d,)`: the variance of the softmax
     near a_t. For a Gaussian softmax on R^d with that variance the result is the score itself, even with one action.
-    Without `variance`, each coordinate's theta in [0, 1] is fitted to the actions so that the estimated variance of the
-    result is least; this needs two actions and adds a bias of O(1 / num). `boundary` adds the faces and clips as in
-    `idem`; None makes it follow `truncate`. The result then lies in the range of a score, since `qne` always does.
-    Raises `SoftqError` for a number that is not positive, `boundary` without `truncate`, or num 1 and no `variance`.
+    Without `variance`, each coordinate's theta is fitted to the actions so that the estimated variance of the result is
+    least; this needs two actions and adds a bias of O(1 / num). With `fit` "between" it lies in [0, 1]; with "rfm" it
+    is 1 - (signal / noise)^2 L with `stein_weight` L, which may be outside, as is right where Q is convex. `boundary`
+    adds the faces and clips as in `idem`; None makes it follow `truncate`. The result with theta in [0, 1] then lies in
+    the range of a score, since `qne` always does.
+    Raises `SoftqError` for a number that is not positive, `boundary` without `truncate`, num 1 and no `variance`, or an
+    unknown fit.
     """
     _check(temperature, signal, noise, num)
     boundary = truncate if boundary is None else boundary
@@ -160,6 +168,7 @@ def combined(
         raise SoftqError(f"num must be at least 2 to fit theta, got {num}; or give the variance.")
     if variance is not None:
         positive("variance", variance)
+    one_of("fit", fit, Fit)
     a_t = working(a_t)
     actions, eps = proposals(key, a_t, signal, noise, num, truncate)
     _, values, slopes = jax.vmap(tamed)(actions, *jax.vmap(jax.value_and_grad(q))(actions))
@@ -169,15 +178,32 @@ def combined(
     by_slope, by_noise = weights * slopes / (temperature * signal), weights * eps / noise
     if boundary:
         by_slope = by_slope - _flux(q, temperature, a_t, signal, noise, actions, logits) / signal
-    if variance is None:
+    ratio = (noise / signal) ** 2
+    if variance is not None:
+        theta = ratio / (ratio + variance)
+    elif fit == "between":
         theta = _least_variance(weights, by_slope, by_noise)
     else:
-        ratio = (noise / signal) ** 2
-        theta = ratio / (ratio + variance)
+        theta = 1 - stein_weight(weights, weights * actions, signal * (by_slope - by_noise)) / ratio
     from_slope = by_slope.sum(0)
     if boundary:
         from_slope = _clip_to_range(from_slope, a_t, signal, noise)
     return theta * by_noise.sum(0) + (1 - theta) * from_slope
+
+
+def stein_weight(weights: Array, actions: Array, scores: Array) -> Array:
+    """Reverse flow matching's weight L `(d,)`, in squared units of an action, of a control variate in a mean action.
+
+    The mean of the clean action given a_t is estimated by sum_i w_i a_i + L sum_i w_i s_i. There s_i is the gradient of
+    the log-density of the clean action given a_t, whose mean is 0. L makes the estimated variance least; its clip and
+    its ridge are the released code's. For a Gaussian softmax L is the variance of the clean action given a_t, and every
+    term is then the mean itself. `weights` are the w_i `(num, 1)`; `actions` and `scores` are the terms w_i a_i and
+    w_i s_i, `(num, d)`.
+    """
+    centred = lambda f: f - weights * f.sum(0)[None]
+    actions, scores = centred(actions), centred(scores)
+    weight = -jnp.sum(actions * scores, 0) / (jnp.sum(scores**2, 0) + RFM_RIDGE)
+    return jnp.clip(weight, -RFM_LIMIT, RFM_LIMIT)
 
 
 def _least_variance(weights: Array, by_slope: Array, by_noise: Array) -> Array:
@@ -240,4 +266,5 @@ def _check(temperature: Array | float, signal: Array | float, noise: Array | flo
     positive("num", num)
 
 
-SCORE_ESTIMATORS = {"qsm": qsm, "idem": idem, "qne": qne, "combined": combined}
+rfm = partial(combined, fit="rfm")
+SCORE_ESTIMATORS = {"qsm": qsm, "idem": idem, "qne": qne, "combined": combined, "rfm": rfm}
