@@ -294,7 +294,7 @@ class ScoreByHand:
 
     def __init__(self, network, skip=True):
         self.params, self.style = float64(dict(network.params)), network.style
-        self.act = {"mish": mish, "relu": relu}[network.activation]
+        self.act = {"mish": mish, "relu": relu, "gelu": gelu}[network.activation]
         equal = network.hidden_sizes[0] == network.hidden_sizes[1]
         self.skip = skip and equal and network.style == "sinusoidal"
 

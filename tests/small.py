@@ -20,6 +20,7 @@ SMALL = {
         "num_actions": 2,
     },
     "malaq": {"num_candidates": 4, "num_levels": 2, "num_steps": 2},
+    "mfp": {"num_draws": 3},
     "sql": {"num_particles": 4, "num_updated": 4, "num_value_samples": 4},
 }
 

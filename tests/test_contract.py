@@ -13,7 +13,7 @@ from softq.testing.probe import Probe, random_batch
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, replace, static
 
-SAMPLED_EXPLOIT = {"lql", "nclql", "dqs", "maxentdp", "sql"}  # what is reported is a sample
+SAMPLED_EXPLOIT = {"lql", "nclql", "dqs", "maxentdp", "sql", "mfp"}  # what is reported is a sample
 
 
 @pytest.fixture(scope="module", params=list(ALGORITHMS))

@@ -18,6 +18,7 @@ CLASSES = {
     "sac": "SAC",
     "ddpg": "DDPG",
     "td3": "TD3",
+    "mfp": "MFP",
 }
 ALGORITHMS: dict[str, type[Algorithm]] = {
     name: getattr(import_module(f"softq.algorithms.{name}"), cls) for name, cls in CLASSES.items()

@@ -21,7 +21,7 @@ from softq.utils.flat_settings import fields_from, flat, helps
 MEASURED = ("ddsq", "lql", "nclql", "malaq", "dqs", "maxentdp", "sql", "sac", "ddpg")
 TITLES = {name: cls.__name__ for name, cls in ALGORITHMS.items()} | {"nclql": "NC-LQL"}
 # ends of the names num_... of settings that say what an action costs, unless their help speaks of the likelihood
-WORK = ("candidates", "schedules", "levels", "steps", "fresh", "ascents", "actions")
+WORK = ("candidates", "schedules", "levels", "steps", "fresh", "ascents", "actions", "draws")
 # fields of TrainConfig that concern the length of a run and what is written of it, and not how it learns
 LENGTH = ("env", "algorithm", "seeds", "seed", "iterations", "eval_every", "eval_episodes", "log_every")
 LENGTH += ("checkpoint_every",)
