@@ -21,6 +21,7 @@ SMALL = {
     },
     "malaq": {"num_candidates": 4, "num_levels": 2, "num_steps": 2},
     "mfp": {"num_draws": 3},
+    "dipo": {"num_steps": 3, "num_ascents": 3},
     "sql": {"num_particles": 4, "num_updated": 4, "num_value_samples": 4},
 }
 

@@ -13,7 +13,8 @@ from softq.testing.probe import Probe, random_batch
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, replace, static
 
-SAMPLED_EXPLOIT = {"lql", "nclql", "dqs", "maxentdp", "sql", "mfp"}  # what is reported is a sample
+SAMPLED_EXPLOIT = {"lql", "nclql", "dqs", "maxentdp", "sql", "mfp", "dipo"}  # what is reported is a sample
+DETERMINISTIC = {"ddpg", "td3"}
 
 
 @pytest.fixture(scope="module", params=list(ALGORITHMS))
@@ -28,7 +29,7 @@ def probe(request):
         name not in SAMPLED_EXPLOIT,
         (),
         jax.random.key(0),
-        get(name).temperature is None,  # then its policy is deterministic
+        name in DETERMINISTIC,
     )
 
 

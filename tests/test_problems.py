@@ -46,10 +46,11 @@ OWN = {
     "maxentdp": MaxEntDP.presets["small"] | {"actor_learning_rate": 5e-3, "num_samples": 16},
     "sql": {"num_particles": 8, "num_updated": 8, "target_cycle": 1, "actor_learning_rate": 5e-3},
     "sac": {"temperature_rule": "fixed"},
+    "dipo": {"num_steps": 10},
 }
 # Half of NC-LQL's gradient is spent on blurred copies; score networks learn slowly.
-UPDATES = {"nclql": 1200, "dqs": 1200, "maxentdp": 1200}
-ONE_HILL = {"sac"} | {name for name, cls in ALGORITHMS.items() if cls.temperature is None}
+UPDATES = {"nclql": 1200, "dqs": 1200, "maxentdp": 1200, "dipo": 1200}
+ONE_HILL = {"sac", "ddpg", "td3"}
 # Those that aim at exp(Q / temperature) itself: their backup, and how far below its exact value they may end here.
 # DDSQ takes the best end of several chains and a temperature relative to Q, LQL and NC-LQL normalise the score, and
 # DQS is hotter than asked after so few updates: chapters 6, 7 and 11 to 13 measure what they sample.

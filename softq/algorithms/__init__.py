@@ -19,6 +19,7 @@ CLASSES = {
     "ddpg": "DDPG",
     "td3": "TD3",
     "mfp": "MFP",
+    "dipo": "DIPO",
 }
 ALGORITHMS: dict[str, type[Algorithm]] = {
     name: getattr(import_module(f"softq.algorithms.{name}"), cls) for name, cls in CLASSES.items()

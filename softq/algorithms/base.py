@@ -41,7 +41,8 @@ class Transition:
     """One step of experience, or a batch of them with a leading axis.
 
     `action` lies in [-1, 1]; `discount` is 0 where the episode truly ended and 1 otherwise, time limits included
-    (they bootstrap); `next_obs` is the true successor, never the observation after a reset.
+    (they bootstrap); `next_obs` is the true successor, never the observation after a reset. For a method that revises
+    actions, `revised` is the one that it has made of the executed one; None for all others.
     """
 
     obs: Array
@@ -49,6 +50,7 @@ class Transition:
     reward: Array
     discount: Array
     next_obs: Array
+    revised: Array | None = None
 
 
 @pytree
@@ -84,6 +86,8 @@ class Algorithm(ABC):
     """What the temperature is measured in, see above; None without one."""
     adjustable: ClassVar[bool] = False
     """Whether `policy` can act at another temperature than the one in force."""
+    revises: ClassVar[bool] = False
+    """Whether the replay keeps the actions that `improved` returns, and gives them back the next time."""
     tuned_by: ClassVar[Rule | None] = None
     """The rule by which the temperature learns where it is asked to; None for a method that measures no entropy."""
     temperature: ClassVar[Temperature | None] = None
@@ -130,6 +134,10 @@ class Algorithm(ABC):
         if self.backup == "mellowmax":
             return mellowmax(values, temperature), {}
         return soft_value(values, temperature, dim), {}
+
+    def improved(self, state: State, obs: Array, action: Array) -> Array:
+        """The action that the actor learns from in place of a replayed one, by the critic as it is."""
+        return action
 
     def actor_loss(
         self, actor: Any, state: State, obs: Array, action: Array, key: Array
@@ -210,12 +218,22 @@ class Algorithm(ABC):
 
     def update(self, state: State, batch: Transition, key: Array) -> tuple[State, Info]:
         """One learning step on a batch: critic, its target, actor, temperature. Returns the state and the log."""
+        return self.update_and_revise(state, batch, key)[:2]
+
+    def update_and_revise(self, state: State, batch: Transition, key: Array) -> tuple[State, Info, Array]:
+        """`update`, and the actions `(B, d)` that its actor has learned from."""
         for_target, for_actor, for_entropy, for_critic = jax.random.split(key, 4)
         targets, info = self.targets(state, batch, for_target)
         critic, metrics = self.critic_step(state.critic, batch, targets, for_critic)
         state = replace(state, critic=critic.follow(self.target_rate(state.step + 1)))
+        batch = self.revise(state, batch)
         state, more = self.policy_step(state, batch, for_actor, for_entropy, info)
-        return state, metrics | {"target_mean": jnp.mean(targets)} | more
+        return state, metrics | {"target_mean": jnp.mean(targets)} | more, batch.action
+
+    def revise(self, state: State, batch: Transition) -> Transition:
+        """The batch as its actor learns from it: with improved actions, each from where it was left the last time."""
+        start = batch.action if batch.revised is None else batch.revised
+        return replace(batch, action=jax.vmap(self.improved, (None, 0, 0))(state, batch.obs, start))
 
     def policy_step(
         self, state: State, batch: Transition, for_actor: Array, for_entropy: Array, info: Info

@@ -4,7 +4,7 @@ Every method trains the network by one regression, `regression_loss`. Its target
 (QSM), a weighted mean of slopes or of noises (DQS, MaxEntDP), or the noise that was added, with a weight (QVPO, DPMD).
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +13,15 @@ from jax import Array
 from softq.diffusion.likelihood import Rule, log_likelihood, terminal_term
 from softq.diffusion.processes import (
     Field,
+    Variance,
     ancestral,
     noise_from_score,
     probability_flow,
     reverse_sde,
     score_from_noise,
+    times,
 )
-from softq.diffusion.schedules import Schedule, VarianceExploding
+from softq.diffusion.schedules import CosineVP, Schedule, VarianceExploding
 from softq.diffusion.space import Space, log_jacobian, preimage, to_action, to_space
 from softq.utils.pytree import pytree, static
 
@@ -59,6 +61,21 @@ class DiffusionPolicy:
     num_steps: int = static(default=20)
     space: Space = static(default="project")  # the space of the diffusion, see `softq.diffusion.space`
     likelihood: Likelihood = static(default=Likelihood())
+    variance: Variance = static(default="beta")  # of a step of "ancestral"
+
+    @classmethod
+    def ddpm(cls, network: Any, num_steps: int) -> Self:
+        """The chain of Ho et al. (2020) with predicted noise, the posterior's variance, and the schedule `CosineVP`."""
+        cosine: Any = CosineVP()
+        return cls(
+            network,
+            cosine,
+            process="ancestral",
+            variance="posterior",
+            predicts="noise",
+            level_input="log_snr",
+            num_steps=num_steps,
+        )
 
     def network_condition(self, t: Array, condition: tuple = ()) -> Array:
         """The numbers that the network reads beside state and action at time t, `(1 + len(condition),)`."""
@@ -94,7 +111,7 @@ class DiffusionPolicy:
         """The end of one run of the process, `(d,)`, before `to_action` puts it into the box."""
         dim, schedule, steps = self.network.action_dim, self.schedule, self.num_steps
         if self.process == "ancestral":
-            return ancestral(key, self.noise(obs, condition), dim, schedule, steps)
+            return ancestral(key, self.noise(obs, condition), dim, schedule, steps, self.variance)
         run = reverse_sde if self.process == "sde" else probability_flow
         return run(key, self.score(obs, condition), dim, schedule, steps, t_end=self.t_end)
 
@@ -152,3 +169,18 @@ class DiffusionPolicy:
         """
         error = self.network(obs, x, self.network_condition(t, condition)) - target
         return weight * jnp.sum(error**2)
+
+    def denoising_loss(
+        self, obs: Array, action: Array, key: Array, condition: tuple = (), weight: float | Array = 1.0
+    ) -> Array:
+        """`weight` times the squared error of the network at an `action` `(d,)`, noised as at a random step.
+
+        On average over the actions of a law it is least for the network that makes the process draw that law, as far as
+        its steps are short enough (Ho et al. 2020, Equation 14).
+        """
+        for_step, for_noise = jax.random.split(key)
+        step = jax.random.randint(for_step, (), 0, self.num_steps)
+        t = times(self.schedule, self.num_steps, t_end=self.t_end)[step]
+        noise = jax.random.normal(for_noise, action.shape)
+        target = noise if self.predicts == "noise" else -noise / self.schedule.noise(t)
+        return self.regression_loss(obs, self.add_noise(action, t, noise), t, target, condition, weight)

@@ -80,7 +80,8 @@ def fit(
         for_action, for_actor, for_entropy = jax.random.split(jax.random.fold_in(rest, t), 3)
         action, zeros = uniform_actions(for_action, landscape.dim, batch_size), jnp.zeros(batch_size)
         batch = Transition(obs, action, zeros, zeros, obs)
-        return algo.policy_step(with_critic(state, scale), batch, for_actor, for_entropy, {})[0], None
+        state = with_critic(state, scale)
+        return algo.policy_step(state, algo.revise(state, batch), for_actor, for_entropy, {})[0], None
 
     state = with_critic(state, 1.0)
     if state.actor is None:

@@ -56,7 +56,8 @@ def reported(algo: Algorithm) -> str:
     """How `exploit` chooses the action whose return is reported: "one sample", "best of N samples" or "greedy"."""
     if (num_actions := getattr(algo, "num_actions", 1)) > 1:
         return f"best of {num_actions} samples"
-    return "one sample" if type(algo).exploit is Algorithm.exploit else "greedy"
+    drawn = Algorithm.exploit, type(algo).explore
+    return "one sample" if type(algo).exploit in drawn else "greedy"
 
 
 def work(algo: Algorithm) -> str:

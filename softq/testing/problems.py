@@ -16,6 +16,8 @@ import numpy as np
 from jax import Array
 
 from softq.algorithms.base import Algorithm, Transition
+from softq.training.replay import Replay
+from softq.utils.pytree import replace
 
 DISCOUNT = 0.5  # discount that an algorithm must use for the answers below to hold
 HILLS = (-0.6, 0.6)  # actions at the tops of the two hills
@@ -130,7 +132,11 @@ def batch(index: Array, key: Array, size: int) -> Transition:
 
 @partial(jax.jit, static_argnums=(2, 3))
 def train_on_all(algo: Algorithm, key: Array, updates: int = 600, batch_size: int = 64) -> Any:
-    """States of `algo` after `updates` updates on each of `PROBLEMS`, with a leading axis over the problems."""
+    """States of `algo` after `updates` updates on each of `PROBLEMS`, with a leading axis over the problems.
+
+    Each update is on a batch of its own. One that revises actions draws from a replay of 8 batches, to which a quarter
+    of a batch is added before each update, so that a transition is drawn 8 times on average.
+    """
 
     def one(index: Array, key: Array) -> Any:
         first, rest = jax.random.split(key)
@@ -139,7 +145,23 @@ def train_on_all(algo: Algorithm, key: Array, updates: int = 600, batch_size: in
             data, learn = jax.random.split(jax.random.fold_in(rest, t))
             return algo.update(state, batch(index, data, batch_size), learn)[0], None
 
-        return jax.lax.scan(step, algo.init(first, jnp.zeros(1), jnp.zeros(1)), jnp.arange(updates))[0]
+        def revising(carry: tuple[Any, Replay], t: Array) -> tuple[tuple[Any, Replay], None]:
+            (state, replay), keys = carry, jax.random.split(jax.random.fold_in(rest, t), 3)
+            replay = replay.add(unrevised(keys[0], batch_size // 4))
+            where = replay.draw(keys[1], batch_size)
+            state, _, actions = algo.update_and_revise(state, replay.rows(where), keys[2])
+            return (state, replay.revise(where, actions)), None
+
+        def unrevised(key: Array, size: int) -> Transition:
+            rows = batch(index, key, size)
+            return replace(rows, revised=rows.action)
+
+        state, times = algo.init(first, jnp.zeros(1), jnp.zeros(1)), jnp.arange(updates)
+        if not algo.revises:
+            return jax.lax.scan(step, state, times)[0]
+        rows = 8 * batch_size
+        replay = Replay(unrevised(jax.random.fold_in(rest, updates), rows), jnp.asarray(rows))
+        return jax.lax.scan(revising, (state, replay), times)[0][0]
 
     return jax.vmap(one)(jnp.arange(len(PROBLEMS)), jax.random.split(key, len(PROBLEMS)))
 

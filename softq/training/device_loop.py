@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from softq.algorithms.base import Algorithm, Transition
+from softq.algorithms.base import Algorithm
 from softq.training.config import TrainConfig
-from softq.training.loop import LogSums, LoopState, act, fault, initial, learn, like, step_keys
+from softq.training.loop import LogSums, LoopState, act, fault, initial, learn, like, seen, step_keys
 
 
 class DeviceLoop:
@@ -84,14 +84,15 @@ def _step(
     num_envs, tally = len(loop.obs), loop.tally
     _, k_env, k_reset, _, _ = step_keys(key, loop.step)
     action = act(algo, loop.state, loop.obs, key, loop.step, uniform, env.action_dim)
-    state, sums = loop.state, tally.metrics
+    state, replay, sums = loop.state, loop.replay, tally.metrics
     if not uniform:
-        state, sums = learn(algo, state, loop.replay, sums, key, loop.step, batch_size)
+        state, sums, revision = learn(algo, state, replay, sums, key, loop.step, batch_size)
+        replay = replay.revise(*revision) if revision else replay
     states, next_obs, reward, terminated, truncated = jax.vmap(env.step)(
         loop.env, action, jax.random.split(k_env, num_envs)
     )
     discount = 1 - terminated.astype(jnp.float32)
-    replay = loop.replay.add(Transition(loop.obs, action, reward, discount, next_obs))
+    replay = replay.add(seen(algo, loop.obs, action, reward, discount, next_obs))
 
     done, returns = terminated | truncated, loop.returns + reward
     started = jax.vmap(env.reset)(jax.random.split(k_reset, num_envs))

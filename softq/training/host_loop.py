@@ -7,11 +7,11 @@ import jax
 import numpy as np
 from jax import Array
 
-from softq.algorithms.base import Algorithm, Transition
+from softq.algorithms.base import Algorithm
 from softq.envs.adapter import Fault
 from softq.envs.gym_vector import GymVector
 from softq.training.config import TrainConfig
-from softq.training.loop import LoopState, act, fault, initial, learn
+from softq.training.loop import LoopState, act, fault, initial, learn, seen
 from softq.training.replay import Replay
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import replace
@@ -98,7 +98,8 @@ class HostLoop:
             action = np.asarray(jax.block_until_ready(action))
             # the update is dispatched and not awaited, so that the environments step meanwhile
             if not uniform:
-                state, sums = self._learn(algo, state, replay, sums, keys, step.copy())
+                state, sums, revision = self._learn(algo, state, replay, sums, keys, step.copy())
+                replay = _revise(replay, *revision) if revision else replay
             try:
                 stepped = self.envs.step(action.reshape(-1, self.action_dim))
             except Fault as error:
@@ -110,7 +111,7 @@ class HostLoop:
             next_obs, reward, terminated, truncated = map(self.split, stepped)
             self.check(int(step[0]), action=action, next_obs=next_obs, reward=reward)
             discount = 1 - terminated.astype(np.float32)
-            replay = _store(replay, Transition(obs, action, reward, discount, next_obs))
+            replay = _store(replay, seen(algo, obs, action, reward, discount, next_obs))
             done = terminated | truncated
             returns += reward
             episodes += done.sum(1)
@@ -166,8 +167,9 @@ def _actions(
 @partial(jax.jit, static_argnames="batch_size", donate_argnames=("state", "sums"))
 def _update(
     algo: Algorithm, state: Any, replay: Replay, sums: dict, keys: Array, steps: Array, batch_size: int
-) -> tuple[Any, dict]:
+) -> tuple[Any, dict, Any]:
     return jax.vmap(partial(learn, algo, batch_size=batch_size))(state, replay, sums, keys, steps)
 
 
 _store = jax.jit(jax.vmap(Replay.add), donate_argnums=0)
+_revise = jax.jit(jax.vmap(Replay.revise), donate_argnums=0)

@@ -94,14 +94,30 @@ def act(algo: Algorithm, state: Any, obs: Array, key: Array, step: Array, unifor
     return single(jax.vmap(algo.explore, (None, 0, 0))(state, obs, jax.random.split(key, len(obs))))
 
 
+def seen(
+    algo: Algorithm, obs: Array, action: Array, reward: Array, discount: Array, next_obs: Array
+) -> Transition:
+    """What the replay keeps of steps: for a method that revises actions, the executed ones twice."""
+    return Transition(obs, action, reward, discount, next_obs, action if algo.revises else None)
+
+
 def learn(
     algo: Algorithm, state: Any, replay: Replay, sums: dict, key: Array, step: Array, batch_size: int
 ) -> tuple:
-    """`(state, sums)` of one seed after one update on a batch of its replay; `sums` adds up the metrics."""
+    """`(state, sums, revision)` of one seed after one update on a batch of its replay; `sums` adds up the metrics.
+
+    `revision` is what `Replay.revise` takes, and None for a method that does not revise actions. A row that was drawn
+    twice is improved twice from the same action, so it does not matter which of the two is kept.
+    """
     *_, k_batch, key = step_keys(key, step)
-    batch = jax.tree.map(lambda x: x.astype(jnp.float32), replay.sample(k_batch, batch_size))
-    new, metrics = algo.update(state, batch, key)
-    return like(new, state), like(jax.tree.map(jnp.add, sums, metrics), sums)
+    where, revision = replay.draw(k_batch, batch_size), None
+    batch = jax.tree.map(lambda x: x.astype(jnp.float32), replay.rows(where))
+    if algo.revises:
+        new, metrics, actions = algo.update_and_revise(state, batch, key)
+        revision = where, actions
+    else:
+        new, metrics = algo.update(state, batch, key)
+    return like(new, state), like(jax.tree.map(jnp.add, sums, metrics), sums), revision
 
 
 def initial(
@@ -123,7 +139,7 @@ def initial(
     action, scalar = jnp.zeros(action_dim, jnp.float32), jnp.zeros((), jnp.float32)
     count = jnp.zeros((), jnp.int32)
     state = learner(algo, key, obs[0], action)
-    row = Transition(obs[0], action, scalar, scalar, obs[0])
+    row = seen(algo, obs[0], action, scalar, scalar, obs[0])
     batch = jax.tree.map(lambda x: jnp.zeros((batch_size, *x.shape), x.dtype), row)
     _, metrics = jax.eval_shape(algo.update, state, batch, key)
     sums = {name: single(jnp.zeros(x.shape, x.dtype)) for name, x in metrics.items()}

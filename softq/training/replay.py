@@ -54,5 +54,20 @@ class Replay:
 
     def sample(self, key: Array, num: int) -> Any:
         """`num` rows, drawn uniformly with replacement, as a tree of arrays `(num, ...)`."""
-        where = jax.random.randint(key, (num,), 0, self.size)
+        return self.rows(self.draw(key, num))
+
+    def draw(self, key: Array, num: int) -> Array:
+        """The places `(num,)` of rows, drawn uniformly with replacement."""
+        return jax.random.randint(key, (num,), 0, self.size)
+
+    def rows(self, where: Array) -> Any:
+        """The rows at the places `where` `(num,)`, as a tree of arrays `(num, ...)`."""
         return jax.tree.map(lambda x: x[where], self.data)
+
+    def revise(self, where: Array, actions: Array) -> "Replay":
+        """The buffer of transitions with `actions` `(num, d)` as what is `revised` at the places `where` `(num,)`.
+
+        At a place that is there twice one of its two actions is kept; which one is not said.
+        """
+        revised = self.data.revised.at[where].set(actions.astype(self.data.revised.dtype))
+        return replace(self, data=replace(self.data, revised=revised))

@@ -48,3 +48,8 @@ class Learner:
 def polyak(rate: float | Array, online: Any, target: Any) -> Any:
     """`target` moved towards `online` by `rate`."""
     return jax.tree.map(lambda new, old: old + rate * (new - old), online, target)
+
+
+def clipped_adam(rate: float | Array, norm: float | Array) -> optax.GradientTransformation:
+    """Adam on gradients that are shortened to `norm`, that of all parameters together, where they are longer."""
+    return optax.chain(optax.clip_by_global_norm(norm), optax.adam(rate))
