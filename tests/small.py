@@ -22,6 +22,14 @@ SMALL = {
     "malaq": {"num_candidates": 4, "num_levels": 2, "num_steps": 2},
     "mfp": {"num_draws": 3},
     "dipo": {"num_steps": 3, "num_ascents": 3},
+    "qvpo": {
+        "num_steps": 3,
+        "num_draws": 4,
+        "num_uniform": 3,
+        "num_target_actions": 2,
+        "num_behaviour_actions": 2,
+        "num_actions": 2,
+    },
     "sql": {"num_particles": 4, "num_updated": 4, "num_value_samples": 4},
 }
 

@@ -13,7 +13,16 @@ from softq.testing.probe import Probe, random_batch
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, replace, static
 
-SAMPLED_EXPLOIT = {"lql", "nclql", "dqs", "maxentdp", "sql", "mfp", "dipo"}  # what is reported is a sample
+SAMPLED_EXPLOIT = {
+    "lql",
+    "nclql",
+    "dqs",
+    "maxentdp",
+    "sql",
+    "mfp",
+    "dipo",
+    "qvpo",
+}  # what is reported is a sample
 DETERMINISTIC = {"ddpg", "td3"}
 
 

@@ -47,10 +47,11 @@ OWN = {
     "sql": {"num_particles": 8, "num_updated": 8, "target_cycle": 1, "actor_learning_rate": 5e-3},
     "sac": {"temperature_rule": "fixed"},
     "dipo": {"num_steps": 10},
+    "qvpo": {"num_steps": 5, "num_draws": 8, "num_uniform": 2, "num_target_actions": 2, "decay_updates": 1e3},
 }
 # Half of NC-LQL's gradient is spent on blurred copies; score networks learn slowly.
 UPDATES = {"nclql": 1200, "dqs": 1200, "maxentdp": 1200, "dipo": 1200}
-ONE_HILL = {"sac", "ddpg", "td3"}
+ONE_HILL = {"sac", "ddpg", "td3", "qvpo"}  # QVPO learns the best of its own draws: one hill wins
 # Those that aim at exp(Q / temperature) itself: their backup, and how far below its exact value they may end here.
 # DDSQ takes the best end of several chains and a temperature relative to Q, LQL and NC-LQL normalise the score, and
 # DQS is hotter than asked after so few updates: chapters 6, 7 and 11 to 13 measure what they sample.

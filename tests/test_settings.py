@@ -78,13 +78,15 @@ def test_the_reported_action_is_what_the_table_says(name):
     obs, keys = jnp.array([0.3, -0.2]), jax.random.split(jax.random.key(5), 16)
     kind = reported(algo)
     number = 1 if kind in ("greedy", "one sample") else int(kind.split()[2])
+    # QVPO's policy is the best of some draws too
+    single = replace(algo, num_target_actions=1) if name == "qvpo" else algo
 
     @jax.jit
     def both():
         state = algo.init(jax.random.key(0), obs, jnp.zeros(2))
         exploit = jax.vmap(lambda key: algo.exploit(state, obs, key))(keys)
         of_one = keys[:1] if number == 1 else jax.random.split(keys[0], number)
-        return exploit, jax.vmap(lambda key: algo.policy(state, obs, key))(of_one)
+        return exploit, jax.vmap(lambda key: single.policy(state, obs, key))(of_one)
 
     reports, drawn = (np.asarray(actions) for actions in both())
     assert (reports == reports[0]).all() == (kind == "greedy")

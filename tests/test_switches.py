@@ -30,6 +30,7 @@ TRAINED = {
     "mfp": (5, 1_000_000, 30_000, 256, 1_000_000),  # NC-LQL's Table 5
     "ddpg": (1, 1_000_000, 25_000, 256, 1_000_000),  # TD3's repository
     "dipo": (1, 1_000_000, 10_000, 256, 1_000_000),  # its table and `main.py`
+    "qvpo": (1, 1_000_000, 10_000, 256, 1_000_000),  # official code, a fork of DIPO's
 }
 
 

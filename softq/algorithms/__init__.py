@@ -20,6 +20,7 @@ CLASSES = {
     "td3": "TD3",
     "mfp": "MFP",
     "dipo": "DIPO",
+    "qvpo": "QVPO",
 }
 ALGORITHMS: dict[str, type[Algorithm]] = {
     name: getattr(import_module(f"softq.algorithms.{name}"), cls) for name, cls in CLASSES.items()
