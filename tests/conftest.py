@@ -50,6 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONGEST)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """A process of tests ends and tells which entries of the reference table its tests have read."""
     REFERENCE.read.update(getattr(node, "workeroutput", {}).get("reference", ()))
