@@ -13,6 +13,7 @@ from by_hand import (
     Adam,
     apart,
     differences,
+    known_draws,
     mish,
     polyak,
     regression,
@@ -29,6 +30,7 @@ from softq import landscapes
 from softq.algorithms import DDSQ
 from softq.algorithms.common.temperature import Temperature
 from softq.box import uniform_actions
+from softq.exact.values import evaluate
 from softq.samplers import qglg, spread
 from softq.samplers.entropy import snis_entropy
 from softq.testing import THRESHOLD, binomial, mean_test
@@ -297,23 +299,24 @@ def test_exploit_is_deterministic_and_good(key):
 
 
 def test_sampler_at_a_state_dependent_temperature(key):
-    """lambda(s) = lambda_0 std_a Q(s, a), so Q and c Q + b have the same policy, key by key."""
+    """lambda(s) = lambda_0 std_a Q(s, a) over the candidates, so Q and c Q + b have the same policy, key by key."""
     q, schedules = landscapes.get("twomode2"), jnp.array([[0.02, 0.01]])
     keys = jax.random.split(key, 200)
 
-    @partial(jax.jit, static_argnums=2)
-    def sample(scale, shift, normalise):
-        scaled = lambda a: scale * q(a) + shift
-        return jax.vmap(lambda k: qglg(k, scaled, 2, 0.3, schedules, 16, relative=normalise))(keys)
+    def one(key, scale, temperature, relative):
+        scaled = lambda a: scale * (q(a) + 1.5)
+        return qglg(key, scaled, 2, temperature, schedules, 16, relative=relative)
 
-    @jax.jit
-    def explicit(k):
-        values = jax.vmap(q)(uniform_actions(jax.random.split(k, 4)[0], 2, 16))
-        return qglg(k, q, 2, 0.3 * jnp.std(values), schedules, 16)
+    @partial(jax.jit, static_argnums=1)
+    def sample(scale, relative):
+        return jax.vmap(lambda k: one(k, scale, 0.3, relative))(keys)
 
-    np.testing.assert_allclose(sample(1.0, 0.0, True), sample(7.0, 11.0, True), atol=2e-3)
-    assert np.abs(sample(1.0, 0.0, False) - sample(7.0, 11.0, False)).max() > 0.1
-    np.testing.assert_allclose(sample(1.0, 0.0, True), jax.jit(jax.vmap(explicit))(keys), atol=1e-4)
+    np.testing.assert_allclose(sample(1.0, True), sample(7.0, True), atol=2e-3)
+    assert np.abs(sample(1.0, False) - sample(7.0, False)).max() > 0.1
+    std = evaluate(q, 2 * uniforms(16, 2) - 1).std()
+    with known_draws():
+        both = jax.jit(lambda k, std: (one(k, 1.0, 0.3, True), one(k, 1.0, 0.3 * std, False)))
+        np.testing.assert_allclose(*both(key, std), atol=1e-4)
 
 
 def test_temperature_of_is_lambda_0_times_the_spread_of_q(key):

@@ -10,7 +10,7 @@ from exact import numpy_of
 from scipy import special
 
 from softq import landscapes
-from softq.box import uniform_actions
+from softq.box import uniform_action
 from softq.exact.importance import Importance
 from softq.exact.laws.cells import Law, cell_edges
 from softq.samplers import isir, snis
@@ -75,17 +75,14 @@ def too_hot(key, sweeps):
 
 def from_uniform(key, sweeps):
     """The mutant whose first action is not an SNIS draw."""
-    first, rest = jax.random.split(key)
-    return sampler(rest, sweeps=sweeps, start=uniform_actions(first, 1, 1)[0])
+    return sampler(key, sweeps=sweeps, start=uniform_action(jax.random.fold_in(key, 1), 1))
 
 
 def same_pool(key, sweeps):
-    """The mutant that uses one key for all sweeps."""
-    action = snis(key, Q, 1, TEMPERATURE, CANDIDATES)
+    """The mutant that draws the same pool in every sweep."""
+    action = snis(jax.random.fold_in(key, 1), Q, 1, TEMPERATURE, CANDIDATES)
     for _ in range(sweeps):
-        draw, pick = jax.random.split(key)
-        pool = jnp.concatenate([action[None], uniform_actions(draw, 1, CANDIDATES - 1)])
-        action = pool[jax.random.categorical(pick, jax.vmap(Q)(pool) / TEMPERATURE)]
+        action = sampler(key, start=action)
     return action
 
 

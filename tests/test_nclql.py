@@ -250,25 +250,25 @@ def test_the_slope_of_the_sum(key):
 
 
 def test_it_samples_the_landscape_by_the_samplers_of_the_book(key):
-    """`annealed_langevin` with levels as floats and one landscape for each of them, key by key."""
+    """`annealed_langevin` with levels as floats and one landscape for each of them, from the same known numbers."""
     algo = NCLQL(**SMALL | {"unit_slope": False, "boundary": "reflect"})
-    obs, keys, levels = jnp.ones(OBS), jax.random.split(key, 30), geometric_levels(0.5, 0.1, 3)
-    critic = fresh().critic.network
+    several, levels, critic = (
+        jax.random.normal(key, (30, OBS)),
+        geometric_levels(0.5, 0.1, 3),
+        fresh().critic.network,
+    )
 
-    def slope_at(action, sigma):
-        slopes = [critic.at(obs).slope(action, i) for i in range(3)]
-        return sum(jnp.where(jnp.abs(sigma - levels[i]) < 1e-4, slopes[i], 0.0) for i in range(3))
+    def plain(obs):
+        def slope_at(action, sigma):
+            slopes = [critic.at(obs).slope(action, i) for i in range(3)]
+            return sum(jnp.where(jnp.abs(sigma - levels[i]) < 1e-4, slopes[i], 0.0) for i in range(3))
 
-    def plain(key):
-        first, drive = jax.random.split(jax.random.split(key, 1)[0])
-        steps = level_steps(levels, algo.step_size)
-        start = uniform_action(first, ACT)
-        return annealed_langevin(
-            drive, slope_at, start, levels, steps, SMALL["temperature"], 2, False, reflect
-        )
+        start, steps = jnp.asarray(2 * uniforms(ACT) - 1, jnp.float32), level_steps(levels, algo.step_size)
+        return annealed_langevin(key, slope_at, start, levels, steps, SMALL["temperature"], 2, False, reflect)
 
-    drawn = jax.jit(jax.vmap(lambda k: algo.policy(fresh(), obs, k)))(keys)
-    np.testing.assert_allclose(drawn, jax.jit(jax.vmap(plain))(keys), atol=2e-5)
+    with known_draws():
+        drawn = jax.jit(jax.vmap(lambda obs: algo.policy(fresh(), obs, key)))(several)
+        np.testing.assert_allclose(drawn, jax.jit(jax.vmap(plain))(several), atol=2e-5)
 
 
 def test_policy_at(key):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from by_hand import known_draws, uniforms
 from exact import numpy_of
 from reference import REFERENCE
 
@@ -318,25 +319,25 @@ def run_qglg(key, name, boundary="reflect", select="argmax", heat=1.0, schedules
 
 
 @cache
-def qglg_mutant():
-    """Algorithm 1 written out, with the first (0), best (1) or worst (2) end point; `fresh` noise per
-    schedule.
-    """
+def end_points(name, fresh):
+    """The end of each schedule, `(n, S, 1)`, from draws of SNIS; by one noise, or `fresh` noise per schedule."""
+    (theta, temperature, *_), num = problem(name), 20_000
+    starts = snis_sampler(CANDIDATES)(jax.random.key(2), num, theta, temperature)
+    noise = np.random.default_rng(3).normal(size=(num, len(SCHEDULES) if fresh else 1, 2, 1))
+    noise = np.broadcast_to(noise, (num, *SCHEDULES.shape, 1)).astype(np.float32)
+    return np.asarray(several_chains(theta, temperature, np.float32(SCHEDULES), starts, noise))
 
-    def sample(k, theta, temperature, schedules, which, fresh):
-        draw_key, pick, drive = jax.random.split(k, 3)
-        q = rebuilt(theta)
-        actions = uniform_actions(draw_key, 1, CANDIDATES)
-        a0 = actions[jax.random.categorical(pick, jax.vmap(q)(actions) / temperature)]
-        noise = jax.random.normal(drive, (len(schedules), 2, 1))
-        noise = jnp.where(fresh > 0, noise, noise[:1])
-        ends = jax.vmap(lambda steps, xi: chain(softmax_score(q, temperature), a0, steps, xi))(
-            schedules, noise
-        )
-        values = jax.vmap(q)(ends)
-        return ends[jnp.where(which == 0, 0, jnp.where(which == 1, jnp.argmax(values), jnp.argmin(values)))]
 
-    return over_keys(sample)
+@jax.jit
+def several_chains(theta, temperature, schedules, starts, noise):
+    score = softmax_score(rebuilt(theta), temperature)
+    of_one = jax.vmap(partial(chain, score), (None, 0, 0))
+    return jax.vmap(of_one, (0, None, 0))(starts, schedules, noise)
+
+
+def chosen(ends, q, which):
+    """One end point of each draw by its value of Q."""
+    return np.take_along_axis(ends, which(q(ends[..., 0].astype(float)), axis=1)[:, None, None], 1)[:, 0]
 
 
 @cache
@@ -408,16 +409,14 @@ def test_stability_limit_and_curvature():
 
 @pytest.mark.parametrize("name", TEMPERATURES)
 def test_qglg_mutants_are_rejected(name, key):
-    theta, temperature, _, _ = problem(name)
-    law = exact_qglg(name)
-    mutant = lambda which, fresh=0: qglg_mutant()(key, 20_000, theta, temperature, SCHEDULES, which, fresh)
-    assert not rejects(law, mutant(1)), "the honest copy passes"
-    assert rejects(law, mutant(0)), "always the first schedule"
-    assert rejects(law, mutant(2)), "the worst schedule"
+    law, q, ends = exact_qglg(name), problem(name)[2], end_points(name, fresh=False)
+    assert not rejects(law, chosen(ends, q, np.argmax)), "the honest copy passes"
+    assert rejects(law, ends[:, 0]), "always the first schedule"
+    assert rejects(law, chosen(ends, q, np.argmin)), "the worst schedule"
     assert rejects(law, run_qglg(key, name, select="random")), "a random schedule"
     assert rejects(law, run_qglg(key, name, heat=-1.0)), "the sign of Q"
     if name != "twomode1":
-        assert rejects(law, mutant(1, fresh=1)), "fresh noise per schedule"
+        assert rejects(law, chosen(end_points(name, fresh=True), q, np.argmax)), "fresh noise per schedule"
         assert rejects(law, run_qglg(key, name, heat=1.2)), "temperature times 1.2"
     if name != "quad1":
         assert rejects(law, run_qglg(key, name, "project")), "the other boundary"
@@ -456,25 +455,28 @@ def test_qglg_as_printed_has_the_reference_regret(name, key):
 
 
 def test_greedy_qglg_is_the_best_candidate_driven_without_noise(key):
-    """Recomputed from the only randomness it may use, the candidates; on a parabola one schedule reaches
-    the top.
-    """
-    theta, temperature = numbers(landscapes.get("quad1")), 0.015
-    schedules = samplers.linear_schedules(np.logspace(0, -4, 10), np.full(10, 1e-4), 20)
-    draws = qglg_sampler(num_candidates=100, greedy=True)(key, 200, theta, temperature, schedules)
-    assert np.abs(draws).max() < 1e-3
-    q, slope = numpy_of(landscapes.get("skew1"))
-    keys = jax.random.split(key, 50)
-    given = qglg_sampler(greedy=True)(key, 50, numbers(landscapes.get("skew1")), 0.2, SCHEDULES)
-    drawn = jax.jit(jax.vmap(lambda k: uniform_actions(jax.random.split(k, 4)[0], 1, CANDIDATES)))
-    for actions, end in zip(np.asarray(drawn(keys), float)[..., 0], given[:, 0], strict=True):
+    """By hand from known candidates, on hills at 20 places; on a parabola one schedule reaches the top."""
+    places = np.linspace(-0.9, 0.9, 20, dtype=np.float32)
+    hill = lambda centre: lambda action: jnp.exp(-2 * (action[0] - centre) ** 2)
+    with known_draws():
+        greedy = lambda centre: qglg(
+            key, hill(centre), 1, 0.2, jnp.asarray(SCHEDULES), CANDIDATES, greedy=True
+        )
+        given = jax.jit(jax.vmap(greedy))(places)[:, 0]
+    actions = 2 * uniforms(CANDIDATES, 1)[:, 0] - 1
+    for centre, end in zip(places.astype(float), given, strict=True):
+        q = lambda a, centre=centre: np.exp(-2 * (a - centre) ** 2)
         ends = []
         for schedule in SCHEDULES:
             a = actions[np.argmax(q(actions))]
             for step in schedule:
-                a = fold(a + step / 2 * slope(a) / 0.2)
+                a = fold(a + step / 2 * (-4 * (a - centre) * q(a)) / 0.2)
             ends.append(a)
         assert end == pytest.approx(max(ends, key=q), abs=1e-4)
+    schedules = samplers.linear_schedules(np.logspace(0, -4, 10), np.full(10, 1e-4), 20)
+    quad = landscapes.get("quad1")
+    top = jax.jit(lambda k: qglg(k, quad, 1, 0.015, schedules, CANDIDATES, greedy=True))
+    assert np.abs(top(key)).max() < 1e-3
 
 
 def test_linear_schedules():

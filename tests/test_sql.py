@@ -15,6 +15,7 @@ from by_hand import (
     backward,
     differences,
     forward,
+    known_draws,
     layers_of_actor,
     layers_of_critic,
     normals,
@@ -258,7 +259,7 @@ def test_shared_samples_give_equal_states_equal_values(shared, key):
 
 
 def test_who_acts_when(key):
-    """Draws of the network, in evaluation too; exploration adds normal noise and clips."""
+    """Draws of the network, in evaluation too; exploration adds normal noise and clips to the box."""
     algo, state = SQL(**SMALL), fresh()
     several = jax.random.normal(key, (100, OBS))
     one_each = jax.jit(jax.vmap(lambda obs: state.actor.network.sample(obs, key)))(several)
@@ -273,18 +274,13 @@ def test_who_acts_when(key):
     )(obs)
     np.testing.assert_array_equal(drawn, same)
     np.testing.assert_array_equal(drawn, exploited)
-    keys = jax.random.split(key, 4000)
-    explore = jax.jit(lambda algo: jax.vmap(lambda k: algo.explore(state, obs, k))(keys))
-    policy = jax.jit(jax.vmap(lambda k: algo.policy(state, obs, jax.random.split(k)[0])))
-    draws = np.asarray(policy(keys), float)
-    quiet = np.asarray(explore(replace(algo, exploration_noise=0.0)))
-    np.testing.assert_allclose(quiet, draws, rtol=1e-5, atol=1e-6)
-    little = (np.asarray(explore(replace(algo, exploration_noise=0.01)), float) - draws) / 0.01
-    inside = np.abs(draws) < 0.9
-    assert inside.sum() > 1000
-    assert mean_test(little[inside] ** 2, 1.0) > THRESHOLD
-    assert mean_test(little[inside] ** 2, 1.3) < THRESHOLD, "another spread"
-    assert np.abs(explore(replace(algo, exploration_noise=5.0))).max() == 1.0
+    with known_draws():
+        explore = jax.jit(lambda algo: jax.vmap(lambda obs: algo.explore(state, obs, key))(several))
+        draws = np.asarray(jax.jit(jax.vmap(lambda obs: algo.policy(state, obs, key)))(several), float)
+        for size in (0.0, 0.1, 5.0):
+            by_hand = np.clip(draws + size * normals(ACT), -1, 1)
+            noisy = explore(replace(algo, exploration_noise=size))
+            np.testing.assert_allclose(noisy, by_hand, rtol=1e-5, atol=1e-6)
 
 
 def test_fresh_targets_equal_the_online_network_without_sharing_it():
