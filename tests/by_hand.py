@@ -15,6 +15,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import io_callback
 from scipy import special
 
 from softq.testing.probe import random_batch
@@ -57,10 +58,50 @@ def known_draws() -> Iterator[None]:
         return jnp.sum(shares < uniforms(), axis)
 
     known = {"normal": normal, "uniform": uniform, "randint": randint}
-    known |= {"bernoulli": bernoulli, "categorical": categorical}
-    before = {name: getattr(jax.random, name) for name in known}
+    with patched(known | {"bernoulli": bernoulli, "categorical": categorical}):
+        yield
+
+
+@contextlib.contextmanager
+def recorded_draws() -> Iterator[dict[str, list[np.ndarray]]]:
+    """Within it `jax.random` writes down what it draws: the "normal" numbers, and the "uniform" ones in (0, 1).
+
+    A choice by weights is the largest of logits with Gumbel noise -log(-log u), and its u are among the uniform
+    numbers. Compile what draws within it, without `vmap`, and wait with `jax.effects_barrier` before reading.
+    """
+    drawn = {"normal": [], "uniform": []}
+    original = {"normal": jax.random.normal, "uniform": jax.random.uniform}
+
+    def record(kind, key, shape, dtype=float):
+        numbers = original[kind](key, shape, dtype)
+        # as whole numbers, for a callback has a thread of its own, and there JAX rounds to single precision
+        bits = jax.lax.bitcast_convert_type(numbers, jnp.uint32)
+        read = lambda bits: drawn[kind].append(np.asarray(bits).view(numbers.dtype).reshape(shape))
+        io_callback(read, None, bits, ordered=True)
+        return numbers
+
+    def normal(key, shape=(), dtype=float):
+        return record("normal", key, shape, dtype)
+
+    def uniform(key, shape=(), dtype=float, minval=0.0, maxval=1.0):
+        return minval + (maxval - minval) * record("uniform", key, shape, dtype)
+
+    def randint(key, shape, minval, maxval, dtype=int):
+        return jnp.floor(minval + (maxval - minval) * record("uniform", key, shape)).astype(dtype)
+
+    def categorical(key, logits):
+        return jnp.argmax(logits - jnp.log(-jnp.log(record("uniform", key, logits.shape, logits.dtype))))
+
+    with patched({"normal": normal, "uniform": uniform, "randint": randint, "categorical": categorical}):
+        yield drawn
+
+
+@contextlib.contextmanager
+def patched(functions) -> Iterator[None]:
+    """`jax.random` with some of its functions replaced."""
+    before = {name: getattr(jax.random, name) for name in functions}
     try:
-        for name, function in known.items():
+        for name, function in functions.items():
             setattr(jax.random, name, function)
         yield
     finally:

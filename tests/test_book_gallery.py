@@ -1,6 +1,6 @@
 """The gallery in a browser: on a page of its own, made here, and in the built book.
 
-Its samplers are fed the random numbers that a sampler of softq draws from a key, and must take the same path.
+Its samplers are fed the random numbers that a sampler of softq has drawn, and must take the same path.
 """
 
 import shutil
@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from book_browser import HTML, chromium, pause_after, server, settle, watch
+from by_hand import recorded_draws
 from exact import numpy_of
-from jax import Array
 from playwright.sync_api import Browser, Page
 
 from softq import landscapes, samplers
-from softq.box import BOUNDARIES, uniform_actions
+from softq.box import BOUNDARIES
 from softq.exact.boltzmann import Boltzmann, nodes_and_weights
 from softq.exact.laws import snis_law, softmax_law
 from softq.lab import GalleryLab, export
@@ -212,104 +212,75 @@ def test_stein_direction(still: Page, n: int) -> None:
     np.testing.assert_allclose(seen, direction.ravel(), atol=1e-9)
 
 
-# -- each sampler's path from given random numbers; uniforms and normals in the order in which the page asks for them
+# -- each sampler's path from the same random numbers
 
 
-def unit(actions: Array) -> Array:
-    return ((actions + 1) / 2).ravel()
+LAST_STEP = 1e-4  # of the annealed chain
+SCORE = lambda q: samplers.softmax_score(q, TEMPERATURE)
 
 
-def pool(actions: Array, pick: Array, current: Array | None = None) -> Array:
-    """Uniforms for candidates, each followed by its coin: `jax.random.categorical` adds Gumbel noise -log(-log u)."""
-    coins = jnp.exp(-jnp.exp(-jax.random.gumbel(pick, (len(actions) + (current is not None),), float)))
-    fresh = jnp.concatenate([(actions + 1) / 2, coins[-len(actions) :, None]], 1).ravel()
-    return fresh if current is None else jnp.concatenate([coins[:1], fresh])
+def langevin_twin(q, key, starts, boundary="reflect"):
+    steps = jnp.full(NUM, STEP)
+    return samplers.langevin(key, SCORE(q), starts[0], steps, BOUNDARIES[boundary], trajectory=True)
 
 
-NOTHING = np.zeros(0)
-
-
-def snis_twin(q, key, a0):
-    draw, pick = jax.random.split(key)
-    last = samplers.snis(key, q, q.dim, TEMPERATURE, NUM + 1)
-    return pool(uniform_actions(draw, q.dim, NUM + 1), pick), NOTHING, last
-
-
-def isir_twin(q, key, a0):
-    m, uniforms = GIVEN["candidates"], [unit(a0)]
-    for each in jax.random.split(key, NUM + 1)[1:]:
-        draw, pick = jax.random.split(each)
-        uniforms.append(pool(uniform_actions(draw, q.dim, m - 1), pick, a0))
-    return jnp.concatenate(uniforms), NOTHING, samplers.isir(key, q, q.dim, TEMPERATURE, m, NUM, a0)
-
-
-def langevin_twin(q, key, a0, boundary="reflect"):
-    score, steps = samplers.softmax_score(q, TEMPERATURE), jnp.full(NUM, STEP)
-    path = samplers.langevin(key, score, a0, steps, BOUNDARIES[boundary], trajectory=True)
-    return unit(a0), jax.random.normal(key, (NUM, q.dim)), path
-
-
-def mala_twin(q, key, a0):
-    for_noise, for_coins = jax.random.split(key)
-    uniforms = jnp.concatenate([unit(a0), jax.random.uniform(for_coins, (NUM,))])
-    path, _ = samplers.mala(key, q, TEMPERATURE, a0, jnp.full(NUM, STEP), trajectory=True)
-    return uniforms, jax.random.normal(for_noise, (NUM, q.dim)), path
-
-
-def tempering_twin(q, key, a0):
-    starts = jnp.concatenate([a0[None], uniform_actions(jax.random.key(8), q.dim, RUNGS - 1)])
+def tempering_twin(q, key, starts):
     ladder = np.geomspace(TEMPERATURE, 4 * TEMPERATURE, RUNGS)
-    uniforms, normals = [unit(starts)], []
-    for number, each in enumerate(jax.random.split(key, NUM)):
-        for_noise, for_coins = jax.random.split(each)
-        normals.append(jax.random.normal(for_noise, (RUNGS, q.dim)))
-        coins, swaps = jax.random.uniform(for_coins, (2, RUNGS))
-        uniforms += [coins, swaps[number % 2 : RUNGS - 1 : 2]]
-    actions, _ = samplers.tempering(key, q, ladder, starts, STEP * ladder / TEMPERATURE, NUM)
-    return jnp.concatenate(uniforms), jnp.stack(normals), actions[0]
+    return samplers.tempering(key, q, ladder, starts, STEP * ladder / TEMPERATURE, NUM)[0][0]
 
 
-def annealed_twin(q, key, a0):
+def annealed_twin(q, key, starts):
     levels = jnp.asarray(LEVELS)
     slope = lambda action, sigma: jax.grad(q.blurred(sigma))(action)
-    steps = samplers.level_steps(levels, 1e-4)
-    path = samplers.annealed_langevin(key, slope, a0, levels, steps, TEMPERATURE, trajectory=True)
-    return unit(a0), jax.random.normal(key, (2 * len(LEVELS), q.dim)), path
+    steps = samplers.level_steps(levels, LAST_STEP)
+    return samplers.annealed_langevin(key, slope, starts[0], levels, steps, TEMPERATURE, trajectory=True)
 
 
-def qglg_twin(select, q, key, a0):
-    draw, pick, drive, choose = jax.random.split(key, 4)
-    m = GIVEN["candidates"]
-    uniforms = pool(uniform_actions(draw, q.dim, m), pick)
-    if select == "random":
-        index = jax.random.randint(choose, (1,), 0, SCHEDULES)
-        uniforms = jnp.concatenate([uniforms, (index + 0.5) / SCHEDULES])
-    first = STEP * jnp.geomspace(1, SHRINK, SCHEDULES)
-    schedules = samplers.linear_schedules(first, jnp.full(SCHEDULES, SHRINK * STEP), SCHEDULE_STEPS)
-    last = samplers.qglg(key, q, q.dim, TEMPERATURE, schedules, m, select=select)
-    return uniforms, jax.random.normal(drive, (SCHEDULE_STEPS, q.dim)), last
+def qglg_twin(select, q, key, starts):
+    first, last = STEP * jnp.geomspace(1, SHRINK, SCHEDULES), jnp.full(SCHEDULES, SHRINK * STEP)
+    schedules = samplers.linear_schedules(first, last, SCHEDULE_STEPS)
+    return samplers.qglg(key, q, q.dim, TEMPERATURE, schedules, GIVEN["candidates"], select=select)
 
 
-def svgd_twin(q, key, a0):
-    particles = jnp.concatenate([a0[None], uniform_actions(key, q.dim, 4)])
-    path = samplers.svgd(
-        samplers.softmax_score(q, TEMPERATURE), particles, jnp.full(NUM, STEP), trajectory=True
-    )
-    return unit(particles), NOTHING, path
-
-
-TWINS: dict[str, Callable] = {
-    "snis": snis_twin,
-    "isir": isir_twin,
-    "langevin": langevin_twin,
-    "langevin, project": partial(langevin_twin, boundary="project"),
-    "mala": mala_twin,
-    "tempering": tempering_twin,
-    "annealed": annealed_twin,
-    "qglg-argmax": partial(qglg_twin, "argmax"),
-    "qglg-random": partial(qglg_twin, "random"),
-    "svgd": svgd_twin,
+# the sampler of softq for a landscape, a key and starting actions; the number of these
+TWINS: dict[str, tuple[Callable, int]] = {
+    "snis": (lambda q, key, _: samplers.snis(key, q, q.dim, TEMPERATURE, NUM + 1), 0),
+    "isir": (lambda q, k, a: samplers.isir(k, q, q.dim, TEMPERATURE, GIVEN["candidates"], NUM, a[0]), 1),
+    "langevin": (langevin_twin, 1),
+    "langevin, project": (partial(langevin_twin, boundary="project"), 1),
+    "mala": (
+        lambda q, k, a: samplers.mala(k, q, TEMPERATURE, a[0], jnp.full(NUM, STEP), trajectory=True)[0],
+        1,
+    ),
+    "tempering": (tempering_twin, RUNGS),
+    "annealed": (annealed_twin, 1),
+    "qglg-argmax": (partial(qglg_twin, "argmax"), 0),
+    "qglg-random": (partial(qglg_twin, "random"), 0),
+    "svgd": (lambda q, _, a: samplers.svgd(SCORE(q), a, jnp.full(NUM, STEP), trajectory=True), 5),
 }
+
+
+def asked_for(sampler: str, drawn: list[np.ndarray]) -> list[np.ndarray]:
+    """The uniform numbers that a sampler of softq drew, in the order in which the page asks for them."""
+    if sampler in (
+        "snis",
+        "isir",
+        "qglg-argmax",
+        "qglg-random",
+    ):  # an action, and then its coin, if it is new
+        pairs = len(drawn) // 2 * 2
+        pools = zip(drawn[:pairs:2], drawn[1:pairs:2], strict=True)
+        both = [(coins[: -len(new)], np.column_stack([new, coins[-len(new) :]])) for new, coins in pools]
+        return [part for pool in both for part in pool] + drawn[pairs:]
+    if sampler == "tempering":  # the coins of a round's steps, and those of the pairs that may swap
+        return [
+            part for i, (steps, swaps) in enumerate(drawn) for part in (steps, swaps[i % 2 : RUNGS - 1 : 2])
+        ]
+    return drawn
+
+
+def flat(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.zeros(0), *(np.ravel(part) for part in parts)])
 
 
 @pytest.mark.parametrize(
@@ -319,20 +290,23 @@ TWINS: dict[str, Callable] = {
 )
 def test_the_same_numbers_give_the_same_path(still: Page, twin: str, name: str) -> None:
     """From the same random numbers, all of them used, the page and softq in double precision reach the same actions."""
-    q, (sampler, *boundary) = landscapes.get(name), twin.split(", ")
-    with jax.enable_x64(True):
-        keys = jax.random.split(jax.random.key(4), 4)
-        starts = uniform_actions(jax.random.key(5), q.dim, len(keys))
-        runs = [np.asarray(x) for x in jax.jit(jax.vmap(partial(TWINS[twin], q)))(keys, starts)]
+    q, (sampler, *boundary), (run, count) = landscapes.get(name), twin.split(", "), TWINS[twin]
     given = {"boundary": boundary[0]} if boundary else {}
-    given |= {"step": 1e-4} if sampler == "annealed" else {}
+    given |= {"step": LAST_STEP} if sampler == "annealed" else {}
     n, steps = (5 if sampler == "svgd" else 1), ENTRIES[sampler].length or NUM
-    for uniforms, normals, path in zip(*runs, strict=True):
-        numbers = {"uniforms": uniforms, "normals": normals.ravel()}
-        seen = trace(still, name, sampler, n, steps, numbers, **given)
-        expected = np.reshape(path, (-1, n, q.dim))
-        np.testing.assert_allclose(seen["path"][-len(expected) :], expected, atol=1e-9)
-        assert seen["left"] == 0
+    with jax.enable_x64(True), recorded_draws() as drawn:
+        run = jax.jit(partial(run, q))
+        for seed in range(4):
+            starts = np.random.default_rng(seed).uniform(-1, 1, (count, q.dim))
+            expected = np.reshape(run(jax.random.key(seed), starts), (-1, n, q.dim))
+            jax.effects_barrier()
+            uniforms = flat([(starts + 1) / 2, *asked_for(sampler, drawn["uniform"])])
+            numbers = {"uniforms": uniforms, "normals": flat(drawn["normal"])}
+            seen = trace(still, name, sampler, n, steps, numbers, **given)
+            np.testing.assert_allclose(seen["path"][-len(expected) :], expected, atol=1e-9)
+            assert seen["left"] == 0
+            for parts in drawn.values():
+                parts.clear()
 
 
 # -- laws
