@@ -278,11 +278,18 @@ def test_bad_input_is_one_clear_line(key):
         (ScoreNetwork, {"style": "sinusoidal", "num_conditions": 2}, [(ACT,), (2,)], None),
     ],
 )
-def test_fresh_parameters_are_those_of_the_module_key_by_key(cls, given, more, num, key):
-    """What is read changes no fresh weight; several networks of one kind have each its own part of the key."""
+def test_fresh_parameters_are_those_of_the_module(cls, given, more, num, key):
+    """What is read changes no fresh weight; several networks of one kind are all different."""
     network = cls.create(key, jnp.ones(OBS), jnp.ones(ACT), hidden_sizes=(8, 4), **given)
     first = (OBS + 5,) if cls is SamplingNetwork else (OBS,)
     zeros = [jnp.zeros(shape) for shape in (first, *more)]
-    made = [network.module.init(k, *zeros)["params"] for k in (jax.random.split(key, num) if num else [key])]
-    expected = jax.tree.map(lambda *x: jnp.stack(x), *made) if num else made[0]
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), network.params, expected)
+    of_one = network.module.init(key, *zeros)["params"]
+    if num is None:
+        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), network.params, of_one)
+        return
+    again = cls.create(key, jnp.zeros(OBS), jnp.zeros(ACT), hidden_sizes=(8, 4), **given)
+    jax.tree.map(np.testing.assert_array_equal, network.params, again.params)
+    assert jax.tree.map(jnp.shape, network.params) == jax.tree.map(lambda x: (num, *x.shape), of_one)
+    for several, one in zip(*map(jax.tree.leaves, (network.params, of_one)), strict=True):
+        assert np.any(one) == np.any(several) and np.abs(several).max() < 3 * np.abs(one).max() + 1e-6
+        assert not np.any(one) or len(np.unique(several)) == several.size
