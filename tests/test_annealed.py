@@ -283,13 +283,13 @@ def test_stationary_law_of_a_normalised_slope():
     assert 0.5 * np.abs(raw - weights / weights.sum()).sum() > 0.1
 
 
-@pytest.mark.parametrize("spread", [0.2, 1.0])
-def test_starts(spread, key):
+@pytest.mark.parametrize("std", [0.2, 1.0])
+def test_starts(std, key):
     assert not chi_square(draw(lambda k: initial_action(k, 1), key, 20_000), *uniform_law()) < THRESHOLD
-    a = draw(lambda k: initial_action(k, 3, "normal", spread), key, 20_000)
+    a = draw(lambda k: initial_action(k, 3, "normal", std), key, 20_000)
     for wall in (-1, 1):
-        assert binomial((a[:, 1] == wall).sum(), 20_000, stats.norm.sf(1 / spread)) > THRESHOLD
-    assert binomial((np.abs(a[:, 2]) < 0.5 * spread).sum(), 20_000, 2 * stats.norm.cdf(0.5) - 1) > THRESHOLD
+        assert binomial((a[:, 1] == wall).sum(), 20_000, stats.norm.sf(1 / std)) > THRESHOLD
+    assert binomial((np.abs(a[:, 2]) < 0.5 * std).sum(), 20_000, 2 * stats.norm.cdf(0.5) - 1) > THRESHOLD
 
 
 def call(**changes):
@@ -320,7 +320,7 @@ def call(**changes):
         (lambda: geometric_levels(0.1, 0.0, 5), "sigma_min must be positive"),
         (lambda: level_steps(LEVELS, 0.0), "last_step must be positive"),
         (lambda: initial_action(jax.random.key(0), 2, "norml"), "unknown start 'norml'.*normal"),
-        (lambda: initial_action(jax.random.key(0), 2, "normal", -1.0), "spread must be positive"),
+        (lambda: initial_action(jax.random.key(0), 2, "normal", -1.0), "std must be positive"),
     ],
 )
 def test_bad_input_is_one_clear_line(bad, words):

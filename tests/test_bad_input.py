@@ -108,7 +108,7 @@ def test_one_line_says_what_and_where(name, fault, words):
         (lambda: linear_schedules(jnp.ones(2), jnp.ones(2), 0), "num_steps must be positive"),
         (lambda: stability_limit(0.0, 1.0), "temperature must be positive"),
         (lambda: stability_limit(1.0, -1.0), "curvature must be positive"),
-        (lambda: initial_action(KEY, 2, "normal", -1.0), "spread must be positive"),
+        (lambda: initial_action(KEY, 2, "normal", -1.0), "std must be positive"),
         (lambda: initial_action(KEY, 2, "gauss"), "unknown start 'gauss'"),
         (lambda: amortised_direction(bowl, NOTHING, jnp.zeros((2, 2))), "at least 1"),
         (lambda: finite_on(bowl, 0), "dim must be positive"),

@@ -23,7 +23,7 @@ from softq.exact.boltzmann import Boltzmann, nodes_and_weights
 from softq.exact.laws import snis_law, softmax_law
 from softq.lab import GalleryLab, export
 from softq.lab.gallery import law_of
-from softq.lab.gallery_samplers import ENTRIES, LEVELS, RUNGS, SCHEDULE_STEPS, SCHEDULES, SHRINK
+from softq.lab.gallery_samplers import GALLERY_SAMPLERS, LEVELS, RUNGS, SCHEDULE_STEPS, SCHEDULES, SHRINK
 from softq.samplers.mala import log_folded_normal
 from softq.testing import THRESHOLD, chi_square
 
@@ -293,7 +293,7 @@ def test_the_same_numbers_give_the_same_path(still: Page, twin: str, name: str) 
     q, (sampler, *boundary), (run, count) = landscapes.get(name), twin.split(", "), TWINS[twin]
     given = {"boundary": boundary[0]} if boundary else {}
     given |= {"step": LAST_STEP} if sampler == "annealed" else {}
-    n, steps = (5 if sampler == "svgd" else 1), ENTRIES[sampler].length or NUM
+    n, steps = (5 if sampler == "svgd" else 1), GALLERY_SAMPLERS[sampler].length or NUM
     with jax.enable_x64(True), recorded_draws() as drawn:
         run = jax.jit(partial(run, q))
         for seed in range(4):
@@ -359,15 +359,15 @@ def test_resampling_has_its_own_law(still: Page) -> None:
 # -- the figure
 
 
-@pytest.mark.parametrize("sampler", ENTRIES)
+@pytest.mark.parametrize("sampler", GALLERY_SAMPLERS)
 def test_step_and_cost_are_those_of_python(still: Page, sampler: str) -> None:
     choose(still, landscape="twomode1", sampler=sampler, temperature=0.2, step=2, particles=20)
     still.evaluate("softqLab.advance(softqLab.ids()[0], 25)")
     report = report_of(still)
     given = LAB.given(landscape="twomode1", sampler=sampler, temperature=0.2, step=2.0, steps=report["taken"])
     assert report["step"] == pytest.approx(given.step, rel=1e-12)
-    assert tuple(report["costs"].values()) == ENTRIES[sampler].cost(given)
-    assert report["taken"] == (ENTRIES[sampler].length or 25) == given.steps
+    assert tuple(report["costs"].values()) == GALLERY_SAMPLERS[sampler].cost(given)
+    assert report["taken"] == (GALLERY_SAMPLERS[sampler].length or 25) == given.steps
     assert still.evaluate("softqLab.ids().length") == 1
     choose(still, step=1, particles=400)
     still.get_by_role("button", name="Reset").click()

@@ -31,7 +31,7 @@ from softq.algorithms import DDSQ
 from softq.algorithms.common.temperature import Temperature
 from softq.box import uniform_actions
 from softq.exact.values import evaluate
-from softq.samplers import qglg, spread
+from softq.samplers import qglg, uniform_std
 from softq.samplers.entropy import snis_entropy
 from softq.testing import THRESHOLD, binomial, mean_test
 from softq.testing.probe import random_batch
@@ -319,7 +319,7 @@ def test_sampler_at_a_state_dependent_temperature(key):
         np.testing.assert_allclose(*both(key, std), atol=1e-4)
 
 
-def test_temperature_of_is_lambda_0_times_the_spread_of_q(key):
+def test_temperature_of_is_lambda_0_times_the_std_of_q(key):
     algo = DDSQ(**SMALL, temperature=0.2)
     state, obs = fresh(), jnp.array([0.3, -1.0, 0.5])
     line = (np.arange(300) + 0.5) / 150 - 1
@@ -331,9 +331,9 @@ def test_temperature_of_is_lambda_0_times_the_spread_of_q(key):
     assert float(plain.temperature_of(state, obs)) == pytest.approx(0.2, rel=1e-6)
 
 
-def test_spread_has_a_floor():
-    assert float(spread(jnp.full(10, 3.0))) > 0
-    assert float(spread(jnp.array([1.0, -1.0]))) == pytest.approx(1.0)
+def test_uniform_std_has_a_floor():
+    assert float(uniform_std(jnp.full(10, 3.0))) > 0
+    assert float(uniform_std(jnp.array([1.0, -1.0]))) == pytest.approx(1.0)
 
 
 def test_one_critic_at_every_temperature(key):

@@ -20,10 +20,10 @@ from softq.experiments.sampler_benchmark import (
     COLUMNS,
     EXACT,
     GRADIENT,
-    HEATS,
     REGISTRY,
-    Entry,
-    Given,
+    TEMPERATURE_LEVELS,
+    BenchmarkSampler,
+    LandscapeInfo,
     View,
     contest,
     corners,
@@ -101,20 +101,20 @@ def test_blur_without_a_closed_formula_elsewhere(name, tol):
 # -- truths
 
 
-@pytest.mark.parametrize("heat", HEATS)
-def test_sums_have_the_moments_of_independent_coordinates(heat):
+@pytest.mark.parametrize("level", TEMPERATURE_LEVELS)
+def test_sums_have_the_moments_of_independent_coordinates(level):
     one = problem("sum of skew1", 4)
-    law = Separable(landscapes.get("skew1"), one.temperature(heat), 4)
-    truth = one.truth(heat)
+    law = Separable(landscapes.get("skew1"), one.temperature(level), 4)
+    truth = one.truth(level)
     assert truth.mean_value == pytest.approx(law.mean_value, rel=1e-9)
     assert truth.std_value == pytest.approx(np.sqrt(law.var_value), rel=1e-9)
-    assert one.spread == pytest.approx(law.uniform_std, rel=1e-9)
+    assert one.uniform_std == pytest.approx(law.uniform_std, rel=1e-9)
 
 
-@pytest.mark.parametrize("heat", HEATS)
-def test_corners_agree_with_quadrature(heat):
+@pytest.mark.parametrize("level", TEMPERATURE_LEVELS)
+def test_corners_agree_with_quadrature(level):
     """In two dimensions both kinds of truth apply."""
-    truth, law = problem("corners", 2).truth(heat), Boltzmann(corners(2), 1 / HEATS[heat])
+    truth, law = problem("corners", 2).truth(level), Boltzmann(corners(2), 1 / TEMPERATURE_LEVELS[level])
     assert truth.mean_value == pytest.approx(law.mean_value, abs=1e-5)
     assert truth.std_value == pytest.approx(np.sqrt(law.var_value), rel=1e-4)
     upper = law.mean(lambda a: a.sum(1) > 0)
@@ -193,7 +193,7 @@ class Counted:
 )
 def test_calls_are_those_of_the_running_program(name):
     entry, q = REGISTRY[name], Counted(2)
-    given = Given(1.0, 1.0, 1.0, jnp.ones(5))
+    given = LandscapeInfo(1.0, 1.0, 1.0, jnp.ones(5))
     jax.jit(lambda key: entry.sampler(40, 2, given)(key, q, 2, 1.0).action)(jax.random.key(0))
     jax.effects_barrier()
     calls = entry.calls(2, 40)
@@ -259,7 +259,9 @@ def test_a_sampler_that_is_too_hot_ranks_below_the_same_at_the_right_temperature
         def __call__(self, key, q, dim, temperature):
             return super().__call__(key, q, dim, 1.3 * temperature)
 
-    mutant = Entry("a mutant", lambda given, dim, m, sweeps: TooHot(m, sweeps), REGISTRY["isir"].plan)
+    mutant = BenchmarkSampler(
+        "a mutant", lambda given, dim, m, sweeps: TooHot(m, sweeps), REGISTRY["isir"].plan
+    )
     monkeypatch.setitem(REGISTRY, "too hot", mutant)
     rows = contest((2,), {100: 4000}, ("cold",), ("isir", "too hot"), ("corners",)).set_index("sampler")
     assert rows["error"]["isir"] < margin(4000) < rows["error"]["too hot"]
@@ -285,7 +287,7 @@ def check(table: pd.DataFrame) -> None:
     assert (taken.loc[taken["sampler"] == "langevin", "time_ratio"] == 1).all() and (
         taken["time_ratio"] > 0
     ).all()
-    keys = ["landscape", "dim", "heat", "budget", "sampler"]
+    keys = ["landscape", "dim", "temperature_level", "budget", "sampler"]
     assert not table.duplicated(keys).any()
 
 
@@ -319,7 +321,7 @@ def test_mistakes(arguments, message, capsys):
     ("wrong", "message"),
     [
         ({"samplers": ("malla",)}, "Did you mean 'mala'?"),
-        ({"heats": ("warm",)}, "no 'warm'"),
+        ({"temperature_levels": ("warm",)}, "no 'warm'"),
         ({"landscapes": ("bandid",)}, "Did you mean 'bandit'?"),
     ],
 )
@@ -335,12 +337,16 @@ def test_the_committed_table_is_complete_and_of_these_samplers():
     table = read(TABLE, exact=True)
     check(table)
     expected = {
-        (name, dim, heat, budget, sampler)
+        (name, dim, level, budget, sampler)
         for dim in (1, *DIMS)
-        for name, heat, budget, sampler in product(names(dim), HEATS, BUDGETS, (EXACT, *REGISTRY))
+        for name, level, budget, sampler in product(
+            names(dim), TEMPERATURE_LEVELS, BUDGETS, (EXACT, *REGISTRY)
+        )
         if sampler == EXACT or REGISTRY[sampler].plan(budget, dim) is not None
     }
-    rows = table[["landscape", "dim", "heat", "budget", "sampler"]].itertuples(index=False, name=None)
+    rows = table[["landscape", "dim", "temperature_level", "budget", "sampler"]].itertuples(
+        index=False, name=None
+    )
     assert set(rows) == expected
     assert (table["num_samples"] == table["budget"].map(BUDGETS)).all()
     taken = table[table["sampler"] != EXACT]
@@ -362,7 +368,14 @@ def toy():
     """Three samplers at two budgets in one and in seventeen dimensions, four landscapes each, errors by hand."""
     errors = {"good": [0.3, 0.01], "greedy": [0.2, 0.4], "poor": [0.5, 0.3]}
     rows = [
-        {"landscape": f"q{i}", "dim": dim, "heat": "hot", "budget": budget, "sampler": name, "error": error}
+        {
+            "landscape": f"q{i}",
+            "dim": dim,
+            "temperature_level": "hot",
+            "budget": budget,
+            "sampler": name,
+            "error": error,
+        }
         | {"mean_q": {"good": 0.0, "greedy": 2.0, "poor": -2.0}[name]}
         for name, both in errors.items()
         for budget, error in zip((20, 200), both, strict=True)

@@ -15,7 +15,7 @@ from softq.exact.laws import snis_law, softmax_law
 from softq.exact.smoothing import smooth_density
 from softq.lab import GalleryLab
 from softq.lab.gallery import law_of, marginal
-from softq.lab.gallery_samplers import ENTRIES, draw
+from softq.lab.gallery_samplers import GALLERY_SAMPLERS, draw
 from softq.testing import THRESHOLD, chi_square
 from softq.utils.errors import SoftqError
 
@@ -86,9 +86,9 @@ def test_what_the_notes_say() -> None:
     assert values("qglg-argmax") > Boltzmann(SKEW, TEMPERATURE).mean_value + 0.03 > values("qglg-random")
 
 
-@pytest.mark.parametrize("sampler", [name for name, entry in ENTRIES.items() if entry.length])
+@pytest.mark.parametrize("sampler", [name for name, entry in GALLERY_SAMPLERS.items() if entry.length])
 def test_a_complete_action_stays(sampler: str) -> None:
-    lab, entry = GalleryLab("skew1", sampler), ENTRIES[sampler]
+    lab, entry = GalleryLab("skew1", sampler), GALLERY_SAMPLERS[sampler]
     given = {steps: lab.given(steps=steps) for steps in (19, 20, 60)}
     assert given[60] == given[20] and entry.length == given[20].steps == 20
     assert entry.cost(given[19]) != entry.cost(given[20])
@@ -120,7 +120,7 @@ def test_three_renderings(lab: GalleryLab) -> None:
     data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', page, re.S)[1])
     assert data == json.loads(json.dumps(lab.data()))
     assert [row["name"] for row in data["states"]] == landscapes.names()
-    assert list(data["samplers"]) == list(ENTRIES)
+    assert list(data["samplers"]) == list(GALLERY_SAMPLERS)
     assert len(page) < 200_000  # a page stays light
 
 

@@ -16,7 +16,7 @@ from softq.cli import main
 from softq.exact.boltzmann import Boltzmann
 from softq.exact.laws import softmax_law
 from softq.exact.values import evaluate
-from softq.samplers import SAMPLERS, StableStep, spread
+from softq.samplers import SAMPLERS, StableStep, uniform_std
 from softq.samplers.start import absolute_step
 from softq.training import evaluate_run, train
 from softq.utils.errors import SoftqError
@@ -73,7 +73,7 @@ def test_every_sampler_acts_in_the_box_and_the_good_ones_are_close(sampler):
 
 def test_a_relative_temperature_is_that_share_of_the_spread():
     line = np.linspace(-1, 1, 4001, dtype=np.float32)[:, None]
-    scale = float(jax.jit(lambda line: spread(6 * jax.vmap(landscapes.get("twomode1"))(line)))(line))
+    scale = float(jax.jit(lambda line: uniform_std(6 * jax.vmap(landscapes.get("twomode1"))(line)))(line))
     relative, absolute = (
         acts(CriticPolicy("isir", t, 200, a)) for t, a in ((0.5, DDSQ()), (0.5 * scale, None))
     )

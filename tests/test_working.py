@@ -247,11 +247,11 @@ def test_diffusion_weighs_only_what_is_there(key):
         assert np.isfinite(score).all()
 
 
-def test_entropy_and_spread_leave_out_what_is_not_finite():
+def test_entropy_and_std_leave_out_what_is_not_finite():
     values = np.float32([0.1, 0.5, 0.3])
     torn_values = np.float32([0.1, np.nan, 0.5, np.inf, 0.3, -np.inf])
-    spread, entropy = jax.jit(s.spread), jax.jit(lambda values: snis_entropy(values, 2, 0.2))
-    assert spread(torn_values) == pytest.approx(float(np.std([0.1, 0.5, 0.3])), rel=1e-6)
-    assert spread(np.full(6, np.nan, np.float32)) > 0
+    std, entropy = jax.jit(s.uniform_std), jax.jit(lambda values: snis_entropy(values, 2, 0.2))
+    assert std(torn_values) == pytest.approx(float(np.std([0.1, 0.5, 0.3])), rel=1e-6)
+    assert std(np.full(6, np.nan, np.float32)) > 0
     # three of six candidates have weight nought: as if the box were half as large
     assert float(entropy(torn_values)) == pytest.approx(float(entropy(values)) - np.log(2), abs=1e-6)

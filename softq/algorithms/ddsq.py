@@ -17,7 +17,7 @@ from softq.algorithms.common.targets import Backup
 from softq.algorithms.common.temperature import Temperature, tempered
 from softq.box import BOUNDARIES, uniform_actions
 from softq.networks import Critic
-from softq.samplers import linear_schedules, qglg, spread
+from softq.samplers import linear_schedules, qglg, uniform_std
 from softq.samplers.entropy import snis_entropy
 from softq.utils.fields import choice, count, flag, positive, share
 from softq.utils.pytree import pytree
@@ -82,12 +82,12 @@ class DDSQ(Algorithm):
     def divisor(self, state: State, values: Array, temperature: float | Array | None = None) -> Array:
         """lambda(s), from Q at uniform actions of the state."""
         temperature = self.current_temperature(state) if temperature is None else jnp.asarray(temperature)
-        return temperature * spread(values) if self.relative else temperature
+        return temperature * uniform_std(values) if self.relative else temperature
 
     def temperature_of(
         self, state: State, obs: Array, temperature: float | Array | None = None, num: int = 1000
     ) -> Array:
-        """lambda(s) by the spread of Q over `num` fixed actions; the sampler's own is of its `num_candidates`."""
+        """lambda(s) by the std of Q over `num` fixed actions; the sampler measures it on its own `num_candidates`."""
         critic = state.critic.network
         actions = uniform_actions(jax.random.key(0), critic.action_dim, num)
         return self.divisor(state, jax.vmap(critic.at(obs))(actions), temperature)

@@ -148,7 +148,7 @@ class DQS(Algorithm):
         done = jnp.minimum(state.step / self.decay_updates, 1.0)
         return self.temperature_decay**done * super().current_temperature(state)
 
-    def told(self, temperature: float | Array) -> tuple:
+    def network_condition(self, temperature: float | Array) -> tuple:
         """What the network reads beside the time."""
         return (temperature,) if self.condition else ()
 
@@ -162,7 +162,7 @@ class DQS(Algorithm):
         """
         self.check_adjustable(temperature)
         temperature = self.current_temperature(state) if temperature is None else temperature
-        return self.diffusion(state.actor.network).sample(obs, key, self.told(temperature))
+        return self.diffusion(state.actor.network).sample(obs, key, self.network_condition(temperature))
 
     # Learning (Algorithm 1)
 
@@ -193,7 +193,7 @@ class DQS(Algorithm):
         )
         target = diffusion.output_scale(t) * score
         weight = diffusion.schedule.noise(t) ** 2 + LEAST_WEIGHT if self.weighted else 1.0
-        return diffusion.regression_loss(obs, x, t, target, self.told(temperature), weight), {}
+        return diffusion.regression_loss(obs, x, t, target, self.network_condition(temperature), weight), {}
 
     def entropies(self, state: State, batch: Transition, key: Array, info: Info) -> Array:
         """The policy's, by one draw in each state and its likelihood; or that of its critic's softmax.
@@ -205,5 +205,5 @@ class DQS(Algorithm):
             critic = state.critic.network
             return softmax_entropies("ais", key, critic, batch.obs, temperature, self.num_samples)
         draw = self.diffusion(state.actor.network).sample_and_log_prob
-        one = lambda obs, key: -draw(obs, key, self.told(temperature))[1]
+        one = lambda obs, key: -draw(obs, key, self.network_condition(temperature))[1]
         return jax.vmap(one)(batch.obs, jax.random.split(key, len(batch.obs)))

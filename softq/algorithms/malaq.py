@@ -23,7 +23,7 @@ from softq.algorithms.common.targets import Backup, best_action
 from softq.algorithms.common.temperature import Temperature, tempered
 from softq.box import project, uniform_actions
 from softq.networks import Critic, StateLandscape
-from softq.samplers import spread
+from softq.samplers import uniform_std
 from softq.samplers.ais import Annealed, ais
 from softq.utils.fields import count, flag, nonnegative, positive, share
 from softq.utils.pytree import pytree, replace
@@ -81,7 +81,7 @@ class MalaQ(Algorithm):
         """What divides Q at `obs`: the last level of the chain."""
         temperature = self.current_temperature(state) if temperature is None else jnp.asarray(temperature)
         q = state.critic.network.at(obs)
-        return temperature * spread(jax.vmap(q)(self.pool(q))) if self.relative else temperature
+        return temperature * uniform_std(jax.vmap(q)(self.pool(q))) if self.relative else temperature
 
     def pool(self, q: StateLandscape) -> Array:
         """Uniform actions that are always the same, `(num_candidates, d)`."""

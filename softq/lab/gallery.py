@@ -16,14 +16,14 @@ from softq.exact.values import evaluate
 from softq.lab import export
 from softq.lab.curves import Choice, CurveLab, Panel, Slider
 from softq.lab.gallery_samplers import (
-    ENTRIES,
+    GALLERY_SAMPLERS,
     LEVELS,
     RUNGS,
     SCHEDULE_STEPS,
     SCHEDULES,
     SHRINK,
     STEPS_PER_LEVEL,
-    Given,
+    RunSettings,
     draw,
 )
 from softq.lab.law import BINS, CELLS, curvature, median_regret
@@ -57,9 +57,9 @@ def marginal(law: Boltzmann, axis: int) -> tuple[np.ndarray, np.ndarray]:
 class GalleryLab(CurveLab):
     """Particles of one sampler on one landscape, beside the exact softmax and its marginals.
 
-    `landscape` is a name of `softq.landscapes`, `sampler` one of `ENTRIES`, `temperature` in [0.02, 3], `boundary`
-    "reflect" or "project" where the sampler has the choice. `step` multiplies the sampler's own step size, which
-    follows temperature and curvature. `particles` start uniform and take `steps` steps; `candidates` are those of
+    `landscape` is a name of `softq.landscapes`, `sampler` one of `GALLERY_SAMPLERS`, `temperature` in [0.02, 3],
+    `boundary` "reflect" or "project" where the sampler has the choice. `step` multiplies the sampler's own step size,
+    which follows temperature and curvature. `particles` start uniform and take `steps` steps; `candidates` are those of
     resampling, `seed` the noise. Raises `SoftqError` for anything else.
     """
 
@@ -82,7 +82,9 @@ class GalleryLab(CurveLab):
         walls = (("reflect", "reflect"), ("project (clip)", "project"))
         self.controls = (
             Choice("landscape", "landscape", tuple((name, name) for name in landscapes.names())),
-            Choice("sampler", "sampler", tuple((entry.text, name) for name, entry in ENTRIES.items())),
+            Choice(
+                "sampler", "sampler", tuple((entry.text, name) for name, entry in GALLERY_SAMPLERS.items())
+            ),
             Slider("temperature", "temperature λ", 0.02, 3.0),
             Slider("step", "step size × own", 0.01, 100.0),
             Slider("steps", "steps", 1, 2000, integer=True),
@@ -105,16 +107,16 @@ class GalleryLab(CurveLab):
         self.settings = self.complete({})
         self.alt, self.caption = alt, caption
 
-    def given(self, **settings: Any) -> Given:
+    def given(self, **settings: Any) -> RunSettings:
         """What the sampler gets at some settings: the step in absolute units, the top of the ladder."""
         s = self.complete(settings)
         bend, wide = shape(s["landscape"])
-        entry = ENTRIES[s["sampler"]]
+        entry = GALLERY_SAMPLERS[s["sampler"]]
         step = s["step"] * entry.own_step(s["temperature"], bend)
         step = step if entry.largest is None else min(step, entry.largest)
         hottest = max(4 * s["temperature"], wide)
         steps = min(s["steps"], entry.length or s["steps"])
-        return Given(s["temperature"], step, hottest, steps, s["candidates"], s["boundary"])
+        return RunSettings(s["temperature"], step, hottest, steps, s["candidates"], s["boundary"])
 
     def sample(self, **settings: Any) -> np.ndarray:
         """Actions `(particles, dim)`; not those of the page at the same seed, but from the same law."""
@@ -134,7 +136,7 @@ class GalleryLab(CurveLab):
     def _numbers(self, actions: np.ndarray, **settings: Any) -> dict[str, float]:
         s, g, law = self.complete(settings), self.given(**settings), self.law(**settings)
         p = law.cell_probabilities(BINS[law.dim])
-        values, gradients = ENTRIES[s["sampler"]].cost(g)
+        values, gradients = GALLERY_SAMPLERS[s["sampler"]].cost(g)
         return {
             "step size δ": g.step,
             "E[Q]": float(evaluate(law.q, actions).mean()),
@@ -150,7 +152,9 @@ class GalleryLab(CurveLab):
     def figure(self, **settings: Any) -> Figure:
         s, law, actions = self.complete(settings), self.law(**settings), self.sample(**settings)
         n = self._numbers(actions, **settings)
-        title = f"{ENTRIES[s['sampler']].text} on {s['landscape']}, temperature {s['temperature']:.3g}, "
+        title = (
+            f"{GALLERY_SAMPLERS[s['sampler']].text} on {s['landscape']}, temperature {s['temperature']:.3g}, "
+        )
         title += f"{self.given(**settings).steps} steps of {n['step size δ']:.3g}\n"
         title += f"E[Q] {n['E[Q]']:.3f} (exact {n['exact E[Q]']:.3f}), entropy {law.entropy:.2f} nats, "
         title += f"TV {n['total variation']:.2f} (exact draws {n['of exact draws']:.2f})\n"
@@ -178,7 +182,7 @@ class GalleryLab(CurveLab):
                 {"name": name, "curvature": bend, "median_regret": wide, "landscape": export.landscape(q)}
             )
         fields = ("text", "note", "uses", "factor", "cap", "largest", "length")
-        samplers = {name: {f: getattr(entry, f) for f in fields} for name, entry in ENTRIES.items()}
+        samplers = {name: {f: getattr(entry, f) for f in fields} for name, entry in GALLERY_SAMPLERS.items()}
         constants = {"levels": LEVELS.tolist(), "steps_per_level": STEPS_PER_LEVEL, "rungs": RUNGS}
         constants |= {"schedules": SCHEDULES, "schedule_steps": SCHEDULE_STEPS, "shrink": SHRINK}
         return {"states": rows, "samplers": samplers, "constants": constants, "candidates": CANDIDATES}

@@ -37,7 +37,7 @@ SCHEDULES, SCHEDULE_STEPS = 4, 20  # of QGLG; each ends at a tenth of the longes
 SHRINK = 0.1
 
 
-class Given(NamedTuple):
+class RunSettings(NamedTuple):
     """Settings of one run. `step` is in absolute units, `hottest` the top of the ladder; the rest decides shapes.
 
     `steps` are those taken, no more than complete an action.
@@ -54,7 +54,7 @@ class Given(NamedTuple):
 # -- the settings of each; the twin of `start` and of `steps` times `step` in the page
 
 
-def _qglg(select: str, g: Given, n: int) -> QGLG:
+def _qglg(select: str, g: RunSettings, n: int) -> QGLG:
     starts = jnp.geomspace(g.step, SHRINK * g.step, SCHEDULES)
     schedules = linear_schedules(starts, jnp.full(SCHEDULES, SHRINK * g.step), SCHEDULE_STEPS)
     return QGLG(schedules[:, : g.steps], g.candidates, BOUNDARIES[g.boundary], select)
@@ -80,12 +80,12 @@ class Interrupted(Sampler):
         return None
 
 
-def _annealed(g: Given, n: int) -> Interrupted:
+def _annealed(g: RunSettings, n: int) -> Interrupted:
     whole = AnnealedLangevin(LEVELS, g.step, steps_per_level=STEPS_PER_LEVEL, slope=blurred_slope)
     return Interrupted(whole, g.steps)
 
 
-class Entry(NamedTuple):
+class GallerySampler(NamedTuple):
     """A sampler as the gallery shows it.
 
     `make(given, n)` is the sampler at some settings, of `n` particles; `uses` names the settings that matter. Its own
@@ -96,8 +96,8 @@ class Entry(NamedTuple):
 
     text: str
     note: str
-    make: Callable[[Given, int], Sampler]
-    cost: Callable[[Given], tuple[int, int]]
+    make: Callable[[RunSettings, int], Sampler]
+    cost: Callable[[RunSettings], tuple[int, int]]
     uses: tuple[str, ...] = ()
     factor: float | None = 1.0
     cap: float = 0.05
@@ -108,21 +108,21 @@ class Entry(NamedTuple):
         return self.cap if self.factor is None else min(self.cap, self.factor * temperature / curvature)
 
 
-def _qglg_entry(select: str, text: str, note: str) -> Entry:
+def _qglg_sampler(select: str, text: str, note: str) -> GallerySampler:
     cost = lambda g: (g.candidates + SCHEDULES, SCHEDULES * g.steps)
     uses = ("step", "boundary", "candidates")
-    return Entry(text, note, partial(_qglg, select), cost, uses, length=SCHEDULE_STEPS)
+    return GallerySampler(text, note, partial(_qglg, select), cost, uses, length=SCHEDULE_STEPS)
 
 
-ENTRIES = {
-    "snis": Entry(
+GALLERY_SAMPLERS = {
+    "snis": GallerySampler(
         "resampling (SNIS)",
         "After step t each particle is one of t + 1 uniform candidates, drawn by weight. At step 0 it is uniform; "
         "only as the candidates grow in number does it follow the softmax.",
         lambda g, n: SNIS(g.steps + 1),
         lambda g: (g.steps + 1, 0),
     ),
-    "isir": Entry(
+    "isir": GallerySampler(
         "iterated resampling",
         "In each step the current action competes with fresh uniform candidates. The softmax is invariant at any "
         "number of candidates from two on.",
@@ -130,7 +130,7 @@ ENTRIES = {
         lambda g: (1 + (g.candidates - 1) * g.steps, 0),
         ("candidates",),
     ),
-    "langevin": Entry(
+    "langevin": GallerySampler(
         "Langevin",
         "Follow the slope, add noise, come back into the box. A finite step leaves a bias; clipping at the walls "
         "leaves atoms there.",
@@ -138,7 +138,7 @@ ENTRIES = {
         lambda g: (0, g.steps),
         ("step", "boundary"),
     ),
-    "mala": Entry(
+    "mala": GallerySampler(
         "MALA",
         "A reflected Langevin step that is accepted or refused. The softmax is invariant at any step; crossing a wide "
         "valley still takes long.",
@@ -149,7 +149,7 @@ ENTRIES = {
         cap=1.0,
         largest=1.0,
     ),
-    "tempering": Entry(
+    "tempering": GallerySampler(
         "parallel tempering",
         "Four MALA chains at rising temperatures offer to swap places after every step; the coldest is shown.",
         lambda g, n: Tempering(RUNGS, g.steps, g.step, g.hottest),
@@ -159,7 +159,7 @@ ENTRIES = {
         cap=1.0,
         largest=1.0,
     ),
-    "annealed": Entry(
+    "annealed": GallerySampler(
         "annealed Langevin, NC-LQL",
         "As printed: two steps at each of ten blurs, coarse to fine, the slope divided by its length, clipped at the "
         "walls. Its temperature has the unit of an action, not of Q, so it does not aim at the softmax shown.",
@@ -170,19 +170,19 @@ ENTRIES = {
         cap=1e-4,  # Table 6
         length=STEPS_PER_LEVEL * len(LEVELS),
     ),
-    "qglg-argmax": _qglg_entry(
+    "qglg-argmax": _qglg_sampler(
         "argmax",
         "QGLG, best end point",
         "Four step schedules from one resampled action, driven by the same noise; the end point with the largest "
         "Q is kept. That is a maximisation, so the result is colder than the temperature asked for.",
     ),
-    "qglg-random": _qglg_entry(
+    "qglg-random": _qglg_sampler(
         "random",
         "QGLG, random end point",
         "Four step schedules from one resampled action, driven by the same noise; one of the end points is kept at "
         "random, so nothing is maximised.",
     ),
-    "svgd": Entry(
+    "svgd": GallerySampler(
         "SVGD",
         "Particles climb together and a kernel keeps them apart. No noise after the start; near a wall with mass the "
         "limit is not the softmax.",
@@ -207,8 +207,8 @@ def draw(
     hottest: float,
 ) -> Array:
     """`n` actions `(n, dim)`, compiled once for all temperatures and step sizes."""
-    given = Given(temperature, step, hottest, steps, candidates, boundary)
-    made = ENTRIES[sampler].make(given, n)
+    given = RunSettings(temperature, step, hottest, steps, candidates, boundary)
+    made = GALLERY_SAMPLERS[sampler].make(given, n)
     one = lambda key: made(key, q, q.dim, temperature)
     if isinstance(made, SVGD):
         return one(key).info["particles"]

@@ -20,7 +20,7 @@ from softq.samplers.diffusion import Diffusion, diffusion_sampler
 from softq.samplers.isir import ISIR, isir
 from softq.samplers.langevin import Langevin, chain, langevin, softmax_score
 from softq.samplers.mala import MALA, mala
-from softq.samplers.qglg import QGLG, linear_schedules, printed_schedules, qglg, spread
+from softq.samplers.qglg import QGLG, linear_schedules, printed_schedules, qglg, uniform_std
 from softq.samplers.registry import SAMPLERS, get
 from softq.samplers.snis import SNIS, snis
 from softq.samplers.step_size import StableStep, stability_limit, stable_step, steepest_curvature
@@ -69,7 +69,6 @@ __all__ = [
     "qglg",
     "snis",
     "softmax_score",
-    "spread",
     "squashed",
     "stability_limit",
     "stable_step",
@@ -77,4 +76,5 @@ __all__ = [
     "svgd",
     "svgd_direction",
     "tempering",
+    "uniform_std",
 ]

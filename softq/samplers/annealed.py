@@ -41,17 +41,17 @@ def geometric_levels(sigma_max: float, sigma_min: float, num: int) -> np.ndarray
 
 
 def initial_action(
-    key: Array, dim: int, law: Literal["uniform", "normal"] = "uniform", spread: float = 1.0
+    key: Array, dim: int, law: Literal["uniform", "normal"] = "uniform", std: float = 1.0
 ) -> Array:
-    """A first action: uniform on the box, or normal with standard deviation `spread`, put back into the box.
+    """A first action: uniform on the box, or normal with standard deviation `std`, put back into the box.
 
     Deviation: the paper starts its bandit from N(0, I) and names no domain, so nothing there is put back; its released
     code starts from the uniform law.
     """
     if law not in STARTS:
         raise SoftqError(f"unknown start '{law}'.{suggest(law, STARTS)}")
-    positive("spread", spread)
-    return uniform_action(key, dim) if law == "uniform" else project(spread * jax.random.normal(key, (dim,)))
+    positive("std", std)
+    return uniform_action(key, dim) if law == "uniform" else project(std * jax.random.normal(key, (dim,)))
 
 
 def level_steps(levels: Array, last_step: float | Array) -> Array:

@@ -35,7 +35,7 @@ def linear_schedules(starts: Array, ends: Array, num_steps: int) -> Array:
     return jnp.linspace(jnp.asarray(starts), jnp.asarray(ends), num_steps, axis=-1)
 
 
-def spread(values: Array) -> Array:
+def uniform_std(values: Array) -> Array:
     """The standard deviation of Q over uniform actions, by which DDSQ's lambda(s) scales (Section 5).
 
     Deviation: floored at 1e-6, since a state in which all actions are equal would give 0 / 0. Values that are not
@@ -76,7 +76,7 @@ def qglg(
     actions = uniform_actions(draw, dim, num_candidates)  # line 1, Equation 4
     values = jax.vmap(q)(actions)
     if relative:
-        temperature = temperature * spread(values)
+        temperature = temperature * uniform_std(values)
     if curvature is not None:
         schedules = schedules * stability_limit(temperature, curvature)
     values = weighable(values, actions)

@@ -8,7 +8,7 @@ from jax import Array
 from softq.box import uniform_actions
 from softq.samplers.base import Landscape
 from softq.samplers.mala import LARGEST_STEP
-from softq.samplers.qglg import spread
+from softq.samplers.qglg import uniform_std
 from softq.samplers.start import absolute_step
 from softq.samplers.step_size import StableStep
 from softq.utils.checks import eager, positive
@@ -49,7 +49,7 @@ def rungs(
     probe, scale = keys
     if hottest is None:
         hottest = jnp.maximum(
-            HOTTEST * spread(jax.vmap(q)(uniform_actions(scale, dim, LOOKS))), 2 * temperature
+            HOTTEST * uniform_std(jax.vmap(q)(uniform_actions(scale, dim, LOOKS))), 2 * temperature
         )
     # numbers that the compiler knows stay known, which shortens the program of MALA's steps
     xp = np if eager(temperature, hottest, step) else jnp

@@ -1,9 +1,9 @@
 """Every sampler on every landscape at equal budget, measured against the truth: `softq gallery`."""
 
 from softq.experiments.sampler_benchmark.formula import corners
-from softq.experiments.sampler_benchmark.problems import HEATS, Problem, names, problem
+from softq.experiments.sampler_benchmark.problems import TEMPERATURE_LEVELS, BenchmarkProblem, names, problem
 from softq.experiments.sampler_benchmark.reference import Truth, View
-from softq.experiments.sampler_benchmark.registry import REGISTRY, Entry, Given
+from softq.experiments.sampler_benchmark.registry import REGISTRY, BenchmarkSampler, LandscapeInfo
 from softq.experiments.sampler_benchmark.report import mean_errors, read, regret, verdicts, winners
 from softq.experiments.sampler_benchmark.run import BUDGETS, COLUMNS, EXACT, contest, draws, write
 from softq.samplers.cost import GRADIENT, Calls, count
@@ -13,12 +13,12 @@ __all__ = [
     "COLUMNS",
     "EXACT",
     "GRADIENT",
-    "HEATS",
     "REGISTRY",
+    "TEMPERATURE_LEVELS",
+    "BenchmarkProblem",
+    "BenchmarkSampler",
     "Calls",
-    "Entry",
-    "Given",
-    "Problem",
+    "LandscapeInfo",
     "Truth",
     "View",
     "contest",

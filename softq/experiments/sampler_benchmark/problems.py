@@ -19,31 +19,31 @@ from softq.experiments.sampler_benchmark.reference import (
     scattered,
     tops_of,
 )
-from softq.experiments.sampler_benchmark.registry import LEVELS, Given
+from softq.experiments.sampler_benchmark.registry import LEVELS, LandscapeInfo
 from softq.landscapes import Formula
 from softq.utils.errors import SoftqError, suggest
 
 # the temperature is the standard deviation of Q divided by this number; for corners it is 1 divided by it
-HEATS = {"hot": 1, "medium": 3, "cold": 10}
+TEMPERATURE_LEVELS = {"hot": 1, "medium": 3, "cold": 10}
 SUM = "sum of "
 SUMMANDS, DIMS = ("twomode1", "skew1", "quad1"), (2, 4, 6, 8, 17)
 # the typical large curvature of a landscape is this quantile of the curvatures at this many uniform actions
 CURVATURE_QUANTILE, CURVATURE_ACTIONS = 0.9, 512
 
 
-class Problem(abc.ABC):
-    """One landscape in one dimension. `spread` is the standard deviation of Q over uniform actions."""
+class BenchmarkProblem(abc.ABC):
+    """One landscape in one dimension. `uniform_std` is the standard deviation of Q over uniform actions."""
 
-    def __init__(self, name: str, dim: int, formula: Formula, spread: float):
-        self.name, self.dim, self.spread = name, dim, spread
+    def __init__(self, name: str, dim: int, formula: Formula, uniform_std: float):
+        self.name, self.dim, self.uniform_std = name, dim, uniform_std
         self.formula = jax.tree.map(jnp.float32, padded(formula))
 
-    def temperature(self, heat: str) -> float:
-        return self.spread / HEATS[heat]
+    def temperature(self, level: str) -> float:
+        return self.uniform_std / TEMPERATURE_LEVELS[level]
 
     @abc.abstractmethod
-    def truth(self, heat: str) -> Truth:
-        """The exact softmax at that heat."""
+    def truth(self, level: str) -> Truth:
+        """The exact softmax at the temperature of that level."""
 
     @cached_property
     def _curvatures(self) -> np.ndarray:
@@ -51,10 +51,10 @@ class Problem(abc.ABC):
         actions = uniform_actions(jax.random.key(1), self.dim, CURVATURE_ACTIONS)
         return np.asarray([_typical(self.formula.blurred(s), actions) for s in (1e-4, *LEVELS.tolist())])
 
-    def given(self, heat: str) -> Given:
+    def info(self, level: str) -> LandscapeInfo:
         first, *others = self._curvatures
-        numbers = (self.temperature(heat), self.spread, first, others)
-        return Given(*(jnp.asarray(x, jnp.float32) for x in numbers))
+        numbers = (self.temperature(level), self.uniform_std, first, others)
+        return LandscapeInfo(*(jnp.asarray(x, jnp.float32) for x in numbers))
 
 
 @jax.jit
@@ -63,7 +63,7 @@ def _typical(q: Formula, actions: jax.Array) -> jax.Array:
     return jnp.maximum(jnp.quantile(steepest, CURVATURE_QUANTILE), 1e-6)
 
 
-class Named(Problem):
+class Named(BenchmarkProblem):
     """A landscape of `softq.landscapes`, or the sum of a one-dimensional one over `dim` coordinates."""
 
     def __init__(self, name: str, dim: int | None = None):
@@ -73,28 +73,28 @@ class Named(Problem):
         self.tops = tops_of(q)
         dim = q.dim if dim is None else dim
         values, flat = self.one.values, self.one.weights / self.one.weights.sum()
-        spread = np.sqrt(dim / q.dim) if self.is_sum else 1.0
-        spread *= np.sqrt(flat @ (values - flat @ values) ** 2)
-        super().__init__(f"{SUM}{name}" if self.is_sum else name, dim, q.formula(dim), float(spread))
+        uniform_std = np.sqrt(dim / q.dim) if self.is_sum else 1.0
+        uniform_std *= np.sqrt(flat @ (values - flat @ values) ** 2)
+        super().__init__(f"{SUM}{name}" if self.is_sum else name, dim, q.formula(dim), float(uniform_std))
 
-    def truth(self, heat: str) -> Truth:
-        law = self.one.at(self.temperature(heat))
+    def truth(self, level: str) -> Truth:
+        law = self.one.at(self.temperature(level))
         if self.is_sum:
             return of_sum(law, self.tops, self.dim)
         return by_quadrature(law, self.levels, self.tops)
 
 
-class Corners(Problem):
-    """`corners` at temperatures 1, 1/3 and 1/10, which is near the same shares of its spread."""
+class Corners(BenchmarkProblem):
+    """`corners` at temperatures 1, 1/3 and 1/10, which is near the same shares of its standard deviation."""
 
     def __init__(self, dim: int):
         super().__init__("corners", dim, corners(dim), float(of_corners(dim, 0).std_value))
 
-    def temperature(self, heat: str) -> float:
-        return 1 / HEATS[heat]
+    def temperature(self, level: str) -> float:
+        return 1 / TEMPERATURE_LEVELS[level]
 
-    def truth(self, heat: str) -> Truth:
-        return of_corners(self.dim, HEATS[heat])
+    def truth(self, level: str) -> Truth:
+        return of_corners(self.dim, TEMPERATURE_LEVELS[level])
 
 
 def names(dim: int) -> list[str]:
@@ -103,7 +103,7 @@ def names(dim: int) -> list[str]:
     return named + [f"{SUM}{name}" for name in SUMMANDS] + ["corners"] if dim in DIMS else named
 
 
-def problem(name: str, dim: int) -> Problem:
+def problem(name: str, dim: int) -> BenchmarkProblem:
     """The one called `name`: "bandit", "sum of skew1", "corners". Raises `SoftqError` for one that `dim` has not."""
     if name not in names(dim):
         raise SoftqError(f"no landscape '{name}' in {dim} dimensions.{suggest(name, names(dim))}")

@@ -69,8 +69,8 @@ class Truth(NamedTuple):
 
     def w1_floor(self, num: int) -> float:
         """The expected `w1` of exact draws, by the normal approximation of each F_n."""
-        spread = np.sqrt(np.maximum(2 * self.cdf * (1 - self.cdf), 0.0) / (np.pi * num))
-        return float(np.trapezoid(spread, self.edges, axis=1).mean())
+        density = np.sqrt(np.maximum(2 * self.cdf * (1 - self.cdf), 0.0) / (np.pi * num))
+        return float(np.trapezoid(density, self.edges, axis=1).mean())
 
     def compare(self, q: Formula, actions: np.ndarray) -> dict[str, float]:
         """Every measure of `actions` `(n, d)` and its floor. `error` is the largest of the three views, each less its

@@ -1,9 +1,9 @@
 """The samplers of the gallery: those of `softq.samplers.registry`, each at the settings that a budget pays for.
 
-Nothing is tuned to a landscape. What a sampler may know: the temperature, the spread of Q, and a typical large
-curvature L, from which steps are shares of the stability limit 4 * temperature / L. Knowing these is free of charge,
-and so are the blurred landscapes of annealing. `printed` are the settings of a paper, with its numbers of candidates,
-schedules, levels or steps scaled to the budget.
+Nothing is tuned to a landscape. What a sampler may know: the temperature, the standard deviation of Q over uniform
+actions, and a typical large curvature L, from which steps are shares of the stability limit 4 * temperature / L.
+Knowing these is free of charge, and so are the blurred landscapes of annealing. `printed` are the settings of a paper,
+with its numbers of candidates, schedules, levels or steps scaled to the budget.
 
 The budgets are not those of `Sampler.at_budget`: here methods compete, so a gradient costs what it costs, two
 evaluations, and all that a sampler asks of Q has to be paid for, the start of a chain and the last end point too.
@@ -35,18 +35,22 @@ SHARE = 0.1  # of the stability limit, for chains that accept every step: on a p
 METROPOLIS = 0.5  # for those that may refuse, in one dimension; it falls as dim^(-1/3)
 
 
-class Given(NamedTuple):
-    """What a sampler is told about a landscape. `blurred` `(5,)` are the curvatures at `LEVELS`."""
+class LandscapeInfo(NamedTuple):
+    """What a sampler may know of a landscape, in the units of Q and of an action.
+
+    `uniform_std` is the standard deviation of Q over uniform actions, `curvature` the typical large second derivative,
+    and `blurred` `(5,)` that of Q blurred by each of `LEVELS`.
+    """
 
     temperature: Array | float
-    spread: Array | float
+    uniform_std: Array | float
     curvature: Array | float
     blurred: Array
 
     @property
     def hottest(self) -> Array:
         """The top of a ladder."""
-        return jnp.maximum(HOTTEST * self.spread, 2 * self.temperature)
+        return jnp.maximum(HOTTEST * self.uniform_std, 2 * self.temperature)
 
     def step(self, share: float, longest: float = 0.1) -> s.StableStep:
         return s.StableStep(share, longest, self.curvature)
@@ -55,7 +59,7 @@ class Given(NamedTuple):
         return self.step(METROPOLIS * dim ** (-1 / 3), 1.0)
 
 
-class Entry(NamedTuple):
+class BenchmarkSampler(NamedTuple):
     """`make(given, dim, **plan)` is a sampler; `plan(budget, dim)` what the budget pays for, None if nothing.
 
     `exact`: the law tends to the softmax as the budget grows.
@@ -66,7 +70,7 @@ class Entry(NamedTuple):
     plan: Callable[[int, int], dict[str, int] | None]
     exact: bool = False
 
-    def sampler(self, budget: int, dim: int, given: Given) -> Sampler:
+    def sampler(self, budget: int, dim: int, given: LandscapeInfo) -> Sampler:
         return self.make(given, dim, **self.plan(budget, dim))
 
     def setting(self, budget: int, dim: int) -> str:
@@ -78,8 +82,8 @@ class Entry(NamedTuple):
 
 
 @cache
-def _calls(entry: Entry, dim: int, budget: int) -> Calls:
-    return entry.sampler(budget, dim, Given(1.0, 1.0, 1.0, jnp.ones(len(LEVELS)))).cost(dim)
+def _calls(entry: BenchmarkSampler, dim: int, budget: int) -> Calls:
+    return entry.sampler(budget, dim, LandscapeInfo(1.0, 1.0, 1.0, jnp.ones(len(LEVELS)))).cost(dim)
 
 
 @pytree
@@ -109,36 +113,36 @@ class ISIRMALA(Sampler):
         return cls(plan["m"], plan["cycles"], plan["T"], s.StableStep()) if plan["m"] > 1 else None
 
 
-def _langevin(boundary: Callable[[Array], Array], g: Given, dim: int, T: int) -> Sampler:
+def _langevin(boundary: Callable[[Array], Array], g: LandscapeInfo, dim: int, T: int) -> Sampler:
     return s.Langevin(T, step=g.step(SHARE), boundary=boundary)
 
 
-def _mala(g: Given, dim: int, T: int, m: int = 1) -> Sampler:
+def _mala(g: LandscapeInfo, dim: int, T: int, m: int = 1) -> Sampler:
     """From the survivor of `m` candidates, or from a uniform action."""
     return s.MALA(T, m, g.metropolis(dim))
 
 
-def _isir_mala(g: Given, dim: int, m: int, cycles: int, T: int) -> Sampler:
+def _isir_mala(g: LandscapeInfo, dim: int, m: int, cycles: int, T: int) -> Sampler:
     return ISIRMALA(m, cycles, T, g.metropolis(dim))
 
 
-def _tempering(g: Given, dim: int, rungs: int, T: int) -> Sampler:
+def _tempering(g: LandscapeInfo, dim: int, rungs: int, T: int) -> Sampler:
     return s.Tempering(rungs, T, g.metropolis(dim), g.hottest)
 
 
-def _ais(g: Given, dim: int, m: int, levels: int, T: int) -> Sampler:
+def _ais(g: LandscapeInfo, dim: int, m: int, levels: int, T: int) -> Sampler:
     return s.AIS(m, levels, T, step=g.metropolis(dim), hottest=g.hottest)
 
 
-def _svgd(g: Given, dim: int, M: int, T: int) -> Sampler:
+def _svgd(g: LandscapeInfo, dim: int, M: int, T: int) -> Sampler:
     return s.SVGD(M, T, g.step(0.5, 0.2))  # which is halved
 
 
-def _qglg_printed(g: Given, dim: int, m: int, S: int, T: int) -> Sampler:
+def _qglg_printed(g: LandscapeInfo, dim: int, m: int, S: int, T: int) -> Sampler:
     return s.QGLG(s.linear_schedules(jnp.logspace(0, -4, S), jnp.full(S, 1e-4), T), m)
 
 
-def _qglg(select: str, g: Given, dim: int, m: int, S: int, T: int) -> Sampler:
+def _qglg(select: str, g: LandscapeInfo, dim: int, m: int, S: int, T: int) -> Sampler:
     """Shares of the stability limit from `SHARE` downwards, as far as the printed range but for its ends."""
     limit = s.stability_limit(g.temperature, g.curvature)
     steps = jnp.minimum(jnp.geomspace(3 * SHARE, SHARE / 3, S) * limit, 0.1)
@@ -149,22 +153,22 @@ def _blurred_slope(q: Landscape, action: Array, sigma: Array) -> Array:
     return jax.grad(q.blurred(sigma))(action)
 
 
-def _annealed_printed(g: Given, dim: int, T: int) -> Sampler:
+def _annealed_printed(g: LandscapeInfo, dim: int, T: int) -> Sampler:
     return s.AnnealedLangevin(steps_per_level=T, slope=_blurred_slope)
 
 
-def _annealed(g: Given, dim: int, T: int, last: int) -> Sampler:
+def _annealed(g: LandscapeInfo, dim: int, T: int, last: int) -> Sampler:
     steps = jnp.minimum(2 * SHARE * s.stability_limit(g.temperature, g.blurred), 1.0)
     repeats = (T,) * (len(LEVELS) - 1) + (last,)
     how = {"unit_slope": False, "boundary": reflect, "slope": _blurred_slope}
     return s.AnnealedLangevin(LEVELS, step_sizes=steps, steps_per_level=repeats, **how)
 
 
-def _idem(g: Given, dim: int, T: int, K: int) -> Sampler:
+def _idem(g: LandscapeInfo, dim: int, T: int, K: int) -> Sampler:
     return s.Diffusion(T, K, "idem", "sde", VarianceExploding())
 
 
-def _combined(g: Given, dim: int, T: int, K: int) -> Sampler:
+def _combined(g: LandscapeInfo, dim: int, T: int, K: int) -> Sampler:
     return s.Diffusion(T, K, "combined", options=(("variance", "posterior"),))
 
 
@@ -211,46 +215,58 @@ def _square(budget: int, dim: int) -> dict[str, int]:
 _gradients = lambda budget, dim: {"T": budget // 2}
 
 REGISTRY = {
-    "uniform": Entry("no look at Q at all", lambda g, dim: s.Uniform(), lambda budget, dim: {}),
-    "snis": Entry(
+    "uniform": BenchmarkSampler("no look at Q at all", lambda g, dim: s.Uniform(), lambda budget, dim: {}),
+    "snis": BenchmarkSampler(
         "one resampling of uniform candidates",
         lambda g, dim, m: s.SNIS(m),
         lambda budget, dim: {"m": budget},
         True,
     ),
-    "isir": Entry(
+    "isir": BenchmarkSampler(
         "iterated resampling",
         lambda g, dim, m, sweeps: s.ISIR(m, sweeps),
         lambda budget, dim: {"m": budget // 5, "sweeps": 4},
         True,
     ),
-    "langevin": Entry("unadjusted Langevin, reflected", partial(_langevin, reflect), _gradients),
-    "langevin-project": Entry("unadjusted Langevin, clipped", partial(_langevin, project), _gradients),
-    "mala": Entry("Metropolis-adjusted Langevin", _mala, lambda budget, dim: {"T": budget // 2 - 1}, True),
-    "snis-mala": Entry(
+    "langevin": BenchmarkSampler("unadjusted Langevin, reflected", partial(_langevin, reflect), _gradients),
+    "langevin-project": BenchmarkSampler(
+        "unadjusted Langevin, clipped", partial(_langevin, project), _gradients
+    ),
+    "mala": BenchmarkSampler(
+        "Metropolis-adjusted Langevin", _mala, lambda budget, dim: {"T": budget // 2 - 1}, True
+    ),
+    "snis-mala": BenchmarkSampler(
         "half of the budget for a start by resampling, half for MALA",
         _mala,
         lambda budget, dim: {"m": budget // 2, "T": budget // 4 - 1},
         True,
     ),
-    "isir-mala": Entry("resampling sweeps and MALA steps by turns", _isir_mala, _cycles, True),
-    "tempering": Entry("parallel tempering with MALA steps", _tempering, _rungs, True),
-    "ais": Entry("resampling at a high temperature, MALA steps while it falls", _ais, _cooling, True),
-    "svgd": Entry("Stein particles, the first of them acts", _svgd, _square),
-    "qglg-printed": Entry("DDSQ: printed steps, best end point", _qglg_printed, _schedules),
-    "qglg-weight": Entry("QGLG: stable steps, end point by weight", partial(_qglg, "weight"), _schedules),
-    "qglg-random": Entry("QGLG: stable steps, end point at random", partial(_qglg, "random"), _schedules),
-    "annealed-printed": Entry(
+    "isir-mala": BenchmarkSampler("resampling sweeps and MALA steps by turns", _isir_mala, _cycles, True),
+    "tempering": BenchmarkSampler("parallel tempering with MALA steps", _tempering, _rungs, True),
+    "ais": BenchmarkSampler(
+        "resampling at a high temperature, MALA steps while it falls", _ais, _cooling, True
+    ),
+    "svgd": BenchmarkSampler("Stein particles, the first of them acts", _svgd, _square),
+    "qglg-printed": BenchmarkSampler("DDSQ: printed steps, best end point", _qglg_printed, _schedules),
+    "qglg-weight": BenchmarkSampler(
+        "QGLG: stable steps, end point by weight", partial(_qglg, "weight"), _schedules
+    ),
+    "qglg-random": BenchmarkSampler(
+        "QGLG: stable steps, end point at random", partial(_qglg, "random"), _schedules
+    ),
+    "annealed-printed": BenchmarkSampler(
         "NC-LQL: slope normalised, clipped", _annealed_printed, lambda budget, dim: {"T": budget // 20}
     ),
-    "annealed": Entry("annealed Langevin, not normalised, reflected", _annealed, _levels),
-    "diffusion-qne": Entry(
+    "annealed": BenchmarkSampler("annealed Langevin, not normalised, reflected", _annealed, _levels),
+    "diffusion-qne": BenchmarkSampler(
         "MaxEntDP: noise estimates",
         lambda g, dim, T, K: s.Diffusion(T, K),
         partial(_denoising, 20, lambda dim: 1),
     ),
-    "diffusion-idem": Entry("DQS: averaged slopes", _idem, partial(_denoising, 1000, lambda dim: 2)),
-    "diffusion-combined": Entry(
+    "diffusion-idem": BenchmarkSampler(
+        "DQS: averaged slopes", _idem, partial(_denoising, 1000, lambda dim: 2)
+    ),
+    "diffusion-combined": BenchmarkSampler(
         "both estimates and the walls", _combined, partial(_denoising, 20, lambda dim: 2 + 2 * dim)
     ),
 }

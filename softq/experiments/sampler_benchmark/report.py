@@ -7,7 +7,7 @@ from softq.experiments.sampler_benchmark.run import COLUMNS, EXACT, REPEATED, RO
 from softq.utils.errors import SoftqError
 
 SIZES = {"d = 1, 2": (1, 2), "d = 4 to 8": (3, 8), "d = 17": (9, np.inf)}
-REGIME = ["size", "heat", "budget"]
+REGIME = ["size", "temperature_level", "budget"]
 TIE = 0.02  # of the error: what two runs of one sampler may differ by
 NEAR = 0.1  # an error that we call small
 
@@ -25,10 +25,10 @@ def read(path: object, exact: bool = False) -> pd.DataFrame:
 
 
 def sized(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` with a column `size`, ordered categories; `heat` and `size` sort as they are meant."""
+    """`table` with a column `size`, ordered categories; `temperature_level` and `size` sort as they are meant."""
     size = pd.cut(table["dim"], [0, *(top for _, top in SIZES.values())], labels=list(SIZES))
-    heat = pd.Categorical(table["heat"], ("hot", "medium", "cold"), ordered=True)
-    return table.assign(size=size, heat=heat)
+    level = pd.Categorical(table["temperature_level"], ("hot", "medium", "cold"), ordered=True)
+    return table.assign(size=size, temperature_level=level)
 
 
 def mean_errors(table: pd.DataFrame) -> pd.DataFrame:

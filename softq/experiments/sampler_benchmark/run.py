@@ -16,9 +16,15 @@ from jax import Array
 from tqdm.auto import tqdm
 
 from softq import __version__
-from softq.experiments.sampler_benchmark.problems import DIMS, HEATS, Problem, names, problem
+from softq.experiments.sampler_benchmark.problems import (
+    DIMS,
+    TEMPERATURE_LEVELS,
+    BenchmarkProblem,
+    names,
+    problem,
+)
 from softq.experiments.sampler_benchmark.reference import Truth
-from softq.experiments.sampler_benchmark.registry import REGISTRY, Given
+from softq.experiments.sampler_benchmark.registry import REGISTRY, LandscapeInfo
 from softq.landscapes import Formula
 from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.cli_options import Parser
@@ -30,20 +36,32 @@ REFERENCE = "langevin"  # whose time is the unit
 EXACT = "exact"  # draws from the truth, measured as if they came from a sampler: what the floors should be
 VIEWS = ("tv_action", "tv_scalar", "tv_hills", "mean_q", "w1")
 FLOORS = [f"{view}_floor" for view in VIEWS]
-ROUND = ["landscape", "dim", "heat", "budget"]
-COLUMNS = ["landscape", "dim", "heat", "temperature", "budget", "sampler", "setting", "values", "gradients"]
+ROUND = ["landscape", "dim", "temperature_level", "budget"]
+COLUMNS = [
+    "landscape",
+    "dim",
+    "temperature_level",
+    "temperature",
+    "budget",
+    "sampler",
+    "setting",
+    "values",
+    "gradients",
+]
 COLUMNS += ["num_samples", "error", *VIEWS, "time_ratio", *FLOORS, "device", "versions"]
 REPEATED = [*FLOORS, "device", "versions"]  # the same for all samplers of a round: in the file only once
 
 
 @cache
-def program(sampler: str, dim: int, budget: int, num: int) -> Callable[[Array, Formula, Given], Array]:
+def program(
+    sampler: str, dim: int, budget: int, num: int
+) -> Callable[[Array, Formula, LandscapeInfo], Array]:
     """`program(...)(key, q, given)` draws `num` actions `(num, dim)`; compiled here and now, for any landscape.
 
     At the first of LLVM's levels: half again as fast to compile as at the highest, and the samplers run as fast.
     """
 
-    def draw(key: Array, q: Formula, given: Given) -> Array:
+    def draw(key: Array, q: Formula, given: LandscapeInfo) -> Array:
         chosen = REGISTRY[sampler].sampler(budget, dim, given)
         one = lambda key: chosen(key, q, dim, given.temperature).action
         return jax.lax.map(one, jax.random.split(key, num), batch_size=min(BATCH, num))
@@ -55,16 +73,16 @@ def program(sampler: str, dim: int, budget: int, num: int) -> Callable[[Array, F
 
 
 @cache
-def _arguments(dim: int) -> tuple[Formula, Given]:
+def _arguments(dim: int) -> tuple[Formula, LandscapeInfo]:
     """A landscape and what is known of it; in every other of this dimension the arrays have the same shapes."""
     one = problem(names(dim)[0], dim)
-    return one.formula, one.given("hot")
+    return one.formula, one.info("hot")
 
 
-def draws(sampler: str, one: Problem, heat: str, budget: int, num: int) -> np.ndarray:
+def draws(sampler: str, one: BenchmarkProblem, level: str, budget: int, num: int) -> np.ndarray:
     """`num` independent actions `(num, dim)`, always the same ones."""
-    key = jax.random.key(_seed(one.name, one.dim, heat, sampler, budget))
-    return np.asarray(program(sampler, one.dim, budget, num)(key, one.formula, one.given(heat)))
+    key = jax.random.key(_seed(one.name, one.dim, level, sampler, budget))
+    return np.asarray(program(sampler, one.dim, budget, num)(key, one.formula, one.info(level)))
 
 
 def _seed(*label: object) -> int:
@@ -74,7 +92,7 @@ def _seed(*label: object) -> int:
 def contest(
     dims: Sequence[int] = (1, *DIMS),
     budgets: dict[int, int] | None = None,
-    heats: Sequence[str] = tuple(HEATS),
+    temperature_levels: Sequence[str] = tuple(TEMPERATURE_LEVELS),
     samplers: Sequence[str] = tuple(REGISTRY),
     landscapes: Sequence[str] | None = None,
     tick: Callable[[str], object] = lambda what: None,
@@ -84,11 +102,15 @@ def contest(
     `error` is explained at `Truth.compare`. `time_ratio` compares the processor time of an action with that of
     reflected Langevin: medians over the landscapes and temperatures of a dimension, which all run one program, without
     its compilation. `tick` hears of each set of draws.
-    Raises `SoftqError` for an unknown sampler, heat or landscape.
+    Raises `SoftqError` for an unknown sampler, temperature level or landscape.
     """
     budgets = BUDGETS if budgets is None else budgets
     known = {name for dim in dims for name in names(dim)}
-    for given, options in ((samplers, REGISTRY), (heats, HEATS), (landscapes or (), known)):
+    for given, options in (
+        (samplers, REGISTRY),
+        (temperature_levels, TEMPERATURE_LEVELS),
+        (landscapes or (), known),
+    ):
         for name in given:
             if name not in options:
                 raise SoftqError(f"the gallery has no '{name}'.{suggest(name, options)}")
@@ -97,10 +119,10 @@ def contest(
         _compile(dim, budgets, samplers, tick)
         chosen = (name for name in names(dim) if landscapes is None or name in landscapes)
         for one in (problem(name, dim) for name in chosen):
-            for heat in heats:
-                truth = one.truth(heat)
+            for level in temperature_levels:
+                truth = one.truth(level)
                 for budget, num in budgets.items():
-                    rows += _round(one, heat, truth, budget, num, samplers, tick)
+                    rows += _round(one, level, truth, budget, num, samplers, tick)
     versions = f"softq={__version__} jax={jax.__version__} numpy={np.__version__}"
     frame = pd.DataFrame(rows).assign(device=jax.devices()[0].device_kind, versions=versions)
     seconds = frame.groupby(["sampler", "dim", "budget"])["seconds"].transform("median")
@@ -127,16 +149,27 @@ def _compile(dim: int, budgets: dict[int, int], samplers: Sequence[str], tick: C
 
 
 def _round(
-    one: Problem, heat: str, truth: Truth, budget: int, num: int, samplers: Sequence[str], tick: Callable
+    one: BenchmarkProblem,
+    level: str,
+    truth: Truth,
+    budget: int,
+    num: int,
+    samplers: Sequence[str],
+    tick: Callable,
 ) -> list[dict]:
     """The rows of one landscape, temperature and budget."""
-    label = {"landscape": one.name, "dim": one.dim, "heat": heat, "temperature": one.temperature(heat)}
+    label = {
+        "landscape": one.name,
+        "dim": one.dim,
+        "temperature_level": level,
+        "temperature": one.temperature(level),
+    }
     label |= {"budget": budget, "num_samples": num}
-    exact = truth.sample(np.random.default_rng(_seed(one.name, one.dim, heat, budget)), num)
+    exact = truth.sample(np.random.default_rng(_seed(one.name, one.dim, level, budget)), num)
     rows = [label | {"sampler": EXACT, "seconds": np.nan} | truth.compare(one.formula, exact)]
     for name, *_ in _affordable(one.dim, {budget: num}, samplers):
         began = time.process_time()
-        actions = draws(name, one, heat, budget, num)
+        actions = draws(name, one, level, budget, num)
         row = {"sampler": name, "seconds": time.process_time() - began}
         entry = REGISTRY[name]
         row["setting"] = entry.setting(budget, one.dim)
@@ -156,7 +189,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
     lean.to_csv(path, index=False, float_format="%.3g")
 
 
-QUICK = {"dims": (1,), "budgets": {20: 2000}, "heats": ("medium",), "landscapes": ("twomode1",)}
+QUICK = {"dims": (1,), "budgets": {20: 2000}, "temperature_levels": ("medium",), "landscapes": ("twomode1",)}
 QUICK["samplers"] = ("uniform", "snis", "isir", "langevin", "mala", "svgd")
 
 
@@ -190,7 +223,15 @@ def command(argv: list[str]) -> int:
     return 0
 
 
-def _size(dims=(1, *DIMS), budgets=BUDGETS, heats=HEATS, landscapes=None, samplers=REGISTRY) -> int:
+def _size(
+    dims=(1, *DIMS),
+    budgets=BUDGETS,
+    temperature_levels=TEMPERATURE_LEVELS,
+    landscapes=None,
+    samplers=REGISTRY,
+) -> int:
     """How many sets of draws the contest makes."""
     count = lambda dim: sum(landscapes is None or name in landscapes for name in names(dim))
-    return sum(len(heats) * count(dim) * len(_affordable(dim, budgets, samplers)) for dim in dims)
+    return sum(
+        len(temperature_levels) * count(dim) * len(_affordable(dim, budgets, samplers)) for dim in dims
+    )

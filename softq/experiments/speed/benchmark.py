@@ -166,6 +166,9 @@ def loop(
     return [against(f"loop {env}", iteration, "update", bare_update, seconds, rounds)]
 
 
+BENCHMARKS: dict[str, Callable[..., list[dict]]] = {"sampler": sampler, "update": update, "loop": loop}
+
+
 def command(argv: list[str]) -> int:
     """`softq bench sampler | update ALGORITHM | loop`."""
     from softq.algorithms import get
@@ -174,16 +177,16 @@ def command(argv: list[str]) -> int:
     if what in ("-h", "--help"):
         print("usage: softq bench sampler | update ALGORITHM | loop   (each with --help)")
         return 0
-    kinds = ("sampler", "update", "loop")
-    if what not in kinds:
-        raise SoftqError(f"name what to measure, not {what!r}.{suggest(what, kinds)}")
+    if what not in BENCHMARKS:
+        raise SoftqError(f"name what to measure, not {what!r}.{suggest(what, BENCHMARKS)}")
+    benchmark = BENCHMARKS[what]
     named = what == "update" and len(argv) > 1 and not argv[1].startswith("-")
     if what == "update" and not named and "--help" not in argv:
         raise SoftqError("name the algorithm: softq bench update ALGORITHM (see `softq list`).")
     algorithm = get(argv[1] if named else "ddsq")
-    parser = Parser(prog=f"softq bench {what}", description=globals()[what].__doc__)
+    parser = Parser(prog=f"softq bench {what}", description=benchmark.__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    for name, default in defaults(globals()[what]):
+    for name, default in defaults(benchmark):
         kind: dict[str, Any] = (
             {"nargs": "+", "type": int} if isinstance(default, tuple) else {"type": type(default)}
         )
@@ -192,10 +195,10 @@ def command(argv: list[str]) -> int:
         add_fields(parser, algorithm, "hyper-parameters")
         add_old_names(parser, algorithm)
     given = vars(parser.parse(argv[2 if named else 1 :]))
-    settings = {name: given[name] for name, _ in defaults(globals()[what])}
+    settings = {name: given[name] for name, _ in defaults(benchmark)}
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     algo = () if what == "sampler" else (algorithm(**fields_from(renamed(given, algorithm), algorithm)),)
-    rows = globals()[what](*algo, **settings)
+    rows = benchmark(*algo, **settings)
     print(json.dumps(rows, indent=1) if given["json"] else show(rows))
     return 0
 
