@@ -156,6 +156,7 @@ def list_command(argv: list[str]) -> int:
 def train_command(argv: list[str]) -> int:
     """Run `softq train` and return its exit code. Raises `SoftqError` for bad input."""
     from softq.algorithms import Algorithm, get
+    from softq.algorithms.base import idle_settings
     from softq.training import TrainConfig, preset_of, resume, train
     from softq.training.config import preset_help
     from softq.training.old_names import add_old_names, renamed
@@ -178,7 +179,13 @@ def train_command(argv: list[str]) -> int:
     paper = algorithm.presets.get("paper", {})
     add_fields(parser, TrainConfig, "training", leave_out=("algorithm",), defaults=paper)
     if named:
-        add_fields(parser, algorithm, f"hyper-parameters of {argv[0]}", defaults=paper)
+        add_fields(
+            parser,
+            algorithm,
+            f"hyper-parameters of {argv[0]}",
+            defaults=paper,
+            hidden=idle_settings(algorithm),
+        )
         add_old_names(parser, algorithm)
     options = vars(parser.parse(argv[1:] if named else argv))
     if options["resume"]:

@@ -32,6 +32,7 @@ from softq.algorithms.common.learner import Learner
 from softq.algorithms.common.temperature import Temperature
 from softq.algorithms.maxentdp import SCHEDULE
 from softq.diffusion import DiffusionPolicy, ancestral, probability_flow
+from softq.utils.errors import SoftqError
 from softq.utils.flat_settings import fields_from, flat
 from softq.utils.pytree import pytree, replace
 
@@ -347,3 +348,9 @@ def test_the_code_has_its_settings():
     expected = {"guide": "target", "clip_x0": True, "decay": "cosine", "critic_activation": "relu"}
     code = flat(MaxEntDP(**fields_from(MaxEntDP.presets["code"], MaxEntDP)))
     assert code == flat(MaxEntDP()) | expected
+
+
+def test_an_odd_number_of_paired_noises_is_refused_at_once():
+    with pytest.raises(SoftqError, match="num_noises must be even with the rule 'log_snr', got 3; add one"):
+        MaxEntDP(rule="log_snr", num_noises=3)
+    assert MaxEntDP(rule="left", num_noises=3).num_noises == 3

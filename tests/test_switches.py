@@ -74,6 +74,9 @@ def test_without_settings_a_method_trains_as_its_paper(name, config_of, tmp_path
     shown = " ".join(capsys.readouterr().out.split())
     for what, value in zip(("iterations", "warmup"), TRAINED[name][1:3], strict=True):
         assert f"[{value}]" in shown, what
+    tunes = get(name).tuned_by is not None
+    assert ("--temperature-rule" in shown) == ("--target-entropy" in shown) == tunes
+    assert ("--temperature X" in shown) == (get(name).temperature is not None)
 
 
 PRESETS = [(name, preset) for name, cls in ALGORITHMS.items() for preset in cls.presets]

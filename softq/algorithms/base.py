@@ -31,6 +31,7 @@ from softq.algorithms.common.targets import Backup, mellowmax, soft_value
 from softq.algorithms.common.temperature import Rule, Temperature, TemperatureState
 from softq.box import uniform_actions
 from softq.utils.errors import SoftqError
+from softq.utils.flat_settings import settings_of
 from softq.utils.pytree import pytree, replace
 
 Info = dict[str, Array]  # scalars of one state, or of a batch of them, for the log
@@ -291,3 +292,9 @@ def squared_error(critic: Any, batch: Transition, targets: Array) -> tuple[Array
     """The mean squared error towards `targets` `(B,)`, summed over the critics, and their values `(B, critics)`."""
     values = jax.vmap(critic)(batch.obs, batch.action)
     return jnp.sum(jnp.mean((values - targets[:, None]) ** 2, axis=0)), values
+
+
+def idle_settings(cls: type[Algorithm]) -> set[str]:
+    """The flat names of settings that a method which cannot tune its temperature refuses or never reads."""
+    tuning = lambda path: path[0] == "temperature" and path[1:] not in ((), ("value",))
+    return {name for name, x in settings_of(cls).items() if cls.tuned_by is None and tuning(x.path)}

@@ -21,6 +21,7 @@ from softq.diffusion import CosineVP, DiffusionPolicy, Likelihood, qne
 from softq.diffusion.likelihood import Rule
 from softq.diffusion.scores import SCORE_ESTIMATORS
 from softq.networks import Critic, ScoreNetwork
+from softq.utils.errors import SoftqError
 from softq.utils.fields import choice, count, flag, positive
 from softq.utils.pytree import pytree
 
@@ -101,13 +102,25 @@ class MaxEntDP(Algorithm):
         fraction = lambda count: (1 + jnp.cos(jnp.pi * jnp.minimum(count / self.decay_updates, 1.0))) / 2
         return optax.adam(lambda count: self.actor_learning_rate * fraction(count))
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.likelihood.paired and self.num_noises % 2:
+            raise SoftqError(
+                f"num_noises must be even with the rule '{self.rule}', got {self.num_noises}; add one, or set the rule "
+                "to 'left'."
+            )
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """How log pi is estimated, of as many levels as the sampler has steps."""
+        return Likelihood(self.num_steps, self.num_noises, self.rule, self.clip_x0)
+
     def diffusion(self, network: ScoreNetwork) -> DiffusionPolicy:
         """The policy of a noise network.
 
         Deviation: Algorithm 1 solves Equation 5 ("flow"); Appendix B and the code take the noisy ancestral chain, with
         the predicted action clipped at each step. The rule "left", as printed, flattens the density.
         """
-        likelihood = Likelihood(self.num_steps, self.num_noises, self.rule, self.clip_x0)
         return DiffusionPolicy(
             network,
             SCHEDULE,
@@ -115,7 +128,7 @@ class MaxEntDP(Algorithm):
             predicts="noise",
             level_input="log_snr",
             num_steps=self.num_steps,
-            likelihood=likelihood,
+            likelihood=self.likelihood,
         )
 
     # Acting

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -88,10 +88,12 @@ def add_fields(
     title: str,
     leave_out: tuple[str, ...] = (),
     defaults: Mapping[str, Any] = MappingProxyType({}),
+    hidden: Container[str] = (),
 ) -> None:
     """Add an option for each setting of the dataclass `cls`, in the group `title`, but those named in `leave_out`.
 
-    Options that are not given are absent from the parsed result. `defaults` replaces defaults in the help.
+    Options that are not given are absent from the parsed result. `defaults` replaces defaults in the help, which leaves
+    out those that are `hidden`.
     """
     group, said = parser.add_argument_group(title), helps(cls)
     for name, setting in settings_of(cls).items():
@@ -101,7 +103,7 @@ def add_fields(
         shown = "none" if default is dataclasses.MISSING else default
         shown = " ".join(map(str, default)) if isinstance(default, tuple) else shown
         words = f"{said[name]} [{shown}]".strip().replace("%", "%%")  # argparse formats help with %
-        add_option(group, name, setting.kind, words)
+        add_option(group, name, setting.kind, argparse.SUPPRESS if name in hidden else words)
 
 
 def add_option(group: Any, name: str, kind: Any, words: str = argparse.SUPPRESS) -> None:

@@ -172,6 +172,7 @@ BENCHMARKS: dict[str, Callable[..., list[dict]]] = {"sampler": sampler, "update"
 def command(argv: list[str]) -> int:
     """`softq bench sampler | update ALGORITHM | loop`."""
     from softq.algorithms import get
+    from softq.algorithms.base import idle_settings
 
     what = argv[0] if argv else ""
     if what in ("-h", "--help"):
@@ -192,7 +193,7 @@ def command(argv: list[str]) -> int:
         )
         parser.add_argument(f"--{name.replace('_', '-')}", default=default, help=f"[{default}]", **kind)
     if what != "sampler":
-        add_fields(parser, algorithm, "hyper-parameters")
+        add_fields(parser, algorithm, "hyper-parameters", hidden=idle_settings(algorithm))
         add_old_names(parser, algorithm)
     given = vars(parser.parse(argv[2 if named else 1 :]))
     settings = {name: given[name] for name, _ in defaults(benchmark)}
