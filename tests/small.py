@@ -19,6 +19,7 @@ SMALL = {
         "num_noises": 2,
         "num_actions": 2,
     },
+    "qsm": {"num_steps": 3},
     "malaq": {"num_candidates": 4, "num_levels": 2, "num_steps": 2},
     "mfp": {"num_draws": 3},
     "dipo": {"num_steps": 3, "num_ascents": 3},

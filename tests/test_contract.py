@@ -22,6 +22,7 @@ SAMPLED_EXPLOIT = {
     "mfp",
     "dipo",
     "qvpo",
+    "qsm",
 }  # what is reported is a sample
 DETERMINISTIC = {"ddpg", "td3"}
 

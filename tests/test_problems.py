@@ -48,6 +48,7 @@ OWN = {
     "sac": {"temperature_rule": "fixed"},
     "dipo": {"num_steps": 10},
     "qvpo": {"num_steps": 5, "num_draws": 8, "num_uniform": 2, "num_target_actions": 2, "decay_updates": 1e3},
+    "qsm": {"temperature": 0.1, "num_steps": 50},  # its chain is unstable where it is colder
 }
 # Half of NC-LQL's gradient is spent on blurred copies; score networks learn slowly.
 UPDATES = {"nclql": 1200, "dqs": 1200, "maxentdp": 1200, "dipo": 1200}

@@ -31,6 +31,7 @@ TRAINED = {
     "ddpg": (1, 1_000_000, 25_000, 256, 1_000_000),  # TD3's repository
     "dipo": (1, 1_000_000, 10_000, 256, 1_000_000),  # its table and `main.py`
     "qvpo": (1, 1_000_000, 10_000, 256, 1_000_000),  # official code, a fork of DIPO's
+    "qsm": (1, 1_000_000, 10_000, 256, 1_000_000),  # official code
 }
 
 
@@ -126,7 +127,7 @@ NEEDS |= {
     for name in ("lql", "nclql")
     for kind in ("soft", "mellowmax")
 }
-UNTUNED = ("lql", "sql")  # they estimate no entropy, so their rule is "fixed"
+UNTUNED = ("lql", "sql", "qsm")  # they estimate no entropy, so their rule is "fixed"
 # numbers that are out of range, in the fields that most methods have
 RANGES = {
     "discount": (-0.1, 1.1),

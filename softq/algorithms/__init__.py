@@ -21,6 +21,7 @@ CLASSES = {
     "mfp": "MFP",
     "dipo": "DIPO",
     "qvpo": "QVPO",
+    "qsm": "QSM",
 }
 ALGORITHMS: dict[str, type[Algorithm]] = {
     name: getattr(import_module(f"softq.algorithms.{name}"), cls) for name, cls in CLASSES.items()

@@ -92,6 +92,8 @@ class Algorithm(ABC):
     tuned_by: ClassVar[Rule | None] = None
     """The rule by which the temperature learns where it is asked to; None for a method that measures no entropy."""
     temperature: ClassVar[Temperature | None] = None
+    policy_delay: ClassVar[int] = 1
+    """Number of updates between two steps of the actor and of all targets."""
     backup: ClassVar[Backup] = "boltzmann"
     num_value_samples: ClassVar[int] = 100
 
@@ -158,7 +160,11 @@ class Algorithm(ABC):
 
     def target_rate(self, step: Array) -> float | Array:
         """How far the targets move in the update number `step`, in [0, 1]."""
-        return self.polyak
+        return self.polyak if self.policy_delay == 1 else self.due(step) * self.polyak
+
+    def due(self, step: Array) -> Array:
+        """Whether the actor and the targets move in the update number `step`."""
+        return step % self.policy_delay == 0
 
     # The temperature
 
@@ -264,7 +270,10 @@ class Algorithm(ABC):
         return critic, {"critic_loss": error, "q_mean": jnp.mean(values)}
 
     def actor_step(self, state: State, batch: Transition, key: Array) -> tuple[Learner, Array, Info]:
-        """One step of the actor down the mean of `actor_loss`: the learner, that mean, and the states' scalars."""
+        """One step of the actor down the mean of `actor_loss`: the learner, that mean, and the states' scalars.
+
+        Where no step is due the actor stays, and its loss is only looked at.
+        """
         keys = jax.random.split(key, len(batch.obs))
 
         def loss(actor: Any) -> tuple[Array, Info]:
@@ -272,7 +281,12 @@ class Algorithm(ABC):
             losses, info = jax.vmap(one)(batch.obs, batch.action, keys)
             return jnp.mean(losses), info
 
-        return state.actor.step(self.actor_optimiser(), loss)
+        def move() -> tuple[Learner, Array, Info]:
+            return state.actor.step(self.actor_optimiser(), loss)
+
+        if self.policy_delay == 1:
+            return move()
+        return jax.lax.cond(self.due(state.step + 1), move, lambda: (state.actor, *loss(state.actor.network)))
 
     def temperature_step(self, state: State, batch: Transition, key: Array, info: Info) -> TemperatureState:
         """The temperature after this update; entropies are estimated only where a step is due."""

@@ -8,14 +8,14 @@ Tables 1 and 3. The released code departs from the paper; its departures but the
 from typing import ClassVar, Literal
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax import Array
 
 from softq.algorithms.base import Algorithm, Info, State, Transition
 from softq.algorithms.common import hyperparameters as hyper
 from softq.algorithms.common.entropy import TunedBy, softmax_entropies
-from softq.algorithms.common.targets import best_action
+from softq.algorithms.common.learner import cosine_adam
+from softq.algorithms.common.targets import best_of
 from softq.algorithms.common.temperature import Temperature, tempered
 from softq.diffusion import CosineVP, DiffusionPolicy, Likelihood, qne
 from softq.diffusion.likelihood import Rule
@@ -99,8 +99,7 @@ class MaxEntDP(Algorithm):
         """Deviation: the code lowers the rate by a cosine over 2e6 updates, twice as many as it makes."""
         if self.decay == "constant":
             return optax.adam(self.actor_learning_rate)
-        fraction = lambda count: (1 + jnp.cos(jnp.pi * jnp.minimum(count / self.decay_updates, 1.0))) / 2
-        return optax.adam(lambda count: self.actor_learning_rate * fraction(count))
+        return cosine_adam(self.actor_learning_rate, self.decay_updates)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -140,8 +139,8 @@ class MaxEntDP(Algorithm):
 
     def exploit(self, state: State, obs: Array, key: Array) -> Array:
         """The best of M draws by the smaller of the target critics ("action selection"); the paper names no critic."""
-        actions = jax.vmap(lambda k: self.policy(state, obs, k))(jax.random.split(key, self.num_actions))
-        return best_action(state.critic.target.at(obs), actions)
+        draw = lambda key: self.policy(state, obs, key)
+        return best_of(self.num_actions, draw, state.critic.target.at(obs), key)
 
     # Learning (Algorithm 1)
     # Deviation: Algorithm 1 averages the target critics last, line 19; the base and the code before the noise network's

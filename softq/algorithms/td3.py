@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from softq.algorithms.base import Info, State, Transition
-from softq.algorithms.common.learner import Learner
+from softq.algorithms.base import Info, State
 from softq.algorithms.ddpg import DDPG
 from softq.box import project
 from softq.networks import DeterministicActor
@@ -41,20 +40,3 @@ class TD3(DDPG):
     ) -> tuple[Array, Info]:
         """-Q_1(s, mu(s)), of the first critic alone."""
         return -state.critic.network(obs, actor(obs))[0], {}
-
-    def actor_step(self, state: State, batch: Transition, key: Array) -> tuple[Learner, Array, Info]:
-        """The step where it is due; in between the actor stays, and its loss is only looked at."""
-        step = super().actor_step
-
-        def stay() -> tuple[Learner, Array, Info]:
-            loss = lambda obs: self.actor_loss(state.actor.network, state, obs, obs, key)[0]
-            return state.actor, jnp.mean(jax.vmap(loss)(batch.obs)), {}
-
-        return jax.lax.cond(self.due(state.step + 1), lambda: step(state, batch, key), stay)
-
-    def target_rate(self, step: Array) -> Array:
-        """The targets move with the actor."""
-        return self.due(step) * self.polyak
-
-    def due(self, step: Array) -> Array:
-        return step % self.policy_delay == 0

@@ -14,7 +14,7 @@ from softq.diffusion.processes import (
     score_from_noise,
     times,
 )
-from softq.diffusion.schedules import CosineVP, Schedule, VarianceExploding
+from softq.diffusion.schedules import CosineVP, LinearVP, Schedule, VarianceExploding
 from softq.diffusion.scores import combined, idem, qne, qsm
 from softq.diffusion.truncated_normal import truncated_normal
 
@@ -22,6 +22,7 @@ __all__ = [
     "CosineVP",
     "DiffusionPolicy",
     "Likelihood",
+    "LinearVP",
     "Schedule",
     "VarianceExploding",
     "ancestral",

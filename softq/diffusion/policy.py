@@ -170,6 +170,11 @@ class DiffusionPolicy:
         error = self.network(obs, x, self.network_condition(t, condition)) - target
         return weight * jnp.sum(error**2)
 
+    def random_time(self, key: Array) -> Array:
+        """The time of a step of the process that is drawn uniformly, at which the network is asked."""
+        step = jax.random.randint(key, (), 0, self.num_steps)
+        return times(self.schedule, self.num_steps, t_end=self.t_end)[step]
+
     def denoising_loss(
         self, obs: Array, action: Array, key: Array, condition: tuple = (), weight: float | Array = 1.0
     ) -> Array:
@@ -179,8 +184,6 @@ class DiffusionPolicy:
         its steps are short enough (Ho et al. 2020, Equation 14).
         """
         for_step, for_noise = jax.random.split(key)
-        step = jax.random.randint(for_step, (), 0, self.num_steps)
-        t = times(self.schedule, self.num_steps, t_end=self.t_end)[step]
-        noise = jax.random.normal(for_noise, action.shape)
+        t, noise = self.random_time(for_step), jax.random.normal(for_noise, action.shape)
         target = noise if self.predicts == "noise" else -noise / self.schedule.noise(t)
         return self.regression_loss(obs, self.add_noise(action, t, noise), t, target, condition, weight)

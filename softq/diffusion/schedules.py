@@ -1,7 +1,8 @@
 """How an action is noised: a_t = signal(t) * a_0 + noise(t) * z with a standard normal z.
 
-The schedules are the geometric variance-exploding one of DQS and the cosine variance-preserving one of MaxEntDP. Each
-gives the marginal laws of a stochastic differential equation, da = drift(t) a dt + sqrt(g2(t)) dw.
+The schedules are the geometric variance-exploding one of DQS, the cosine variance-preserving one of MaxEntDP and the
+linear variance-preserving one of QSM. Each gives the marginal laws of a stochastic differential equation,
+da = drift(t) a dt + sqrt(g2(t)) dw.
 """
 
 from typing import Protocol
@@ -140,3 +141,52 @@ class CosineVP:
     def g2(self, t: Time) -> Array:
         """The squared diffusion coefficient at time t, -d log signal^2 / dt."""
         return -2 * self.drift(t)
+
+
+@pytree
+class LinearVP:
+    """signal(t)^2 = exp(-integral of beta), beta(t) = beta_min + (beta_max - beta_min) t (Song et al. 2021).
+
+    At the times k / T it has the values of the T discrete steps that QSM's released code takes, whose step k multiplies
+    signal^2 by exp(-beta_min / T - (beta_max - beta_min) (2 k - 1) / (2 T^2)). At the time 0 there is no noise.
+    Raises `SoftqError` unless 0 < beta_min < beta_max.
+    """
+
+    beta_min: float | Array = 0.1
+    beta_max: float | Array = 10.0
+    t_min: float | Array = 0.0
+    t_max: float | Array = 1.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.beta_min, int | float):
+            positive("beta_min", self.beta_min)
+        _ordered("beta_max must be above beta_min", self.beta_min, self.beta_max, "noise grows with t")
+
+    def _spent(self, t: Time) -> Array:
+        """The integral of beta from 0 to t, -log signal^2."""
+        return jnp.asarray(self.beta_min * t + (self.beta_max - self.beta_min) * t**2 / 2)
+
+    def signal(self, t: Time) -> Array:
+        """The factor on the clean action at time t, between 0 and 1."""
+        return jnp.exp(-self._spent(t) / 2)
+
+    def noise(self, t: Time) -> Array:
+        """The standard deviation of the noise at time t, sqrt(1 - signal^2)."""
+        return jnp.sqrt(-jnp.expm1(-self._spent(t)))
+
+    def log_snr(self, t: Time) -> Array:
+        """The log signal-to-noise ratio log(signal^2 / noise^2) at time t; infinite at 0."""
+        return -jnp.log(jnp.expm1(self._spent(t)))
+
+    def time_of(self, log_snr: Time) -> Array:
+        """The t at which `log_snr(t)` has the given value."""
+        spent, slope = jax.nn.softplus(-jnp.asarray(log_snr)), self.beta_max - self.beta_min
+        return 2 * spent / (self.beta_min + jnp.sqrt(self.beta_min**2 + 2 * slope * spent))
+
+    def drift(self, t: Time) -> Array:
+        """The coefficient of a dt in the stochastic differential equation, -beta(t) / 2."""
+        return -self.g2(t) / 2
+
+    def g2(self, t: Time) -> Array:
+        """The squared diffusion coefficient at time t, beta(t)."""
+        return jnp.asarray(self.beta_min + (self.beta_max - self.beta_min) * t)

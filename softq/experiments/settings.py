@@ -54,10 +54,10 @@ def title(label: str, preset: str = "small", task: str | None = None) -> str:
 
 def reported(algo: Algorithm) -> str:
     """How `exploit` chooses the action whose return is reported: "one sample", "best of N samples" or "greedy"."""
-    if (num_actions := getattr(algo, "num_actions", 1)) > 1:
-        return f"best of {num_actions} samples"
     drawn = Algorithm.exploit, type(algo).explore
-    return "one sample" if type(algo).exploit in drawn else "greedy"
+    unsaid = 1 if type(algo).exploit in drawn else 0
+    num_actions = getattr(algo, "num_actions", unsaid)
+    return {0: "greedy", 1: "one sample"}.get(num_actions, f"best of {num_actions} samples")
 
 
 def work(algo: Algorithm) -> str:

@@ -53,3 +53,9 @@ def polyak(rate: float | Array, online: Any, target: Any) -> Any:
 def clipped_adam(rate: float | Array, norm: float | Array) -> optax.GradientTransformation:
     """Adam on gradients that are shortened to `norm`, that of all parameters together, where they are longer."""
     return optax.chain(optax.clip_by_global_norm(norm), optax.adam(rate))
+
+
+def cosine_adam(rate: float | Array, updates: float | Array) -> optax.GradientTransformation:
+    """Adam with a learning rate that falls from `rate` to 0 by half a cosine over `updates` steps, and stays there."""
+    fraction = lambda count: (1 + jnp.cos(jnp.pi * jnp.minimum(count / updates, 1.0))) / 2
+    return optax.adam(lambda count: rate * fraction(count))

@@ -33,3 +33,10 @@ def soft_value(values: Array, temperature: float | Array, dim: int) -> Array:
 def best_action(q: Callable[[Array], Array], actions: Array) -> Array:
     """The one of `actions` `(n, d)` where Q is largest."""
     return actions[jnp.argmax(jax.vmap(q)(actions))]
+
+
+def best_of(num: int, draw: Callable[[Array], Array], q: Callable[[Array], Array], key: Array) -> Array:
+    """The best by q of `num` actions `draw(key)`, each from its own key; one alone has the key itself."""
+    if num == 1:
+        return draw(key)
+    return best_action(q, jax.vmap(draw)(jax.random.split(key, num)))
