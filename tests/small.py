@@ -31,6 +31,7 @@ SMALL = {
         "num_behaviour_actions": 2,
         "num_actions": 2,
     },
+    "meow": {"shift_sizes": (8,)},
     "sql": {"num_particles": 4, "num_updated": 4, "num_value_samples": 4},
 }
 

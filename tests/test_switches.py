@@ -32,6 +32,7 @@ TRAINED = {
     "dipo": (1, 1_000_000, 10_000, 256, 1_000_000),  # its table and `main.py`
     "qvpo": (1, 1_000_000, 10_000, 256, 1_000_000),  # official code, a fork of DIPO's
     "qsm": (1, 1_000_000, 10_000, 256, 1_000_000),  # official code
+    "meow": (1, 1_500_000, 5_000, 256, 1_000_000),  # official code's README, Hopper
 }
 
 
@@ -127,7 +128,7 @@ NEEDS |= {
     for name in ("lql", "nclql")
     for kind in ("soft", "mellowmax")
 }
-UNTUNED = ("lql", "sql", "qsm")  # they estimate no entropy, so their rule is "fixed"
+UNTUNED = ("lql", "sql", "qsm", "meow")  # they estimate no entropy, so their rule is "fixed"
 # numbers that are out of range, in the fields that most methods have
 RANGES = {
     "discount": (-0.1, 1.1),

@@ -22,6 +22,7 @@ CLASSES = {
     "dipo": "DIPO",
     "qvpo": "QVPO",
     "qsm": "QSM",
+    "meow": "MEow",
 }
 ALGORITHMS: dict[str, type[Algorithm]] = {
     name: getattr(import_module(f"softq.algorithms.{name}"), cls) for name, cls in CLASSES.items()

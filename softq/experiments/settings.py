@@ -91,7 +91,7 @@ def settings_of(learners: Mapping[str, Algorithm]) -> pd.DataFrame:
     rows = {}
     for label, algo in learners.items():
         has = flat(algo)
-        activations = dict.fromkeys([has.get("critic_activation", has["activation"]), has["activation"]])
+        activations = dict.fromkeys([has.get("critic_activation", algo.activation), algo.activation])
         actor = f", actor {text(has['actor_learning_rate'])}" if "actor_learning_rate" in has else ""
         rows[label] = {
             "layers": text(has["hidden_sizes"]),

@@ -3,6 +3,7 @@
 from softq.networks.actors import DeterministicActor, GaussianActor, TanhGaussian
 from softq.networks.base import Network
 from softq.networks.critic import Critic, QModule, StateLandscape
+from softq.networks.flow import FlowCritic, FlowLandscape
 from softq.networks.generator import SamplingNetwork
 from softq.networks.mlp import ACTIVATIONS, mish
 from softq.networks.noise_critic import NoiseCritic, NoiseLandscape
@@ -12,6 +13,8 @@ __all__ = [
     "ACTIVATIONS",
     "Critic",
     "DeterministicActor",
+    "FlowCritic",
+    "FlowLandscape",
     "GaussianActor",
     "Network",
     "NoiseCritic",
