@@ -107,6 +107,32 @@ def test_rollouts_equal_a_plain_loop():
     assert len(np.unique(np.asarray(usual)[:, 0], axis=0)) == 3
 
 
+def test_goals_reached_behind_walls():
+    """Always north: 20 goals of 20 in the open, none where the way is blocked; on the way past the wall, all again."""
+    task, key = TASKS["multigoal"], jax.random.key(0)
+
+    def counted(direction, **kwargs):
+        env = make(task.env_id, env_kwargs=kwargs)
+        paths, _ = rollout(Towards(jnp.array(direction)), None, env, key, 20, True)
+        return count(task, env, paths).tolist()
+
+    assert counted([0.0, 1.0]) == [0, 20, 0, 0, 0]
+    assert counted([0.0, 1.0], blocked="north") == counted([0.0, 1.0], blocked="all") == [0, 0, 0, 0, 20]
+    assert counted([1.0, 0.0], blocked="north") == [20, 0, 0, 0, 0]
+
+
+def test_the_command_tests_where_it_did_not_train(tmp_path, capsys):
+    """The same training, and other counts behind walls that are unlike any move of the training."""
+    few = ["--seeds", "1", "--episodes", "20", "--iterations", "5", "--algorithms", "ddpg", "--no-progress"]
+    tables = []
+    for words in ([], ["--test-kwargs", "blocked=all", "wall_distance=0.5", "wall_length=14"]):
+        out = tmp_path / f"{len(words)}.csv"
+        assert main(["visits", "multigoal", "--out", str(out), *few, *words]) == 0
+        tables.append(pd.read_csv(out))
+    assert list(tables[0]["algorithm"]) == ["ddpg", "ddpg"] and (tables[1]["none"] == 20).all()
+    assert (tables[0]["return"] != tables[1]["return"]).any()
+
+
 def test_stored_paths_end_where_the_path_does():
     path = np.stack([np.minimum(np.arange(21.0), 5.0), np.zeros(21)], 1)
     table = paths_to_frame("sac", jnp.asarray(path[None]), 3)
@@ -316,7 +342,9 @@ def test_stored_snapshots_are_whole():
         (["maze", "--out", "a.txt"], "name a file that ends in .csv"),
         (["maze", "--portrait", "a", "--out", "a.csv"], "name one of --out"),
         (["maze"], "name one of --out"),
-        (["maze", "--portrait", "a", "--variants"], "leave --variants and --paths out"),
+        (["maze", "--portrait", "a", "--variants"], "leave --variants, --paths and --test-kwargs out"),
+        (["multigoal", "--out", "a.csv", "--test-kwargs", "blocked=up"], "unknown blocked 'up'"),
+        (["maze", "--out", "a.csv", "--test-kwargs", "blocked=all"], "unexpected keyword argument 'blocked'"),
         (["maze", "--out", "a.csv", "--iterations", "0"], "at least 1"),
         (["maze", "--out", "a.csv", "--seeds", "0"], "at least 1"),
         (["maze", "--out", "a.csv", "--variants", "--algorithms", "sac"], "maze has no variants of sac"),

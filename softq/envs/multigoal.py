@@ -2,6 +2,10 @@
 
 The constants are those of SQL's released environment; of these the paper gives the horizon only. The environment is
 pure JAX, so that a whole training is one compiled program.
+
+`blocked` puts walls across the straight ways from the origin to goals. A policy that was trained without walls is
+tested with them: does it reach another goal, or the same one round the wall? Walls and rule are those of the released
+environment of S2AC (Messaoud et al. 2024), which blocks the way north.
 """
 
 import jax
@@ -9,7 +13,10 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
+from softq.utils.fields import name
 from softq.utils.pytree import pytree, static
+
+SIDES = ("east", "west", "north", "south")  # where the goals are, in their order
 
 
 @pytree
@@ -37,7 +44,10 @@ class MultiGoal:
     goal_radius: float = 1.0  # distance from a goal below which the point has arrived
     start_std: float = 0.1  # standard deviation of each coordinate of the start
     bound: float = 7.0  # largest size of a coordinate of the position
+    wall_distance: float = 3.0  # from the origin to each wall
+    wall_length: float = 3.0  # of each wall; its middle is on the straight way to the goal
     max_steps: int = static(default=20)  # time limit of an episode, in steps
+    blocked: str = name("none", "The goals behind a wall: one side, all, or none.", ("none", *SIDES, "all"))
 
     obs_dim = 2
     action_dim = 2
@@ -65,12 +75,30 @@ class MultiGoal:
         """`(state, obs, reward, terminated, truncated)` after `action` `(2,)`; the motion is deterministic."""
         action = jnp.clip(action, -1.0, 1.0)
         position = jnp.clip(state.position + action, -self.bound, self.bound)
+        position = jnp.where(self.meets_wall(state.position, position), state.position, position)
         squared = jnp.min(jnp.sum((position[None] - self.goals) ** 2, axis=-1))
         terminated = squared < self.goal_radius**2
         reward = -self.action_cost * jnp.sum(action**2) - self.distance_cost * squared
         reward = reward + jnp.where(terminated, self.goal_reward, 0.0)
         new = MultiGoalState(position, state.step + 1)
         return new, position, reward, terminated, new.step >= self.max_steps
+
+    def meets_wall(self, start: Float[Array, "2"], end: Float[Array, "2"]) -> Bool[Array, ""]:
+        """Whether the straight move from `start` `(2,)` to `end` `(2,)` meets a wall; such a move is not made.
+
+        A wall is a segment across the way to its goal, both ends included. A point on its line counts as beyond it, so
+        that a point which has stopped there can leave outwards.
+        """
+        if self.blocked == "none":
+            return jnp.zeros((), bool)
+        there = jnp.array([self.blocked in (side, "all") for side in SIDES])
+        ahead = self.goals / self.goal_distance
+        aside = ahead[:, ::-1]
+        before, after = (ahead @ point - self.wall_distance for point in (start, end))
+        passes = (before < 0) != (after < 0)
+        share = before / jnp.where(passes, before - after, 1.0)  # of the move, at which it passes the line
+        where = aside @ start + share * (aside @ (end - start))
+        return jnp.any(there & passes & (jnp.abs(where) <= self.wall_length / 2))
 
     def nearest_goal(self, position: Float[Array, "2"]) -> Int[Array, ""]:
         """Index into `goals` of the goal at which `position` `(2,)` has arrived, or -1 when there is none."""

@@ -11,7 +11,7 @@ from softq.experiments.mode_coverage.count import verdict, visits
 from softq.experiments.mode_coverage.snapshot import snapshot
 from softq.experiments.mode_coverage.tasks import TASKS
 from softq.utils.atomic_files import atomic_write, csv_file
-from softq.utils.cli_options import Parser, int_option
+from softq.utils.cli_options import Keywords, Parser, int_option
 from softq.utils.errors import SoftqError, suggest
 
 
@@ -69,6 +69,15 @@ def parser_of(task: str | None) -> Parser:
         action="store_true",
         help="train ablations of the algorithms, with one setting changed at a time, instead of the algorithms",
     )
+    add_option(
+        "--test-kwargs",
+        nargs="+",
+        action=Keywords,
+        default={},
+        metavar="NAME=VALUE",
+        help="settings of the environment in which the episodes are counted, for example blocked=north in multigoal; "
+        "training has the default ones",
+    )
     add_option("--no-progress", action="store_true", help="show no progress bar")
     return parser
 
@@ -107,7 +116,8 @@ def count_all(task: str, options: argparse.Namespace) -> int:
         if has_rows(out, label):
             continue
         size = options.seeds, options.episodes, options.keep, options.iterations
-        table, kept = visits(TASKS[task], label, ablation, *size, progress=not options.no_progress)
+        more = {"progress": not options.no_progress, "test_kwargs": options.test_kwargs}
+        table, kept = visits(TASKS[task], label, ablation, *size, **more)
         if paths:
             add(kept, paths, 2, order)
         add(table, out, 2, order)
@@ -117,8 +127,10 @@ def count_all(task: str, options: argparse.Namespace) -> int:
 
 def snapshots(task: str, options: argparse.Namespace) -> int:
     """Write the three files of --portrait PREFIX, one training of each chosen algorithm after another."""
-    if options.variants or options.paths:
-        raise SoftqError("--portrait looks at the algorithms themselves; leave --variants and --paths out.")
+    if options.variants or options.paths or options.test_kwargs:
+        raise SoftqError(
+            "--portrait looks at the algorithms themselves; leave --variants, --paths and --test-kwargs out."
+        )
     files = {part: csv_file(f"{options.portrait}-{part}.csv") for part in ("during", "moves", "critics")}
     for name in options.algorithms:
         if has_rows(files["critics"], name):  # of the three files this one is written last

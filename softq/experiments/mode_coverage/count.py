@@ -1,5 +1,6 @@
 """Train an algorithm on a task, let its policy play episodes, and count their outcomes."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -80,16 +81,18 @@ def visits(
     keep: int = 40,
     iterations: int | None = None,
     progress: bool = False,
+    test_kwargs: Mapping[str, Any] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train `ablation` on `task` and count the outcomes of `episodes` episodes for each of `seeds` seeds.
 
     Returns the counts, a row for each seed and kind of start (`STARTS`), and `keep` paths of the first seed in the form
-    of `paths_to_frame`. `label` names the rows. `iterations` replaces the number of updates.
+    of `paths_to_frame`. `label` names the rows. `iterations` replaces the number of updates. `test_kwargs` are settings
+    of the environment in which the episodes are counted; the training has the default ones. Raises `SoftqError` for a
+    setting that the environment does not have, before the training.
     """
+    env = make(task.env_id, env_kwargs=test_kwargs)
     algo, states = trained(task, ablation, seeds, iterations, progress)
-    actor, env = algo, make(task.env_id)
-    if ablation.exact_sampler:
-        actor = ResampledPolicy(algo, task.common["temperature"])
+    actor = ResampledPolicy(algo, task.common["temperature"]) if ablation.exact_sampler else algo
     starts = STARTS[:1] if env.max_steps == 1 else STARTS  # the bandit has a single state to start from
     rows, kept = [], []
     for seed in range(seeds):
