@@ -1,4 +1,4 @@
-"""The training loop for Gymnasium environments, which step on the host while the update runs on the device."""
+"""The training loop for environments that step on the host while the update runs on the device."""
 
 from functools import partial
 from typing import Any
@@ -9,7 +9,7 @@ from jax import Array
 
 from softq.algorithms.base import Algorithm
 from softq.envs.adapter import Fault
-from softq.envs.gym_vector import GymVector
+from softq.envs.vector import HostVector
 from softq.training.config import TrainConfig
 from softq.training.loop import LoopState, act, fault, initial, learn, seen
 from softq.training.replay import Replay
@@ -29,9 +29,9 @@ class EnvironmentFailed(SoftqError):
 
 
 class HostLoop:
-    """The training loop in Gymnasium environments, of which one vector holds `seeds` times `num_envs`."""
+    """The training loop in environments of Gymnasium or EnvPool, of which one vector holds `seeds` times `num_envs`."""
 
-    def __init__(self, envs: GymVector, config: TrainConfig):
+    def __init__(self, envs: HostVector, config: TrainConfig):
         self.envs, self.config = envs, config
         self.obs_dim, self.action_dim = envs.obs_dim, envs.action_dim
         self._act = partial(_actions, dim=self.action_dim)
@@ -141,7 +141,7 @@ class HostLoop:
         return error.at(f"at step {step} (seed {self.config.seed_list[seed]}, environment {env})")
 
     def get_state(self) -> dict:
-        """The exact state of the environments, as `GymVector.get_state` returns it."""
+        """The exact state of the environments, as `HostVector.get_state` returns it."""
         return self.envs.get_state()
 
     def set_state(self, state: dict) -> None:
