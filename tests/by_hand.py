@@ -135,6 +135,12 @@ def gelu_tanh(x):
     return x * (1 + t) / 2, (1 + t) / 2 + x / 2 * (1 - t**2) * root * (1 + 3 * 0.044715 * x**2)
 
 
+def elu(x):
+    """Value and slope."""
+    low = np.exp(np.minimum(x, 0))
+    return np.where(x > 0, x, low - 1), np.where(x > 0, 1.0, low)
+
+
 def layers_of_critic(critic, twin=0):
     """[(weights, biases), ...] of one twin; the first layer takes observation and action together."""
     p = jax.tree.map(lambda x: np.asarray(x, np.float64)[twin], dict(critic.params))

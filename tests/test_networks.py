@@ -78,6 +78,7 @@ def test_values_equal_the_plain_network(hidden, key):
         ("relu", lambda x: np.maximum(x, 0)),
         ("tanh", np.tanh),
         ("silu", lambda x: x / (1 + np.exp(-x))),
+        ("elu", lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0)))),
         ("gelu", lambda x: x * stats.norm.cdf(x)),
         ("gelu_tanh", lambda x: x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))),
     ],

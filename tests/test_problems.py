@@ -49,6 +49,14 @@ OWN = {
     "dipo": {"num_steps": 10},
     "qvpo": {"num_steps": 5, "num_draws": 8, "num_uniform": 2, "num_target_actions": 2, "decay_updates": 1e3},
     "qsm": {"temperature": 0.1, "num_steps": 50},  # its chain is unstable where it is colder
+    "s2ac": {
+        "actor_hidden_sizes": (32, 32),
+        "activation": "mish",
+        "num_particles": 4,
+        "num_steps": 2,
+        "step_size": 0.3,
+        "temperature": 0.05,
+    },
 }
 # Half of NC-LQL's gradient is spent on blurred copies; score networks learn slowly.
 UPDATES = {"nclql": 1200, "dqs": 1200, "maxentdp": 1200, "dipo": 1200}

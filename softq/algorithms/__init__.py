@@ -23,6 +23,7 @@ CLASSES = {
     "qvpo": "QVPO",
     "qsm": "QSM",
     "meow": "MEow",
+    "s2ac": "S2AC",
 }
 ALGORITHMS: dict[str, type[Algorithm]] = {
     name: getattr(import_module(f"softq.algorithms.{name}"), cls) for name, cls in CLASSES.items()

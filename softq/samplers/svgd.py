@@ -44,10 +44,10 @@ def svgd_direction(
     temperature in front of the kernel's gradient, which is `repulsion` = 1 / temperature: then the particles ignore
     the temperature altogether.
     """
-    return _direction(jax.vmap(score)(particles), particles, bandwidth, repulsion, at)
+    return stein_direction(jax.vmap(score)(particles), particles, bandwidth, repulsion, at)
 
 
-def _direction(
+def stein_direction(
     scores: Array,
     particles: Array,
     bandwidth: Array | float,
@@ -55,13 +55,34 @@ def _direction(
     at: Array | None = None,
 ) -> Array:
     """`svgd_direction` from the scores `(K, d)`; one that is not finite pulls nobody."""
-    at = particles if at is None else at
-    scores = jnp.where(jnp.isfinite(scores).all(1, keepdims=True), scores, 0.0)
+    at, scores = particles if at is None else at, _finite(scores)
     offsets = at[:, None] - particles[None]  # [j, i] = a_j - a_i
     kernel = jnp.exp(-jnp.sum(offsets**2, -1) / bandwidth)
     drive = kernel @ scores
     apart = 2 / bandwidth * jnp.sum(kernel[..., None] * offsets, 1)  # sum_i of the gradient by a_i
     return (drive + repulsion * apart) / len(particles)
+
+
+def stein_trace(
+    scores: Array, particles: Array, bandwidth: Array | float, repulsion: Array | float = 1.0
+) -> Array:
+    """How the direction at each particle spreads the actions around it, `(M,)` (S2AC, Theorem 3.3, one step).
+
+    The trace of the derivative of `stein_direction` at a particle by its own place, from the *other* particles: their
+    pull and push change, while they stay and the bandwidth does. Left out is the trace of the particle's own score's
+    derivative, over M: it needs second derivatives of Q.
+    """
+    (count, dim), scores = particles.shape, _finite(scores)
+    offsets = particles[:, None] - particles[None]  # [i, j] = a_i - a_j
+    squared = jnp.sum(offsets**2, -1)
+    kernel = jnp.exp(-squared / bandwidth)
+    drive = -jnp.sum(kernel * jnp.sum(offsets * scores[None], -1), 1)
+    apart = jnp.sum((kernel - jnp.eye(count)) * dim - kernel * squared * 2 / bandwidth, 1)
+    return 2 / bandwidth * (drive + repulsion * apart) / count
+
+
+def _finite(scores: Array) -> Array:
+    return jnp.where(jnp.isfinite(scores).all(1, keepdims=True), scores, 0.0)
 
 
 @checked("score", "the score", above_zero=("step_sizes",), in_box=("particles",))
@@ -103,7 +124,7 @@ def svgd(
     def move(state: tuple, step: Array) -> tuple[tuple, Array | None]:
         a, last = state
         a, scores, last = jax.vmap(step_back)(a, jax.vmap(score)(a), last)
-        moved = boundary(a + step * _direction(scores, a, width(a), repulsion)).astype(a.dtype)
+        moved = boundary(a + step * stein_direction(scores, a, width(a), repulsion)).astype(a.dtype)
         return (moved, last), moved if trajectory else None
 
     steps = jnp.asarray(step_sizes, particles.dtype)
