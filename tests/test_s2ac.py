@@ -37,7 +37,7 @@ from softq.utils.flat_settings import fields_from, flat
 
 
 def own_map(scores_of, particles, i, width, heat, own=True):
-    """Where particle i is pushed as a function of its own place, pair by pair in float64; `own`: its score moves too."""
+    """Where particle i is pushed, by its own place, pair by pair in float64; `own`: its score moves too."""
 
     def push(x):
         total = np.zeros_like(x)
@@ -83,7 +83,7 @@ def test_the_trace_is_that_of_the_push_by_the_others(width, heat):
 
 
 def test_the_density_is_first_order_in_the_step():
-    """log |det| of the map of one particle is step * trace of the whole derivative, up to step^2 / 2 * trace of its square."""
+    """log |det| of the map of one particle is step * trace of the derivative, up to step^2 / 2 * trace of its square."""
     a, width, heat = some_particles(), 0.8, 0.2
     given = traces(width, heat) - np.trace(CURVED) / len(a)
     for step in (0.1, 0.05):
@@ -109,7 +109,7 @@ def climbed(algo, q, u, temperature=0.2):
 
 
 def test_one_particle_alone_narrows_without_a_word():
-    """On -c u^2 / 2 it goes to (1 - step c)^L u: the entropy falls by L log 1 / (1 - step c), the stated one not at all.
+    """On -c u^2 / 2 it goes to (1 - step c)^L u: the entropy falls by L log 1 / (1 - step c), the stated one stays.
 
     The tanh at the end is in both, exactly.
     """
@@ -313,7 +313,7 @@ def test_updates_equal_those_by_hand(name):
 
 @pytest.mark.parametrize("fault", ["raw", "jacobian", "heat", "count", "density", "online", "width"])
 def test_a_mistake_in_the_update_shows(fault):
-    """Q before tanh; tanh missing in the height or the density; temperature 1; M - 1; online bootstrap; a free width."""
+    """Q before tanh; no tanh in the height or the density; temperature 1; M - 1; online bootstrap; a free width."""
     metrics, parameters = distance("stated", fault)
     assert parameters > 1e-3
     assert metrics > 50 * 1e-4 or fault == "width", metrics  # the log sees the width only later

@@ -1,4 +1,4 @@
-"""S2AC, Stein soft actor-critic: the policy is a short SVGD chain from a learned Gaussian, with an entropy in closed form.
+"""S2AC, Stein soft actor-critic: a short SVGD chain from a learned Gaussian, with an entropy in closed form.
 
 "S2AC: energy-based reinforcement learning with Stein soft actor critic" (Messaoud et al. 2024), Sections 3.1 to 3.3;
 settings of the authors' code for MuJoCo. Each state has M particles, which climb Q and keep apart before tanh. The

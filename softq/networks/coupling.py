@@ -19,7 +19,7 @@ class Perceptron(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, key: Array | None = None, rate: float | Array = 0.0) -> Array:
-        """The outputs at `x`; with a `key` each hidden unit is zero with chance `rate`, and else divided by 1 - rate."""
+        """The outputs at `x`; with a `key` a hidden unit is zero with chance `rate`, and else divided by 1 - rate."""
         for layer, width in enumerate(self.hidden_sizes):
             x = self.dense(width, x)
             if self.coupling:
