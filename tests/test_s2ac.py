@@ -83,7 +83,7 @@ def test_the_trace_is_that_of_the_push_by_the_others(width, heat):
 
 
 def test_the_density_is_first_order_in_the_step():
-    """log |det| of the map of one particle is step * trace of the derivative, up to step^2 / 2 * trace of its square."""
+    """log |det| of one particle's map is step * trace of the derivative, up to step^2 / 2 times that of its square."""
     a, width, heat = some_particles(), 0.8, 0.2
     given = traces(width, heat) - np.trace(CURVED) / len(a)
     for step in (0.1, 0.05):
