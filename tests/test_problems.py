@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from softq.algorithms import ALGORITHMS, DQS, MaxEntDP, get
+from softq.algorithms import ALGORITHMS, DQS, MaxEntDP, MEow, get
 from softq.testing import THRESHOLD, binomial
 from softq.testing.problems import (
     DISCOUNT,
@@ -57,10 +57,11 @@ OWN = {
         "step_size": 0.3,
         "temperature": 0.05,
     },
+    "meow": MEow.presets["small"] | {"hidden_sizes": (16,), "shift_sizes": (16,)},
 }
 # Half of NC-LQL's gradient is spent on blurred copies; score networks learn slowly.
 UPDATES = {"nclql": 1200, "dqs": 1200, "maxentdp": 1200, "dipo": 1200}
-ONE_HILL = {"sac", "ddpg", "td3", "qvpo"}  # QVPO learns the best of its own draws: one hill wins
+ONE_HILL = {"sac", "ddpg", "td3", "meow", "qvpo"}  # QVPO learns the best of its own draws: one hill wins
 # Those that aim at exp(Q / temperature) itself: their backup, and how far below its exact value they may end here.
 # DDSQ takes the best end of several chains and a temperature relative to Q, LQL and NC-LQL normalise the score, and
 # DQS is hotter than asked after so few updates: chapters 6, 7 and 11 to 13 measure what they sample.
@@ -71,6 +72,10 @@ AIMS = {
     "maxentdp": ("soft", 0.3),  # its likelihood is biased downwards, chapter 8
     "malaq": ("mellowmax", 0.65),  # a lower bound, loose with four levels
 }
+# In one dimension MEow's Q(s, .) is a parabola of artanh(a) less the log of tanh's slope: three numbers to a state.
+# These rewards are none. From uniform actions it learns the nearest one: 0.43 from the best action, see test_meow.
+BEYOND = {"meow": {"action", "hills"}}
+DISTANCE = {"meow": (0.37, 0.49)}
 SOME_HILL = {"sql", "mfp"}  # networks that may fold onto one hill or two, chapter 12
 
 
@@ -89,17 +94,20 @@ def learnt(request):
 
 
 def test_values_are_the_exact_ones(learnt):
-    _, values, _ = learnt
-    wrong = {name: error for name, error in errors(values).items() if error > 0.15}
+    name, values, _ = learnt
+    wrong = {problem: error for problem, error in errors(values).items() if error > 0.15}
+    assert BEYOND.get(name, set()) <= wrong.keys()
+    wrong = {problem: error for problem, error in wrong.items() if problem not in BEYOND.get(name, ())}
     assert not wrong, wrong
 
 
 def test_actions_are_where_the_reward_is(learnt):
     """On the parabola around half the observation: on average as close as a policy of this temperature can be."""
-    _, _, actions = learnt
+    name, _, actions = learnt
     index = [problem.name for problem in PROBLEMS].index("action")
     distance = np.abs(actions[index] - np.array([[-0.5], [0.5]])).mean()
-    assert distance < 0.25, distance  # uniform actions are at 0.625 on average
+    least, most = DISTANCE.get(name, (0, 0.25))
+    assert least < distance < most, distance  # uniform actions are at 0.625 on average
 
 
 def test_both_hills_or_one(learnt):

@@ -91,8 +91,8 @@ def settings_of(learners: Mapping[str, Algorithm]) -> pd.DataFrame:
     rows = {}
     for label, algo in learners.items():
         has = flat(algo)
-        used = getattr(algo, "activation")  # noqa: B009 - a setting, or fixed for the class
-        activations = dict.fromkeys([has.get("critic_activation", used), used])
+        own = getattr(algo, "activation", "–")
+        activations = dict.fromkeys([has.get("critic_activation", own), own])
         actor = f", actor {text(has['actor_learning_rate'])}" if "actor_learning_rate" in has else ""
         rows[label] = {
             "layers": text(has["hidden_sizes"]),

@@ -87,7 +87,7 @@ class FlowCritic(Network):
 
 @pytree
 class FlowLandscape:
-    """The smaller twin's Q(s, .), a function from one action `(action_dim,)` to a scalar, and its softmax."""
+    """The smaller twin of Q(s, .), a function from one action `(action_dim,)` to a scalar, and its softmax."""
 
     critic: FlowCritic
     obs: Array
@@ -107,10 +107,10 @@ class FlowLandscape:
         return -jnp.sum((z * jnp.exp(-self.log_std)) ** 2) / 2
 
     def twins(self, action: Array, keys: Array | None = None, rate: float | Array = 0.0) -> Array:
-        """Q_1 and Q_2 at one action, `(2,)`; with `keys` `(2,)` units are dropped with chance `rate`, in each apart."""
+        """Q_1 and Q_2 at one action, `(2,)`; by `keys` `(2,)` units are dropped with chance `rate`, for each apart."""
         u = jnp.arctanh(jnp.clip(action, MARGIN - 1, 1 - MARGIN))
-        dropped = lambda: jax.vmap(lambda key: self.before_tanh(u, key, rate))(keys)
-        value = self.before_tanh(u) if keys is None else dropped()
+        dropping = jax.vmap(lambda key: self.before_tanh(u, key, rate))
+        value = self.before_tanh(u) if keys is None else dropping(keys)
         # Deviation: the released code adds 1.2e-7 to 1 - a^2. At the margin that lowers Q by 0.006 temperatures.
         return self.critic.temperature * (value - jnp.sum(log_tanh_slope(u)) + self.reward_shifts)
 
