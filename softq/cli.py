@@ -149,6 +149,8 @@ def list_command(argv: list[str]) -> int:
     print("environments in JAX\n  " + " ".join(JAX_ENVS))
     print("environments of Gymnasium (any id with bounded continuous actions), for example")
     print("  Pendulum-v1 " + " ".join(sorted(name for name in mujoco if name.endswith("-v5"))))
+    print("environments of softq's extras, for example")
+    print("  dmc/walker-run softq/PointMaze-v0 PointMaze_UMaze-v3 envpool/HalfCheetah-v5")
     print("environments of your own: module:Id, registered by module.py in the working directory")
     return 0
 

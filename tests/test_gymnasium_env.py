@@ -49,6 +49,7 @@ gym.register("CounterLimit-v0", Counter, max_episode_steps=2)
 for name, spaces in ODD.items():
     gym.register(f"Odd{name.title()}-v0", Odd, kwargs=spaces)
 gym.register("OddWorld-v0", Odd)
+gym.register("OddUnversioned", lambda: Odd().missing)
 
 
 def play(vector, num, rng):
@@ -138,6 +139,7 @@ def test_state_that_cannot_be_saved_says_so():
         ("InvertedPendulm-v5", "unknown environment .* Did you mean 'InvertedPendulum-v5'"),
         ("Multigoals", "Did you mean 'MultiGoal'"),
         ("HalfCheetah-v3", "cannot be made.*Did you mean 'HalfCheetah-v5'"),
+        ("OddUnversioned", "OddUnversioned cannot be made: AttributeError"),
         ("no_such_module:Task-v0", "no module .no_such_module."),
         ("CartPole-v1", "Discrete.*bounded Box"),
         ("OddInteger-v0", "real actions"),
@@ -153,7 +155,12 @@ def test_unusable_environments_are_one_clear_line(env_id, message):
 
 @pytest.mark.parametrize(
     ("env_id", "extra"),
-    [("dm_control/cheetah-run-v0", "dmc"), ("PointMaze_UMaze-v3", "robotics"), ("envpool/Ant-v4", "envpool")],
+    [
+        ("dmc/cheetah-run", "dmc"),
+        ("softq/PointMaze-v0", "robotics"),
+        ("PointMaze_UMaze-v3", "robotics"),
+        ("envpool/Ant-v4", "envpool"),
+    ],
 )
 def test_a_missing_extra_is_named(env_id, extra, monkeypatch):
     def absent(name):

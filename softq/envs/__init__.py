@@ -1,4 +1,4 @@
-"""Environments: three small ones in pure JAX, and any of Gymnasium's with bounded continuous actions."""
+"""Environments: three small ones in pure JAX, and any of Gymnasium's or EnvPool's with bounded continuous actions."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from softq.utils.errors import SoftqError
 
 if TYPE_CHECKING:
     from softq.envs.actions import BoundActions, rescale
-    from softq.envs.gym_vector import GymVector
+    from softq.envs.vector import HostVector
 
 __all__ = ["JAX_ENVS", "Bandit", "BoundActions", "Maze", "MultiGoal", "is_jax", "make", "rescale"]
 JAX_ENVS = {"Bandit": Bandit, "MultiGoal": MultiGoal, "Maze": Maze}
@@ -35,10 +35,10 @@ def make(
     num_envs: int = 1,
     seed: int | Sequence[int] = 0,
     env_kwargs: Mapping[str, Any] | None = None,
-) -> "Bandit | MultiGoal | Maze | GymVector":
-    """The environment called `env_id`: a single JAX environment, to be `vmap`ped, or a `GymVector`.
+) -> "Bandit | MultiGoal | Maze | HostVector":
+    """The environment called `env_id`: a single JAX environment, to be `vmap`ped, or a `HostVector`.
 
-    A `GymVector` holds `num_envs` copies for each training seed in `seed`; a JAX environment needs neither number.
+    A `HostVector` holds `num_envs` copies for each training seed in `seed`; a JAX environment needs neither number.
     `env_kwargs` are settings of the environment itself. Raises `SoftqError` for an unknown id or setting, for an extra
     that is not installed, and for spaces that softq cannot use.
     """
@@ -48,6 +48,8 @@ def make(
                 return env(**(env_kwargs or {}))
             except TypeError as error:
                 raise SoftqError(f"{name} cannot be made: {error}.") from error
-    from softq.envs.gym_vector import GymVector
-
-    return GymVector(env_id, num_envs, seed, env_kwargs)
+    if env_id.startswith("envpool/"):
+        from softq.envs.envpool_vector import EnvPoolVector as Vector
+    else:
+        from softq.envs.gym_vector import GymVector as Vector
+    return Vector(env_id, num_envs, seed, env_kwargs)

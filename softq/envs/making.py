@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -19,12 +20,13 @@ from softq.envs.many import Forecast
 from softq.envs.parts import layers
 from softq.utils.errors import SoftqError, suggest
 
-# ids that packages outside Gymnasium register: how the id begins, softq's extra, and the module to import
-EXTRAS = [("dm_control/", "dmc", "shimmy"), ("envpool/", "envpool", "envpool")]
+# ids of softq's extras: how the id begins, the extra, and the module whose import registers it
+EXTRAS = [("dmc/", "dmc", "softq.envs.dmc"), ("softq/PointMaze", "robotics", "softq.envs.point_maze")]
+EXTRAS += [("envpool/", "envpool", "envpool")]
 EXTRAS += [
-    (name, "robotics", "gymnasium_robotics") for name in ("PointMaze", "AntMaze", "Fetch", "Hand", "Adroit")
+    (name, "robotics", "gymnasium_robotics")
+    for name in ("PointMaze", "AntMaze", "Fetch", "Hand", "Adroit", "FrankaKitchen", "Maze")
 ]
-EXTRAS += [("FrankaKitchen", "robotics", "gymnasium_robotics"), ("Maze", "robotics", "gymnasium_robotics")]
 OWN = "under an id of your own (the book's page on environments shows how)"
 # names of attributes by which an object that keeps running statistics is recognised: a mean, a spread, a count
 STATISTICS = ({"mean"}, {"var", "std", "M2", "S", "variance"}, {"count", "n", "num"})
@@ -43,20 +45,27 @@ def quiet() -> Iterator[None]:
         mujoco.set_mju_user_warning(printer)
 
 
-def register_extra(env_id: str) -> None:
-    """Import the package that registers `env_id`, if it is one of `EXTRAS`.
+def imported(module: str, env_id: str) -> Any:
+    """The `module` that the extra of `env_id` brings.
 
-    Raises `SoftqError` that names the extra of softq to install when the package is missing.
+    Raises `SoftqError` that names the extra of softq to install when a package is missing.
     """
-    for start, extra, module in EXTRAS:
+    try:
+        # Gymnasium-Robotics prints a note about some of its environments whenever it is imported
+        with quiet(), contextlib.redirect_stderr(io.StringIO()):
+            return importlib.import_module(module)
+    except ImportError as error:
+        extra = next(extra for start, extra, _ in EXTRAS if env_id.startswith(start))
+        raise SoftqError(
+            f'{env_id} needs an extra that is not installed; pip install "softq[{extra}]" ({one_line(error)}).'
+        ) from None
+
+
+def register_extra(env_id: str) -> None:
+    """Import the module that registers `env_id`, if it is one of `EXTRAS`; raises `SoftqError` as `imported` does."""
+    for start, _, module in EXTRAS:
         if env_id.startswith(start) and env_id not in gym.registry:
-            try:
-                gym.register_envs(importlib.import_module(module))
-            except ImportError as error:
-                raise SoftqError(
-                    f'{env_id} needs an extra that is not installed; pip install "softq[{extra}]" '
-                    f"({one_line(error)})."
-                ) from None
+            gym.register_envs(imported(module, env_id))
             return
 
 
@@ -94,9 +103,11 @@ def unknown(env_id: str) -> SoftqError:
 def newer(env_id: str) -> str:
     """The end of an error message that names the newest version of `env_id`; empty when `env_id` is the newest."""
     name, _, version = env_id.rpartition("-v")
+    if not version.isdigit() or not name:
+        return ""
     found = [int(other[len(name) + 2 :]) for other in gym.registry if other.rpartition("-v")[0] == name]
     newest = max(found, default=0)
-    return f" Did you mean '{name}-v{newest}'?" if version.isdigit() and newest > int(version) else ""
+    return f" Did you mean '{name}-v{newest}'?" if newest > int(version) else ""
 
 
 def make_one(env_id: str, index: int, kwargs: Mapping[str, Any]) -> Adapter:

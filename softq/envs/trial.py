@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from softq.envs import make
 from softq.envs.adapter import Fault
-from softq.envs.gym_vector import GymVector
+from softq.envs.vector import HostVector
 from softq.utils.errors import SoftqError
 
 STEPS = 16  # random steps before the state is saved, and after
@@ -37,7 +38,7 @@ def own_randomness() -> Iterator[list[str]]:
         random.setstate(before[1])
 
 
-def play(env: GymVector, rng: np.random.Generator, num: int) -> list[bytes]:
+def play(env: HostVector, rng: np.random.Generator, num: int) -> list[bytes]:
     """The bytes of all observations, rewards and flags of `num` random steps; an episode that ended is reset."""
     seen = []
     for _ in range(num):
@@ -45,6 +46,12 @@ def play(env: GymVector, rng: np.random.Generator, num: int) -> list[bytes]:
         done = shown[2] | shown[3]
         seen += [x.tobytes() for x in shown] + ([env.reset(done).tobytes()] if done.any() else [])
     return seen
+
+
+def copy_of(env_id: str, seed: int, env_kwargs: Mapping[str, Any] | None) -> HostVector:
+    """A vector of one copy of the environment `env_id`, which is none of softq's in JAX."""
+    vector: Any = make(env_id, 1, seed, env_kwargs)
+    return vector
 
 
 def cannot_be_saved(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> str | None:
@@ -57,8 +64,7 @@ def cannot_be_saved(env_id: str, env_kwargs: Mapping[str, Any] | None = None) ->
         drawn = stack.enter_context(own_randomness())
         try:
             first, second = (
-                stack.enter_context(contextlib.closing(GymVector(env_id, 1, seed, env_kwargs)))
-                for seed in (1, 2)
+                stack.enter_context(contextlib.closing(copy_of(env_id, seed, env_kwargs))) for seed in (1, 2)
             )
             for env in (first, second):
                 env.reset()

@@ -1,0 +1,304 @@
+"""Environments of the extras with the real packages, which `make extras` installs; elsewhere they are skipped."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from collected import check_rows, collected, limited, pendulum
+
+from softq.cli import main
+from softq.envs import make
+from softq.envs.trial import cannot_be_saved
+from softq.utils.errors import SoftqError, SoftqWarning
+
+# tasks of the suite on which DQS (Section 5.2) and others compare, with the numbers that they observe and act with
+TASKS = {
+    "cheetah-run": (17, 6),
+    "finger-spin": (9, 2),
+    "fish-swim": (24, 5),
+    "reacher-hard": (6, 2),
+    "walker-run": (24, 6),
+    "hopper-hop": (15, 4),
+    "quadruped-walk": (78, 12),
+    "humanoid-run": (67, 21),
+    "dog-run": (223, 38),
+}
+
+
+def extra(name, package):
+    """Skips a test where the package of an extra is missing."""
+    missing = importlib.util.find_spec(package) is None
+    reason = f"the extra {name!r} is not installed; make extras runs this with it"
+    return pytest.mark.skipif(missing, reason=reason)
+
+
+dmc, robotics = extra("dmc", "dm_control"), extra("robotics", "gymnasium_robotics")
+envpool = extra("envpool", "envpool")
+
+
+def nothing(rows):
+    """No step at all: `(steps, num_envs)`."""
+    return np.zeros(rows.reward.shape, bool)
+
+
+def played(env_id, actions, seed=0, **env_kwargs):
+    """Observations, rewards and flags of one environment under `actions`, whatever its episodes do after their end."""
+    env = make(env_id, 1, seed, env_kwargs)
+    seen = [env.reset()[0]]
+    for action in actions:
+        obs, *rest = env.step(action[None])
+        seen.append(np.concatenate([obs[0], *rest]))
+        if rest[1][0] or rest[2][0]:
+            break
+    env.close()
+    return seen
+
+
+@dmc
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_of_the_suite_has_its_numbers_and_rescaled_actions(task):
+    env = make(f"dmc/{task}", 2)
+    assert (env.obs_dim, env.action_dim) == TASKS[task] and env.max_steps == 1000
+    spec = env.vector.envs[0].unwrapped.env.action_spec()
+    ends = env.rescale(np.array([-np.ones(env.action_dim), np.ones(env.action_dim)]))
+    np.testing.assert_array_equal(ends, [spec.minimum, spec.maximum])
+    first = env.reset()
+    assert first.dtype == np.float32 and (first[0] != first[1]).any(), "each copy has a seed of its own"
+    np.testing.assert_array_equal(env.reset(), first)
+    env.close()
+
+
+@dmc
+def test_every_task_of_the_suite_has_a_limit_of_1000_steps_or_none():
+    from dm_control import suite
+
+    for domain, task in suite.ALL_TASKS:
+        if domain != "dog":  # slow to make; dog-run is among the tasks above
+            limit = suite.load(domain, task)._step_limit
+            assert limit == (np.inf if domain == "lqr" else 1000), (domain, task)
+
+
+@dmc
+def test_the_suite_itself_gives_the_same_numbers():
+    from dm_control import suite
+
+    env, plain = (
+        make("dmc/walker-run", 1, 3),
+        suite.load("walker", "run", task_kwargs={"random": env_seed(3)}),
+    )
+    expected = plain.reset()
+    rng, obs = np.random.default_rng(0), env.reset()
+    for _ in range(20):
+        flat = np.concatenate([np.ravel(x) for x in expected.observation.values()])
+        np.testing.assert_array_equal(obs[0], flat.astype(np.float32))
+        action = rng.uniform(-1, 1, (1, 6))
+        obs, reward, terminated, truncated = env.step(action)
+        expected = plain.step(action[0])
+        assert reward[0] == np.float32(expected.reward) and not terminated[0] and not truncated[0]
+
+
+def env_seed(seed):
+    """The seed of the first environment of a training seed."""
+    return int(np.random.SeedSequence([seed, 0]).generate_state(1)[0])
+
+
+@dmc
+def test_the_end_of_a_task_is_a_time_limit_and_a_discount_of_0_a_true_end():
+    env = make("dmc/pendulum-swingup", env_kwargs={"time_limit": 0.06})  # three steps of 0.02 s
+    env.reset()
+    flags = [[bool(x[0]) for x in env.step(np.zeros((1, 1)))[2:]] for _ in range(3)]
+    assert flags == [[False, False], [False, False], [False, True]]
+    env = make("dmc/lqr-lqr_2_1")  # ends where the state is 0
+    env.reset()
+    assert not env.step(np.zeros((1, 1)))[2][0] and env.max_steps is None
+    physics = env.vector.envs[0].unwrapped.env.physics
+    with physics.reset_context():
+        physics.data.qpos[:], physics.data.qvel[:] = 0, 0
+    assert [bool(x[0]) for x in env.step(np.zeros((1, 1)))[2:]] == [True, False]
+
+
+@dmc
+def test_no_row_of_the_suite_crosses_a_reset():
+    from dm_control import suite
+
+    rows = collected("dmc/pendulum-swingup", time_limit=0.12)  # six steps
+    plain = suite.load("pendulum", "swingup").physics
+
+    def after(obs, action):
+        with plain.reset_context():
+            plain.data.qpos[0], plain.data.qvel[0] = np.arctan2(obs[1], obs[0]), obs[2]
+        plain.set_control(action)
+        plain.step(1)  # of 0.02 s
+        return [np.cos(plain.data.qpos[0]), np.sin(plain.data.qpos[0]), plain.data.qvel[0]]
+
+    check_rows(rows, limited(nothing(rows), 6), nothing(rows), after, lambda obs: obs[..., 2] == 0)
+
+
+@robotics
+def test_the_maze_of_dqs_draws_a_goal_that_is_not_seen():
+    """Either of two corners, each half of the time; the reward is 1 near it, in every step; nothing ends there."""
+    env = make("softq/PointMaze-v0", 1)
+    inner, goals, here = env.vector.envs[0].unwrapped, [], []
+    assert (env.obs_dim, env.action_dim, env.max_steps) == (4, 2, 600)
+    env.reset()
+    for _ in range(200):
+        here.append(env.reset(np.ones(1, bool))[0])
+        goals.append(inner.goal)
+    goals, here = np.array(goals), np.array(here)
+    corner = goals[:, 0] > 0
+    np.testing.assert_allclose(goals, np.where(corner[:, None], [3.0, -3.0], [-3.0, 3.0]), atol=0.25)
+    assert 70 < corner.sum() < 130  # of 200; outside with a probability of 2e-5
+    assert abs(here[:, :2]).max() <= 0.25 and (here[:, 2:] == 0).all()
+    for place, reward in ((goals[-1], 1), (goals[-1], 1), (-goals[-1], 0), (np.zeros(2), 0)):
+        inner.point_env.set_state(place, np.zeros(2))
+        _, found, terminated, truncated = env.step(np.zeros((1, 2)))
+        assert found[0] == reward and not terminated[0] and not truncated[0]
+
+
+@robotics
+def test_the_map_of_dqs():
+    """Two goals with one start between them, and each goal can be reached from it."""
+    from softq.envs.point_maze import MAP
+
+    free = {(i, j) for i, row in enumerate(MAP) for j, cell in enumerate(row) if cell != "1"}
+    seen, todo = set(), [(4, 4)]
+    while todo:
+        i, j = todo.pop()
+        seen.add((i, j))
+        todo += [c for c in ((i + 1, j), (i - 1, j), (i, j + 1), (i, j - 1)) if c in free - seen]
+    assert MAP[4][4] == "r" and MAP[1][1] == MAP[7][7] == "g" and "".join(MAP).count("g") == 2
+    assert {(1, 1), (7, 7)} <= seen and set(MAP[0]) == set(MAP[8]) == {"1"}
+
+
+@robotics
+def test_no_row_of_the_maze_crosses_a_reset():
+    rows = collected("softq/PointMaze-v0", max_episode_steps=7)
+    plain = make("softq/PointMaze-v0").vector.envs[0].unwrapped.point_env
+    plain.reset()
+
+    def after(obs, action):
+        plain.set_state(obs[:2], obs[2:])
+        return plain.step(action)[0]
+
+    check_rows(
+        rows, limited(nothing(rows), 7), nothing(rows), after, lambda obs: (obs[..., 2:] == 0).all(-1), 1e-4
+    )
+    assert cannot_be_saved("softq/PointMaze-v0") is None
+
+
+@envpool
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [("HalfCheetah-v5", 5), ("Hopper-v5", 10), ("Walker2d-v5", 5), ("Swimmer-v5", 10), ("Ant-v5", 3)],
+)
+def test_envpool_and_gymnasium_agree_to_rounding(name, steps):
+    """From the same start, without noise; the actions are exact in the types of both."""
+    dim = make(name).action_dim
+    actions = np.random.default_rng(0).integers(-8, 9, (steps, dim)) / 8
+    ours, theirs = (played(f"{prefix}{name}", actions, reset_noise_scale=0.0) for prefix in ("", "envpool/"))
+    assert len(ours) == len(theirs) > 3
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+
+
+@envpool
+def test_no_row_of_envpool_crosses_a_reset():
+    rows = collected("envpool/Pendulum-v1", max_episode_steps=7)
+    check_rows(rows, limited(nothing(rows), 7), nothing(rows), pendulum)
+    rows = collected("envpool/InvertedPendulum-v5", steps=120)
+    fallen = abs(rows.next_obs[..., 1]) > 0.2
+    check_rows(rows, fallen, fallen, starts=lambda obs: (abs(obs) <= 0.01).all(-1))
+
+
+@envpool
+def test_the_dead_rows_of_envpool_are_found_out(monkeypatch):
+    """Left to reset itself, EnvPool stores a row that ignores its action: the check of the rows above sees it."""
+    from softq.envs.envpool_vector import EnvPoolVector
+
+    reset = EnvPoolVector.reset
+
+    def lazy(self, done=None, step=0):
+        if done is None:
+            return reset(self, step=step)
+        self.ended[:] = False
+        return self.obs.copy()
+
+    monkeypatch.setattr(EnvPoolVector, "reset", lazy)
+    rows = collected("envpool/Pendulum-v1", max_episode_steps=7)
+    with pytest.raises(AssertionError, match="a row begins where"):
+        check_rows(rows, limited(nothing(rows), 7), nothing(rows), pendulum)
+
+
+@envpool
+def test_envpool_resets_only_what_has_ended_from_seeds_of_its_own():
+    env = make("envpool/InvertedPendulum-v5", 3, [0, 1])
+    with pytest.raises(SoftqError, match="reset it first"):
+        env.step(np.zeros((6, 1)))
+    first = env.reset()
+    assert len(np.unique(first, axis=0)) == 6
+    push = np.zeros((6, 1))
+    push[[1, 4]] = 1.0
+    for _ in range(100):
+        obs, _, terminated, truncated = env.step(push)
+        if terminated.any():
+            break
+    assert not truncated.any() and 0 < terminated.sum() < 6
+    new = env.reset(terminated)
+    np.testing.assert_array_equal(new[~terminated], obs[~terminated])
+    assert (abs(new[terminated]) <= 0.01).all()
+    obs, *_ = env.step(np.zeros((6, 1)))
+    assert (abs(obs[terminated, 1]) <= 0.02).all(), "its first step is a real one"
+    np.testing.assert_array_equal(env.reset(), first)  # seeds again
+    assert (env.reset(step=5) != first).any(1).all()
+    assert "memory of its own" in cannot_be_saved("envpool/InvertedPendulum-v5")
+
+
+@envpool
+def test_envpool_flattens_the_observations_of_the_suite():
+    """The parts in the order of the space, whose keys Gymnasium sorts: height, orientations, velocity."""
+    env = make("envpool/WalkerRun-v1", 2, env_kwargs={"max_episode_steps": 3})
+    obs = env.reset()
+    assert obs.shape == (2, 24) and env.action_dim == 6
+    raw = env.made(0).reset()[0]
+    parts = [np.reshape(raw[name], (2, -1)) for name in env.space]
+    np.testing.assert_array_equal(obs, np.concatenate(parts, 1).astype(np.float32))
+    flags = [[bool(x.all()) for x in env.step(np.zeros((2, 6)))[2:]] for _ in range(3)]
+    assert flags == [[False, False], [False, False], [False, True]]
+
+
+@pytest.mark.parametrize(
+    ("env_id", "message"),
+    [
+        pytest.param("dmc/walker-fly", "Did you mean 'dmc/walker-", marks=dmc),
+        pytest.param("dmc/walker-run", "unexpected keyword argument 'colour'", marks=dmc),
+        pytest.param("softq/PointMaz-v0", "Did you mean 'softq/PointMaze-v0'", marks=robotics),
+        pytest.param("softq/PointMaze-v0", "unexpected keyword argument 'colour'", marks=robotics),
+        pytest.param("envpool/HalfCheeta-v5", "Did you mean 'envpool/HalfCheetah-v5'", marks=envpool),
+        pytest.param("envpool/HalfCheetah-v5", "unexpected keyword argument 'colour'", marks=envpool),
+        pytest.param("envpool/CartPole-v1", "Discrete.*bounded Box", marks=envpool),
+    ],
+)
+def test_bad_input_is_one_line(env_id, message):
+    with pytest.raises(SoftqError, match=message) as error:
+        make(env_id, env_kwargs={"colour": 1} if "argument" in message else None)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "env_id",
+    [
+        pytest.param("dmc/walker-run", marks=dmc),
+        pytest.param("softq/PointMaze-v0", marks=robotics),
+        pytest.param("envpool/HalfCheetah-v5", marks=envpool),
+    ],
+)
+def test_the_command_trains_resumes_and_evaluates(env_id, tmp_path, recwarn):
+    run = tmp_path / "run"
+    few = ["--num-envs=2", "--warmup=10", "--batch-size=4", "--buffer-size=200", "--hidden-sizes=4"]
+    few += ["--eval-episodes=1", "--iterations=5", "--env-kwargs", "max_episode_steps=20", "--no-progress"]
+    assert main(["train", "ddpg", "--env", env_id, "--out", str(run), *few]) == 0
+    assert main(["train", "--resume", str(run), "--iterations", "8", "--no-progress"]) == 0
+    assert main(["evaluate", str(run)]) == 0
+    told = "".join(str(warning.message) for warning in recwarn if warning.category is SoftqWarning)
+    exact = env_id == "softq/PointMaze-v0"
+    assert ("cannot be saved" in told) != exact and ("episodes start anew" in told) != exact
