@@ -21,6 +21,8 @@ WORKERS ?= 2
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --color=no --numprocesses=$(WORKERS) --durations=10
 # a file of tests stays in one process, which compiles its fixtures once
 TESTS := $(PYTEST) --dist=loadfile --no-loadscope-reorder
+# What the optional extras bring lies on top of the environment, so that nothing is installed twice.
+EXTRAS := _build/extras
 # what needs the built book is not a unit test
 BROWSER_TESTS := tests/test_book.py tests/test_book_gallery.py
 UNIT := $(foreach file,$(BROWSER_TESTS),--ignore=$(file))
@@ -39,12 +41,13 @@ COMMON := softq.training,softq.lab,seaborn,matplotlib.font_manager,ipykernel.ker
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help complete env book notebooks html test built robust count lint unit browser screenshots overview lab lock clean
+.PHONY: help complete env book notebooks html test built robust count lint unit browser screenshots overview extras lab lock clean
 
 help:
 	@echo "make book         environment, notebooks, the book; prints where to open it"
 	@echo "make test         lint, notebooks, strict book, unit and browser tests (BROWSER=0 leaves the last out)"
 	@echo "make robust       notebooks and unit tests with other seeds, instruction sets and threads: a table of what fails"
+	@echo "make extras       the optional environments (DeepMind Control, EnvPool, Gymnasium-Robotics), installed and tested"
 	@echo "make count        counts the layout of softq/, the fields and switches of the methods, and what they repeat"
 	@echo "make lab          JupyterLab on the notebooks, where every lab is a live widget"
 	@echo "make env          only the environment in $(VENV) (PYTHON=... chooses the interpreter)"
@@ -114,6 +117,15 @@ test: complete lint
 built: notebooks html
 	@if [ "$(BROWSER)" = 0 ]; then echo "browser tests left out (BROWSER=0)"; else \
 		$(MAKE) --no-print-directory browser; fi
+
+# Their packages in the versions of requirements.txt, where it names them; the tests of these environments, which a run
+# of all tests skips.
+extras: env
+	@test -x $(EXTRAS)/bin/python || $(BIN)/python -m venv $(EXTRAS)
+	@cd $(EXTRAS)/lib/python3*/site-packages && echo $(CURDIR)/$(VENV)/lib/python3*/site-packages >below.pth
+	$(EXTRAS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c requirements.txt \
+		-e ".[dmc,envpool,robotics]"
+	OPENBLAS_NUM_THREADS=1 $(EXTRAS)/bin/python -m pytest --color=no --durations=10 tests/test_extras.py
 
 # Several hours on two cores. A part of it: ROBUST='--only 09_svgd --conditions seeds+1 AVX2'; see --help.
 ROBUST ?=
