@@ -10,7 +10,7 @@ in what the number is measured:
 - "std of Q": the standard deviation of Q(s, .) over uniform actions; in each state this many of it divide Q.
 - "Q / 2": half of it divides Q. LQL and NC-LQL with twins="sum" climb the sum of twin critics, which is 2 Q.
 - "action": LQL and NC-LQL divide each slope by its length. The temperature weighs the noise of the chain against steps
-  of length one, and no number divides Q.
+  of length one, and no number divides Q. In DACER it weighs the noise that is added to an action.
 - None: there is no temperature (DDPG).
 
 The field `temperature`, the argument of `policy`, the metric in the log and `softq evaluate --temperature` all have
@@ -127,7 +127,10 @@ class Algorithm(ABC):
         return self.policy(state, obs, key)
 
     def next_value(self, state: State, next_obs: Array, key: Array) -> tuple[Array, Info]:
-        """What the Bellman target adds for one next state, from the target critic; and scalars for the log."""
+        """What the Bellman target adds for one next state, from the target critic; and scalars for the log.
+
+        A number, or as many of them as `critic_step` wants for a transition.
+        """
         q = state.critic.target.at(next_obs)
         if self.backup == "boltzmann":
             return q(self.policy(state, next_obs, key)), {}
@@ -219,9 +222,12 @@ class Algorithm(ABC):
 
     def targets(self, state: State, batch: Transition, key: Array) -> tuple[Array, Info]:
         """reward_scale * r + discount * (0 where the episode ended, else 1) * next_value, `(B,)`, held fixed."""
-        keys = jax.random.split(key, len(batch.reward))
-        values, info = jax.vmap(self.next_value, (None, 0, 0))(state, batch.next_obs, keys)
-        return self.reward_scale * batch.reward + self.discount * batch.discount * values, info
+
+        def target(row: Transition, key: Array) -> tuple[Array, Info]:
+            value, info = self.next_value(state, row.next_obs, key)
+            return self.reward_scale * row.reward + self.discount * row.discount * value, info
+
+        return jax.vmap(target)(batch, jax.random.split(key, len(batch.reward)))
 
     def update(self, state: State, batch: Transition, key: Array) -> tuple[State, Info]:
         """One learning step on a batch: critic, its target, actor, temperature. Returns the state and the log."""
