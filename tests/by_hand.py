@@ -337,7 +337,10 @@ def waves(condition):
 
 
 class ScoreByHand:
-    """A score network with two hidden layers: `outputs` `(B, d)`, then `gradients` of sum(error * outputs)."""
+    """A score network with two hidden layers: `outputs` `(B, d)`, then `gradients` of sum(error * outputs).
+
+    The gradient by the noisy action is then `by_action` `(B, d)`.
+    """
 
     def __init__(self, network, skip=True):
         self.params, self.style = float64(dict(network.params)), network.style
@@ -353,6 +356,11 @@ class ScoreByHand:
             s["waves"] = np.concatenate([np.cos(s["angles"]), np.sin(s["angles"])], 1)
             s["code"], s["code_slope"] = self.act(layer("condition_hidden", s["waves"]))
             s["told"] = layer("condition_out", s["code"])
+        elif self.style == "step":
+            angles = condition / 10_000.0 ** (np.arange(8) / 8)
+            s["waves"] = np.concatenate([np.sin(angles), np.cos(angles)], 1) / 4
+            s["code"], s["code_slope"] = self.act(layer("code_0", s["waves"]))
+            s["told"] = layer("code_1", s["code"])
         else:
             s["told"] = waves(condition)
         first = layer("state_part", obs) + action @ p["action_part"]["kernel"]
@@ -368,6 +376,7 @@ class ScoreByHand:
         g2 = by_x2 * s["d2"]
         by_x1 = g2 @ p["hidden_0"]["kernel"].T
         g1 = (by_x1 + by_x2 if self.skip else by_x1) * s["d1"]
+        self.by_action = g1 @ p["action_part"]["kernel"].T
         result = {
             "out": full(s["x2"], error),
             "hidden_0": full(s["x1"], g2),
@@ -375,6 +384,10 @@ class ScoreByHand:
             "action_part": {"kernel": s["action"].T @ g1},
             "condition_part": {"kernel": s["told"].T @ g1},
         }
+        if self.style == "step":
+            by_told = g1 @ p["condition_part"]["kernel"].T
+            by_hidden = by_told @ p["code_1"]["kernel"].T * s["code_slope"]
+            result |= {"code_1": full(s["code"], by_told), "code_0": full(s["waves"], by_hidden)}
         if self.style == "fourier":
             by_told = g1 @ p["condition_part"]["kernel"].T
             by_hidden = by_told @ p["condition_out"]["kernel"].T * s["code_slope"]
@@ -420,6 +433,7 @@ class ResidualByHand:
             result[name] = {"kernel": x.T @ g, "bias": g.sum(0)}
             by_x = g @ p[name]["kernel"].T + (by_x if self.skip else 0)
         g = by_x * s["slope"]
+        self.by_action = g @ p["action_part"]["kernel"].T
         return result | {
             "state_part": {"kernel": s["obs"].T @ g, "bias": g.sum(0)},
             "action_part": {"kernel": s["action"].T @ g},

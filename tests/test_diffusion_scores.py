@@ -10,7 +10,7 @@ from reference import REFERENCE
 from scipy import special, stats
 
 from softq import landscapes
-from softq.diffusion import CosineVP, VarianceExploding, combined, idem, qne, qsm
+from softq.diffusion import CosineVP, LinearVP, StepsVP, VarianceExploding, combined, idem, qne, qsm
 from softq.diffusion.scores import rfm, stein_weight
 from softq.diffusion.truncated_normal import log_mass, truncated_normal
 from softq.exact.laws import uniform_law
@@ -20,7 +20,9 @@ from softq.landscapes import Landscape
 from softq.testing import THRESHOLD, chi_square, mean_test
 from softq.utils.errors import SoftqError
 
-COSINE, GEOMETRIC = CosineVP(), VarianceExploding()
+COSINE, GEOMETRIC, LINEAR = CosineVP(), VarianceExploding(), LinearVP()
+BETAS = (0.1, 0.02, 0.3, 0.25)  # variances of four steps
+STEPS = StepsVP(np.array(BETAS))
 FLAT = Landscape("flat", 1, 0.0, slope=(0.0,))
 SLOPE = Landscape("slope", 1, 2.0, slope=(2.0,))
 HILL = Landscape("hill", 2, 1.0, bumps=((1.0, (0.7, -0.3), 0.4),), slope=(0.5, -0.8))
@@ -55,7 +57,27 @@ def test_reference_schedule():
     np.testing.assert_allclose(exactly(GEOMETRIC.noise, times), sigma, rtol=1e-9)
 
 
-@pytest.mark.parametrize("schedule", [COSINE, GEOMETRIC], ids=["cosine", "geometric"])
+def test_the_linear_schedule_has_the_discrete_values_of_the_codes():
+    """Step k of T multiplies signal^2 by exp(-0.1 / T - 4.95 (2 k - 1) / T^2)."""
+    k = np.arange(1, 21)
+    signal2 = np.cumprod(np.exp(-0.1 / 20 - 4.95 * (2 * k - 1) / 400))
+    signal, noise = exactly(lambda t: (LINEAR.signal(t), LINEAR.noise(t)), k / 20)
+    np.testing.assert_allclose(signal**2, signal2, rtol=1e-12)
+    np.testing.assert_allclose(noise**2, 1 - signal2, rtol=1e-10)
+
+
+def test_a_schedule_of_steps_has_their_products():
+    signal2 = np.cumprod(1 - np.array(BETAS))
+    signal, noise = exactly(lambda t: (STEPS.signal(t), STEPS.noise(t)), np.arange(5) / 4)
+    np.testing.assert_allclose(signal**2, [1, *signal2], rtol=1e-12)
+    np.testing.assert_allclose(noise**2, [0, *1 - signal2], atol=1e-12)
+    halfway = exactly(STEPS.signal, [3 / 8])[0] ** 2  # in the middle of the second step
+    assert halfway == pytest.approx(0.9 * 0.98**0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "schedule", [COSINE, GEOMETRIC, LINEAR, STEPS], ids=["cosine", "geometric", "linear", "steps"]
+)
 def test_marginals_belong_to_the_equation(schedule):
     """signal' = f signal and (noise^2)' = 2 f noise^2 + g^2; the log ratio falls and `time_of` inverts it."""
     t = np.linspace(schedule.t_min + 1e-3, schedule.t_max, 50)

@@ -1,4 +1,4 @@
-"""Score networks: three architectures and their gradients against float64 NumPy, fresh weights, bad input."""
+"""Score networks: four architectures and their gradients against float64 NumPy, fresh weights, bad input."""
 
 from functools import cache
 
@@ -18,6 +18,7 @@ KINDS = {
     "maxentdp": ((8, 6), "mish", "fourier", 1),
     "dqs": ((8, 8), "relu", "sinusoidal", 2),
     "dqs code": ((8, 8), "gelu_tanh", "residual", 2),
+    "dacer": ((8, 6), "mish", "step", 1),
     "narrowing": ((8, 6), "relu", "sinusoidal", 1),  # nothing to skip to
 }
 
@@ -53,9 +54,11 @@ def test_outputs_and_gradients_equal_those_by_hand(name):
         outputs = jax.vmap(network)(*given)
         return jnp.sum(jnp.asarray(error, jnp.float32) * outputs), outputs
 
-    gradient, outputs = jax.jit(jax.grad(weighed, has_aux=True))(network, *given)
+    by_both = jax.jit(jax.grad(weighed, argnums=(0, 2), has_aux=True))
+    (gradient, by_action), outputs = by_both(network, *given)
     assert largest(outputs, by_hand.outputs(*given)) < 1e-4
     assert largest(dict(gradient.params), by_hand.gradients(error)) < 1e-3
+    assert largest(by_action, by_hand.by_action) < 1e-4
     without = kind(network, skip=False)
     assert (largest(outputs, without.outputs(*given)) > 0.1) == name.startswith("dqs")
 
@@ -80,7 +83,7 @@ def test_fresh_weights(name):
         key, jnp.zeros(OBS), jnp.zeros(ACT), (256, 256), activation, style, num
     )
     params = jax.jit(create)(jax.random.key(0)).params
-    embedded = {"fourier": 128, "sinusoidal": 256 * num, "residual": 128 * num}[style]
+    embedded = {"fourier": 128, "sinusoidal": 256 * num, "residual": 128 * num, "step": 16}[style]
     part = np.asarray(params["condition_part"]["kernel"])
     assert part.shape == (embedded, 256)
     fan_in = OBS + ACT + embedded

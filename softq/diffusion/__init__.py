@@ -14,7 +14,7 @@ from softq.diffusion.processes import (
     score_from_noise,
     times,
 )
-from softq.diffusion.schedules import CosineVP, LinearVP, Schedule, VarianceExploding
+from softq.diffusion.schedules import CosineVP, LinearVP, Schedule, StepsVP, VarianceExploding
 from softq.diffusion.scores import combined, idem, qne, qsm
 from softq.diffusion.truncated_normal import truncated_normal
 
@@ -24,6 +24,7 @@ __all__ = [
     "Likelihood",
     "LinearVP",
     "Schedule",
+    "StepsVP",
     "VarianceExploding",
     "ancestral",
     "combined",

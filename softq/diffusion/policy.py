@@ -27,6 +27,7 @@ from softq.utils.pytree import pytree, static
 
 Process = Literal["sde", "ancestral", "flow"]
 Prediction = Literal["noise", "score"]
+Level = Literal["time", "log_snr", "step"]  # "step" is the number of the step, 0 for the last
 
 
 @pytree
@@ -55,9 +56,11 @@ class DiffusionPolicy:
     schedule: Schedule
     # the time at which "sde" and "flow" end; None is the schedule's t_min, where "ancestral" always ends
     t_end: float | Array | None = None
+    # the standard deviation of the first action of "ancestral"; None is the schedule's noise(t_max)
+    start_std: float | Array | None = None
     process: Process = static(default="sde")
     predicts: Prediction = static(default="score")
-    level_input: Literal["time", "log_snr"] = static(default="time")  # how the network reads the noise level
+    level_input: Level = static(default="time")  # how the network reads the noise level
     num_steps: int = static(default=20)
     space: Space = static(default="project")  # the space of the diffusion, see `softq.diffusion.space`
     likelihood: Likelihood = static(default=Likelihood())
@@ -79,8 +82,18 @@ class DiffusionPolicy:
 
     def network_condition(self, t: Array, condition: tuple = ()) -> Array:
         """The numbers that the network reads beside state and action at time t, `(1 + len(condition),)`."""
-        level = t if self.level_input == "time" else self.schedule.log_snr(t)
+        levels = {
+            "time": lambda: t,
+            "log_snr": lambda: self.schedule.log_snr(t),
+            "step": lambda: self.step_at(t),
+        }
+        level = levels[self.level_input]()
         return jnp.stack([level, *(jnp.asarray(x) for x in condition)])
+
+    def step_at(self, t: Array) -> Array:
+        """The number of the step of "ancestral" that starts at time t, from num_steps - 1 down to 0."""
+        last, first = self.schedule.t_min, self.schedule.t_max
+        return (t - last) / (first - last) * self.num_steps - 1
 
     def output_scale(self, t: Array) -> Array | float:
         """The ratio of the network's prediction at time t to the score: -noise(t) if it predicts noise, else 1."""
@@ -111,7 +124,12 @@ class DiffusionPolicy:
         """The end of one run of the process, `(d,)`, before `to_action` puts it into the box."""
         dim, schedule, steps = self.network.action_dim, self.schedule, self.num_steps
         if self.process == "ancestral":
-            return ancestral(key, self.noise(obs, condition), dim, schedule, steps, self.variance)
+            start = None
+            if self.start_std is not None:
+                key, first = jax.random.split(key)
+                start = self.start_std * jax.random.normal(first, (dim,))
+            noise = self.noise(obs, condition)
+            return ancestral(key, noise, dim, schedule, steps, self.variance, start=start)
         run = reverse_sde if self.process == "sde" else probability_flow
         return run(key, self.score(obs, condition), dim, schedule, steps, t_end=self.t_end)
 

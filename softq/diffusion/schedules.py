@@ -88,6 +88,56 @@ class VarianceExploding:
 
 
 @pytree
+class StepsVP:
+    """The schedule of T steps with variances beta_k: signal(k / T)^2 = (1 - beta_1) ... (1 - beta_k).
+
+    Between the times k / T log signal^2 is linear in t, as if the noise of a step came in evenly. At the time 0 there
+    is none. The chain is that of Ho et al. (2020), Equations 2 and 4.
+    """
+
+    betas: Array  # the variances of the steps, (T,), each between 0 and 1
+    t_min: float | Array = 0.0
+    t_max: float | Array = 1.0
+
+    @property
+    def _nodes(self) -> tuple[Array, Array]:
+        """The times k / T and -log signal^2 at them, `(T + 1,)` both."""
+        spent = jnp.cumsum(-jnp.log1p(-self.betas))
+        return jnp.linspace(0.0, 1.0, len(spent) + 1), jnp.concatenate([jnp.zeros(1), spent])
+
+    def _spent(self, t: Time) -> Array:
+        """-log signal^2 at time t."""
+        return jnp.interp(t, *self._nodes)
+
+    def signal(self, t: Time) -> Array:
+        """The factor on the clean action at time t, between 0 and 1."""
+        return jnp.exp(-self._spent(t) / 2)
+
+    def noise(self, t: Time) -> Array:
+        """The standard deviation of the noise at time t, sqrt(1 - signal^2)."""
+        return jnp.sqrt(-jnp.expm1(-self._spent(t)))
+
+    def log_snr(self, t: Time) -> Array:
+        """The log signal-to-noise ratio log(signal^2 / noise^2) at time t; infinite at 0."""
+        return -jnp.log(jnp.expm1(self._spent(t)))
+
+    def time_of(self, log_snr: Time) -> Array:
+        """The t at which `log_snr(t)` has the given value."""
+        times, spent = self._nodes
+        return jnp.interp(jax.nn.softplus(-jnp.asarray(log_snr)), spent, times)
+
+    def drift(self, t: Time) -> Array:
+        """The coefficient of a dt in the stochastic differential equation, -g2 / 2."""
+        return -self.g2(t) / 2
+
+    def g2(self, t: Time) -> Array:
+        """The squared diffusion coefficient at time t, -d log signal^2 / dt; at a time k / T that of step k."""
+        num = len(self.betas)
+        step = jnp.clip(jnp.ceil(jnp.asarray(t) * num).astype(int) - 1, 0, num - 1)
+        return -num * jnp.log1p(-jnp.asarray(self.betas)[step])
+
+
+@pytree
 class CosineVP:
     """signal(t)^2 = cos^2(u_t) / cos^2(u_0), u_t = (pi / 2) (t + offset) / (1 + offset): Nichol and Dhariwal's cosine.
 

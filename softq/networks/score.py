@@ -1,9 +1,10 @@
 """Score and noise networks of diffusion policies: f(s, a_t, noise level), with the state encoded once for a chain.
 
-One class has three published architectures. MaxEntDP's, "fourier", reads the log signal-to-noise ratio through
+One class has four published architectures. MaxEntDP's, "fourier", reads the log signal-to-noise ratio through
 learnable Fourier features and a perceptron (its released code). DQS's, "sinusoidal", reads the diffusion time and the
 temperature through sinusoids (Appendix B) and has a skip connection around the second layer. That of DQS's released
 code, "residual", has half as many and slower sinusoids, and a skip connection around every layer after the first.
+DACER's, "step", reads the number of the step as NC-LQL's critic reads a level: 16 sinusoids and two small layers.
 """
 
 from itertools import pairwise
@@ -16,11 +17,12 @@ from jax import Array
 
 from softq.networks.base import Network
 from softq.networks.mlp import ACTIVATIONS, dense
+from softq.networks.noise_critic import EMBEDDING_SIZE, sinusoid
 from softq.utils.checks import one_of, positive
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, replace, static
 
-Style = Literal["fourier", "sinusoidal", "residual"]
+Style = Literal["fourier", "sinusoidal", "residual", "step"]
 NUM_FOURIER = 64  # Fourier features
 FOURIER_STD = 0.2  # standard deviation of the initial frequencies of the Fourier features
 CONDITION_WIDTH = 128  # width of the perceptron that reads the Fourier features
@@ -76,7 +78,7 @@ def orthogonal(width: int, fan_in: int, bias: bool = True) -> nn.Dense:
     return nn.Dense(width, use_bias=bias, kernel_init=init)
 
 
-LAYERS = {"fourier": xavier, "sinusoidal": dense, "residual": orthogonal}
+LAYERS = {"fourier": xavier, "sinusoidal": dense, "residual": orthogonal, "step": dense}
 
 
 class ScoreModule(nn.Module):
@@ -91,13 +93,17 @@ class ScoreModule(nn.Module):
 
     def setup(self) -> None:
         layer, each = LAYERS[self.style], NUM_SLOW if self.style == "residual" else NUM_SINUSOIDS
-        embedded = CONDITION_WIDTH if self.style == "fourier" else each * self.num_conditions
+        embedded = {"fourier": CONDITION_WIDTH, "step": EMBEDDING_SIZE}.get(
+            self.style, each * self.num_conditions
+        )
         fan_in, widths = self.obs_dim + self.action_dim + embedded, self.hidden_sizes
         if self.style == "fourier":
             frequencies = nn.initializers.normal(FOURIER_STD)
             self.frequencies = self.param("frequencies", frequencies, (NUM_FOURIER // 2, self.num_conditions))
             self.condition_hidden = layer(CONDITION_WIDTH, NUM_FOURIER)
             self.condition_out = layer(CONDITION_WIDTH, CONDITION_WIDTH)
+        if self.style == "step":
+            self.code = [layer(2 * EMBEDDING_SIZE, EMBEDDING_SIZE), layer(EMBEDDING_SIZE, 2 * EMBEDDING_SIZE)]
         self.state_part = layer(widths[0], fan_in)
         self.action_part = layer(widths[0], fan_in, bias=False)
         self.condition_part = layer(widths[0], fan_in, bias=False)
@@ -111,6 +117,9 @@ class ScoreModule(nn.Module):
 
     def embed(self, condition: Array) -> Array:
         """The condition part of the first layer, `(width,)`, from noise level and temperature `(num_conditions,)`."""
+        if self.style == "step":
+            first, second = self.code
+            return self.condition_part(second(ACTIVATIONS[self.activation](first(sinusoid(condition[0])))))
         if self.style != "fourier":
             waves = sinusoids if self.style == "sinusoidal" else slow_sinusoids
             return self.condition_part(jax.vmap(waves)(condition).ravel())
