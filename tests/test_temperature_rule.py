@@ -50,7 +50,16 @@ def test_sac_is_adam_on_the_temperature_times_the_error():
     np.testing.assert_allclose(learned("sac"), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("rule", ["sac", "ddsq"])
+def test_log_is_adam_on_the_error():
+    log_scale, adam, expected = np.zeros(()), Adam(np.zeros(()), 0.1), []
+    for entropies in ENTROPIES:
+        log_scale = adam.step(log_scale, np.mean(entropies) - 2 * -1.5)
+        expected.append(float(0.5 * np.exp(log_scale)))
+    np.testing.assert_allclose(learned("log"), expected, rtol=1e-5)
+    assert np.abs(np.subtract(learned("sac"), expected)).max() > 1e-3
+
+
+@pytest.mark.parametrize("rule", ["sac", "log", "ddsq"])
 @pytest.mark.parametrize("excess", [0.5, -0.5])
 def test_the_temperature_rises_when_the_entropy_is_too_low(rule, excess):
     temperature = Temperature(0.5, rule)

@@ -1,9 +1,10 @@
 """The temperature, and the rule by which it learns.
 
-Two rules move its logarithm towards a target entropy. Up when the policy is more certain than was asked, down when it
+Three rules move its logarithm towards a target entropy. Up when the policy is more certain than was asked, down when it
 is less:
 
 - "sac": one step of Adam on temperature * (entropy - target), SAC's Equation 18 (Haarnoja et al. 2018).
+- "log": one step of Adam on log temperature * (entropy - target), as in DACER's code: SAC's without the factor.
 - "ddsq": a step of learning_rate * (entropy - target) / max(1, standard deviation of the entropies over the states), in
   the other direction (DDSQ, Appendix B.3.4). Deviation: the paper steps the temperature itself, which nothing keeps
   positive; here its logarithm.
@@ -20,7 +21,7 @@ from jax import Array
 from softq.utils.fields import choice, count, nested, nonnegative, number, positive
 from softq.utils.pytree import pytree, replace
 
-Rule = Literal["fixed", "sac", "ddsq"]
+Rule = Literal["fixed", "sac", "log", "ddsq"]
 
 
 @pytree
@@ -31,7 +32,7 @@ class TemperatureState:
     log_scale: Array
     # the last mean entropy that a step went by, nats; before there is one, that of the uniform policy
     entropy: Array
-    optimiser: optax.OptState = ()  # Adam's moments under the rule "sac"
+    optimiser: optax.OptState = ()  # Adam's moments under the rules "sac" and "log"
 
 
 @pytree
@@ -41,7 +42,9 @@ class Temperature:
     value: float = positive(
         1.0, "Temperature at the start of training, or for good under the rule fixed.", option=""
     )
-    rule: Rule = choice("fixed", "Rule by which the temperature learns: not at all, SAC's or DDSQ's.")
+    rule: Rule = choice(
+        "fixed", "Rule by which the temperature learns: not at all, SAC's, its log or DDSQ's."
+    )
     target_entropy: float = number(
         -1.0, "Target of the policy's mean entropy, in nats per action dimension.", option="target-entropy"
     )
@@ -51,7 +54,7 @@ class Temperature:
     def init(self, dim: int) -> TemperatureState:
         """Nothing learned yet; actions have `dim` coordinates."""
         log_scale = jnp.zeros(())
-        moments = optax.adam(self.learning_rate).init(log_scale) if self.rule == "sac" else ()
+        moments = optax.adam(self.learning_rate).init(log_scale) if self.rule in ("sac", "log") else ()
         return TemperatureState(log_scale, dim * jnp.log(2.0), moments)
 
     def __call__(self, state: TemperatureState) -> Array:
@@ -65,13 +68,15 @@ class Temperature:
 
         `now` is the temperature in force where a schedule lowers it too.
         """
-        entropy = jnp.mean(entropies)
+        entropy = jnp.mean(entropies).astype(state.entropy.dtype)  # draws may be in higher precision
         excess = entropy - dim * self.target_entropy
         if self.rule == "ddsq":
             step = -self.learning_rate * excess / jnp.maximum(1.0, jnp.std(entropies))
             return replace(state, log_scale=state.log_scale + step, entropy=entropy)
-        if self.rule == "sac":
-            gradient = (self(state) if now is None else now) * excess
+        if self.rule in ("sac", "log"):
+            gradient = excess
+            if self.rule == "sac":
+                gradient = (self(state) if now is None else now) * excess
             step, moments = optax.adam(self.learning_rate).update(gradient, state.optimiser)
             log_scale: Any = optax.apply_updates(state.log_scale, step)
             return TemperatureState(log_scale, entropy, moments)
