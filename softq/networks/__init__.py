@@ -3,6 +3,7 @@
 from softq.networks.actors import DeterministicActor, GaussianActor, TanhGaussian
 from softq.networks.base import Network
 from softq.networks.critic import Critic, QModule, StateLandscape
+from softq.networks.distributional import DistributionalCritic
 from softq.networks.flow import FlowCritic, FlowLandscape
 from softq.networks.generator import SamplingNetwork
 from softq.networks.mlp import ACTIVATIONS, mish
@@ -13,6 +14,7 @@ __all__ = [
     "ACTIVATIONS",
     "Critic",
     "DeterministicActor",
+    "DistributionalCritic",
     "FlowCritic",
     "FlowLandscape",
     "GaussianActor",

@@ -52,25 +52,30 @@ class QModule(nn.Module):
     hidden_sizes: tuple[int, ...]
     activation: str
     fan_in: int
+    num_outputs: int = 1
 
     def setup(self) -> None:
         widths = self.hidden_sizes
         self.state_part = dense(widths[0], self.fan_in)
         self.action_part = dense(widths[0], self.fan_in, bias=False)
         self.hidden = [dense(width, before) for before, width in pairwise(widths)]
-        self.out = dense(1, widths[-1])
+        self.out = dense(self.num_outputs, widths[-1])
 
     def encode(self, obs: Array) -> Array:
         """The state's part of the first layer, `(width,)`, which is the same for all actions of one state."""
         return self.state_part(obs)
 
-    def value(self, features: Array, action: Array) -> Array:
-        """Q as a scalar, from the `features` `(width,)` of the state by `encode` and an action `(action_dim,)`."""
+    def outputs(self, features: Array, action: Array) -> Array:
+        """All outputs, `(num_outputs,)`, from the `features` `(width,)` of the state by `encode` and an action."""
         activation = ACTIVATIONS[self.activation]
         x = activation(features + self.action_part(action))
         for layer in self.hidden:
             x = activation(layer(x))
-        return self.out(x)[0]
+        return self.out(x)
+
+    def value(self, features: Array, action: Array) -> Array:
+        """Q as a scalar, the first output."""
+        return self.outputs(features, action)[0]
 
     def __call__(self, obs: Array, action: Array) -> Array:
         return self.value(self.encode(obs), action)

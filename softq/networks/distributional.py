@@ -1,0 +1,85 @@
+"""The critics of DSAC-T and DACER: twin normal laws of the return, and how they learn.
+
+"Distributional soft actor-critic with three refinements" (Duan et al. 2023), DSAC-T, as DACER's released code has it.
+Each twin is one perceptron with two outputs, the mean and, through softplus, the standard deviation. As a landscape it
+is the mean: policies climb the smaller of the two.
+"""
+
+from typing import Self
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.lax import stop_gradient
+
+from softq.networks.critic import Critic, QModule
+from softq.utils.pytree import pytree
+
+EPSILON = 0.1  # what keeps the divisions of the slopes finite
+CLIP = 3.0  # standard deviations: how far from the mean a target is drawn, and how far it counts
+
+
+@pytree
+class DistributionalCritic(Critic):
+    """Twin laws of the return: `critic(obs, action)` gives both means, `(2,)`, and `critic.law` the deviations too."""
+
+    mean_std: (
+        Array  # a running mean over batches of each twin's standard deviation, (2,); -1 before the first
+    )
+
+    @classmethod
+    def create(
+        cls,
+        key: Array,
+        obs: Array,
+        action: Array,
+        hidden_sizes: tuple[int, ...] = (256, 256, 256),
+        activation: str = "mish",
+        num: int = 2,
+    ) -> Self:
+        """`num` fresh networks, each from its own key, for `obs` `(obs_dim,)` and `action` `(action_dim,)`.
+
+        Raises `SoftqError` for an unknown activation or widths that are not positive.
+        """
+        critic = cls.sized(obs, action, hidden_sizes, activation, mean_std=jnp.full(num, -1.0))
+        return critic.initialised(key, obs, action, num=num)
+
+    @property
+    def module(self) -> QModule:
+        return QModule(self.hidden_sizes, self.activation, self.obs_dim + self.action_dim, num_outputs=2)
+
+    def law(self, obs: Array, action: Array) -> tuple[Array, Array]:
+        """The twins' means and standard deviations of the return at one observation and action, `(2,)` both."""
+        features = self.at(obs).features
+        twin = lambda params, features: self.apply(params, features, action, method="outputs")
+        outputs = jax.vmap(twin)(self.params, features)
+        return outputs[:, 0], jax.nn.softplus(outputs[:, 1])
+
+    def loss(
+        self, obs: Array, action: Array, targets: Array, rate: float | Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """A number whose gradient is that of DSAC-T on a batch, and scalars for the log with the new `mean_std` `(2,)`.
+
+        `targets` `(B, 2)` hold the mean of each target and a draw of it. The running mean moves by `rate`; the first
+        batch is where it starts.
+        """
+        means, stds = jax.vmap(self.law)(obs, action)
+        now, before = stop_gradient(jnp.mean(stds, axis=0)), self.mean_std
+        mean_std = jnp.where(before < 0, now, before + rate * (now - before))
+        by_mean, by_std = stop_gradient(jax.vmap(slopes, (0, 0, 0, None))(means, stds, targets, mean_std))
+        error = jnp.sum(jnp.mean(means * by_mean + stds * by_std, axis=0))
+        return error, {"q_mean": jnp.mean(means), "q_std": jnp.mean(stds), "mean_std": mean_std}
+
+
+def slopes(means: Array, stds: Array, targets: Array, mean_std: Array) -> tuple[Array, Array]:
+    """The slopes of the twins' losses by mean and standard deviation, `(2,)` both, for one transition.
+
+    They are those of the negative log-likelihood of a normal law, times the running variance, so that the step hardly
+    depends on the scale of the reward. The mean goes towards the mean target. The deviation goes by the draw, which
+    counts up to 3 running deviations from the mean.
+    """
+    target, drawn = targets
+    off = jnp.clip(drawn - means, -CLIP * mean_std, CLIP * mean_std)
+    scale = mean_std**2 + EPSILON
+    by_mean = -scale * (target - means) / (stds**2 + EPSILON)
+    return by_mean, -scale * (off**2 - stds**2) / (stds**3 + EPSILON)
