@@ -23,6 +23,7 @@ SAMPLED_EXPLOIT = {
     "dipo",
     "qvpo",
     "qsm",
+    "dacer",
 }  # what is reported is a sample
 DETERMINISTIC = {"ddpg", "td3"}
 

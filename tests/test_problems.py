@@ -46,6 +46,8 @@ OWN = {
     "maxentdp": MaxEntDP.presets["small"] | {"actor_learning_rate": 5e-3, "num_samples": 16},
     "sql": {"num_particles": 8, "num_updated": 8, "target_cycle": 1, "actor_learning_rate": 5e-3},
     "sac": {"temperature_rule": "fixed"},
+    # at 5e-3 the actor is soon caught at a wall, where clipping stops its gradient
+    "dacer": {"temperature_rule": "fixed", "num_steps": 5, "actor_learning_rate": 1e-3},
     "dipo": {"num_steps": 10},
     "qvpo": {"num_steps": 5, "num_draws": 8, "num_uniform": 2, "num_target_actions": 2, "decay_updates": 1e3},
     "qsm": {"temperature": 0.1, "num_steps": 50},  # its chain is unstable where it is colder
@@ -60,7 +62,7 @@ OWN = {
     "meow": MEow.presets["small"] | {"hidden_sizes": (16,), "shift_sizes": (16,)},
 }
 # Half of NC-LQL's gradient is spent on blurred copies; score networks learn slowly.
-UPDATES = {"nclql": 1200, "dqs": 1200, "maxentdp": 1200, "dipo": 1200}
+UPDATES = {"nclql": 1200, "dqs": 1200, "maxentdp": 1200, "dipo": 1200, "dacer": 1000}
 ONE_HILL = {"sac", "ddpg", "td3", "meow", "qvpo"}  # QVPO learns the best of its own draws: one hill wins
 # Those that aim at exp(Q / temperature) itself: their backup, and how far below its exact value they may end here.
 # DDSQ takes the best end of several chains and a temperature relative to Q, LQL and NC-LQL normalise the score, and
@@ -76,7 +78,7 @@ AIMS = {
 # These rewards are none. From uniform actions it learns the nearest one: 0.43 from the best action, see test_meow.
 BEYOND = {"meow": {"action", "hills"}}
 DISTANCE = {"meow": (0.37, 0.49)}
-SOME_HILL = {"sql", "mfp"}  # networks that may fold onto one hill or two, chapter 12
+SOME_HILL = {"sql", "mfp", "dacer"}  # networks that may fold onto one hill or two, chapter 12
 
 
 def fields(name):
@@ -111,7 +113,7 @@ def test_actions_are_where_the_reward_is(learnt):
 
 
 def test_both_hills_or_one(learnt):
-    """A multimodal policy visits both hills; SAC's and DDPG's cannot; SQL's and MFP's are on hills, by chance which."""
+    """A multimodal policy visits both hills; SAC's and DDPG's cannot; SQL's, MFP's and DACER's are on some hill."""
     name, _, actions = learnt
     index = [problem.name for problem in PROBLEMS].index("hills")
     drawn = actions[index].ravel()  # the two observations mean nothing here

@@ -33,6 +33,7 @@ TRAINED = {
     "qvpo": (1, 1_000_000, 10_000, 256, 1_000_000),  # official code, a fork of DIPO's
     "qsm": (1, 1_000_000, 10_000, 256, 1_000_000),  # official code
     "meow": (1, 1_500_000, 5_000, 256, 1_000_000),  # official code's README, Hopper
+    "dacer": (20, 1_500_000, 200_000, 256, 1_000_000),  # official code
 }
 
 
@@ -122,7 +123,7 @@ SWITCHES = [
     if (options := literals(settings_of(CLASSES[name])[field].kind))
 ]
 # switches that a method allows together with others only
-NEEDS = {("nclql", "temperature_rule", rule): {"unit_slope": False} for rule in ("sac", "ddsq")}
+NEEDS = {("nclql", "temperature_rule", rule): {"unit_slope": False} for rule in ("sac", "log", "ddsq")}
 NEEDS |= {
     (name, "backup", kind): {"unit_slope": False}
     for name in ("lql", "nclql")
@@ -181,7 +182,7 @@ def test_a_misspelt_switch_is_told_the_nearest_word(name, field, options):
 
 def test_switches_are_found_where_their_values_stand_in_a_named_type_too():
     assert ("ddsq", "backup", ("boltzmann", "soft", "mellowmax")) in SWITCHES
-    assert ("malaq", "temperature_rule", ("fixed", "sac", "ddsq")) in SWITCHES
+    assert ("malaq", "temperature_rule", ("fixed", "sac", "log", "ddsq")) in SWITCHES
 
 
 @pytest.mark.parametrize("name", CLASSES)

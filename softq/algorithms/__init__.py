@@ -24,6 +24,7 @@ CLASSES = {
     "qsm": "QSM",
     "meow": "MEow",
     "s2ac": "S2AC",
+    "dacer": "DACER",
 }
 ALGORITHMS: dict[str, type[Algorithm]] = {
     name: getattr(import_module(f"softq.algorithms.{name}"), cls) for name, cls in CLASSES.items()

@@ -59,3 +59,11 @@ def cosine_adam(rate: float | Array, updates: float | Array) -> optax.GradientTr
     """Adam with a learning rate that falls from `rate` to 0 by half a cosine over `updates` steps, and stays there."""
     fraction = lambda count: (1 + jnp.cos(jnp.pi * jnp.minimum(count / updates, 1.0))) / 2
     return optax.adam(lambda count: rate * fraction(count))
+
+
+def linear_adam(
+    rate: float | Array, last: float | Array, start: float | Array, end: float | Array
+) -> optax.GradientTransformation:
+    """Adam with a learning rate that goes from `rate` to `last` on a line, between its steps `start` and `end`."""
+    share = lambda count: jnp.clip((count - start) / (end - start), 0.0, 1.0)
+    return optax.adam(lambda count: rate + share(count) * (last - rate))
