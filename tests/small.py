@@ -21,6 +21,8 @@ SMALL = {
     },
     "qsm": {"num_steps": 3},
     "dacer": {"num_steps": 3, "num_samples": 4, "temperature_every": 2},
+    "sdac": {"num_steps": 3, "num_samples": 4, "num_actions": 2},
+    "dpmd": {"num_steps": 3, "num_actions": 2},
     "malaq": {"num_candidates": 4, "num_levels": 2, "num_steps": 2},
     "mfp": {"num_draws": 3},
     "dipo": {"num_steps": 3, "num_ascents": 3},

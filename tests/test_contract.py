@@ -24,6 +24,8 @@ SAMPLED_EXPLOIT = {
     "qvpo",
     "qsm",
     "dacer",
+    "sdac",
+    "dpmd",
 }  # what is reported is a sample
 DETERMINISTIC = {"ddpg", "td3"}
 

@@ -311,7 +311,7 @@ def test_the_actors_rate_falls_in_the_port_alone():
 
 
 def test_a_rate_goes_on_a_line():
-    optimiser, ones = linear_adam(1.0, 0.2, 1, 3), jnp.ones(1)
+    optimiser, ones = linear_adam(1.0, 0.2, 1, 2), jnp.ones(1)
     state, moves = optimiser.init(ones), []
     for _ in range(5):
         change, state = optimiser.update(ones, state)

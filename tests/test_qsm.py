@@ -262,7 +262,7 @@ def test_the_law_is_not_the_softmax(key):
     steps, num = 40, 20_000
     algo = QSM(num_steps=steps)
     state = replace(initial(), actor=Learner(Slope(), ()))
-    draws = jax.jit(jax.vmap(lambda k: algo.draw(state, jnp.zeros(OBS), k)))(jax.random.split(key, num))
+    draws = jax.jit(jax.vmap(lambda k: algo.one_draw(state, jnp.zeros(OBS), k)))(jax.random.split(key, num))
     variance = np.var(np.asarray(draws, float))
     expected = variance_by_hand(0.04, steps, clip=True)
     # the variance of n normal draws, in units of its mean, has the spread sqrt(2 / n); ours are bounded

@@ -86,7 +86,7 @@ def test_the_reported_action_is_what_the_table_says(name):
         state = algo.init(jax.random.key(0), obs, jnp.zeros(2))
         exploit = jax.vmap(lambda key: algo.exploit(state, obs, key))(keys)
         of_one = keys[:1] if number == 1 else jax.random.split(keys[0], number)
-        draw = getattr(single, "draw", single.policy)  # without noise that is added to what is drawn
+        draw = getattr(single, "one_draw", single.policy)  # without noise that is added to what is drawn
         return exploit, jax.vmap(lambda key: draw(state, obs, key))(of_one)
 
     reports, drawn = (np.asarray(actions) for actions in both())

@@ -25,6 +25,8 @@ CLASSES = {
     "meow": "MEow",
     "s2ac": "S2AC",
     "dacer": "DACER",
+    "sdac": "SDAC",
+    "dpmd": "DPMD",
 }
 ALGORITHMS: dict[str, type[Algorithm]] = {
     name: getattr(import_module(f"softq.algorithms.{name}"), cls) for name, cls in CLASSES.items()

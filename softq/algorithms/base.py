@@ -7,7 +7,8 @@ They see one observation and one action; `targets` and `update` see a batch and 
 in what the number is measured:
 
 - "Q": the unit of the critic. The temperature is what divides Q.
-- "std of Q": the standard deviation of Q(s, .) over uniform actions; in each state this many of it divide Q.
+- "std of Q": the standard deviation of Q(s, .) over uniform actions; in each state this many of it divide Q. In DPMD,
+  the running one of Q at the actions that it draws, over all states.
 - "Q / 2": half of it divides Q. LQL and NC-LQL with twins="sum" climb the sum of twin critics, which is 2 Q.
 - "action": LQL and NC-LQL divide each slope by its length. The temperature weighs the noise of the chain against steps
   of length one, and no number divides Q. In DACER it weighs the noise that is added to an action.
@@ -183,6 +184,10 @@ class Algorithm(ABC):
         """The number that divides Q at a temperature of the unit "Q" or "Q / 2"."""
         return jnp.asarray(temperature) / (2 if self.temperature_unit == "Q / 2" else 1)
 
+    def temperature_factor(self, state: State) -> Any:
+        """What the slope of the temperature's logarithm is, over (entropy - target), by the rule "sac"."""
+        return self.current_temperature(state)
+
     def temperature_of(
         self, state: State, obs: Array, temperature: float | Array | None = None
     ) -> Array | None:
@@ -300,8 +305,8 @@ class Algorithm(ABC):
 
         def learn() -> TemperatureState:
             entropies = self.entropies(state, batch, key, info)
-            dim, now = state.critic.network.action_dim, self.current_temperature(state)
-            return rule.update(state.temperature, entropies, dim, now)
+            dim, factor = state.critic.network.action_dim, self.temperature_factor(state)
+            return rule.update(state.temperature, entropies, dim, factor)
 
         if rule.every == 1:
             return learn()

@@ -89,7 +89,7 @@ class DACER(Algorithm):
 
     def actor_optimiser(self) -> optax.GradientTransformation:
         rate = self.actor_learning_rate
-        return linear_adam(rate, self.actor_decay * rate, DECAY_START, DECAY_END)
+        return linear_adam(rate, self.actor_decay * rate, DECAY_START, DECAY_END - DECAY_START)
 
     def diffusion(self, network: ScoreNetwork) -> DiffusionPolicy:
         """The ancestral chain of a noise network, clipped at each step, with the variance of the posterior."""
@@ -119,7 +119,7 @@ class DACER(Algorithm):
         alpha = self.current_temperature(state) if temperature is None else temperature
         return self.noisy(state.actor.network, obs, key, alpha)
 
-    def draw(self, state: State, obs: Array, key: Array) -> Array:
+    def one_draw(self, state: State, obs: Array, key: Array) -> Array:
         """The end of a chain, without noise. Deviation: the code makes the key from the observation."""
         return self.diffusion(state.actor.network).sample(obs, key)
 

@@ -105,7 +105,7 @@ class QSM(Algorithm):
 
     # Acting
 
-    def draw(self, state: State, obs: Array, key: Array) -> Array:
+    def one_draw(self, state: State, obs: Array, key: Array) -> Array:
         """An action from one run of the process: each step goes to its mean, adds noise and is clipped to the box.
 
         A step of the reverse process has the variance of a step of the diffusion, and the last has none. Step k of T in
@@ -137,7 +137,7 @@ class QSM(Algorithm):
 
     def exploit(self, state: State, obs: Array, key: Array) -> Array:
         """A draw, or the best of several by the smaller critic."""
-        draw = lambda key: self.draw(state, obs, key)
+        draw = lambda key: self.one_draw(state, obs, key)
         return best_of(self.num_actions, draw, state.critic.network.at(obs), key)
 
     # Learning

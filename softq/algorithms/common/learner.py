@@ -62,8 +62,21 @@ def cosine_adam(rate: float | Array, updates: float | Array) -> optax.GradientTr
 
 
 def linear_adam(
-    rate: float | Array, last: float | Array, start: float | Array, end: float | Array
+    rate: float | Array, last: float | Array, start: float | Array, steps: float | Array
 ) -> optax.GradientTransformation:
-    """Adam with a learning rate that goes from `rate` to `last` on a line, between its steps `start` and `end`."""
-    share = lambda count: jnp.clip((count - start) / (end - start), 0.0, 1.0)
+    """Adam with a learning rate that goes from `rate` to `last` on a line, in `steps` steps after the first `start`."""
+    share = lambda count: jnp.clip((count - start) / steps, 0.0, 1.0)
     return optax.adam(lambda count: rate + share(count) * (last - rate))
+
+
+def repeated(optimiser: optax.GradientTransformation, times: int) -> optax.GradientTransformation:
+    """Several steps of an optimiser by one gradient."""
+
+    def update(gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        total = jax.tree.map(jnp.zeros_like, gradient)
+        for _ in range(times):
+            change, state = optimiser.update(gradient, state, params)
+            total = jax.tree.map(jnp.add, total, change)
+        return total, state
+
+    return optax.GradientTransformation(optimiser.init, update)
