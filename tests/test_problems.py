@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from softq.algorithms import ALGORITHMS, DQS, MaxEntDP, MEow, get
+from softq.algorithms import ALGORITHMS, DPMD, DQS, MaxEntDP, MEow, get
 from softq.testing import THRESHOLD, binomial
 from softq.testing.problems import (
     DISCOUNT,
@@ -60,9 +60,26 @@ OWN = {
         "temperature": 0.05,
     },
     "meow": MEow.presets["small"] | {"hidden_sizes": (16,), "shift_sizes": (16,)},
+    "sdac": {
+        "temperature_rule": "fixed",
+        "last_actor_learning_rate": 5e-3,
+        "exploration_noise": 0.0,
+        "num_steps": 10,
+        "num_samples": 16,
+        "num_actions": 1,
+    },
+    "dpmd": DPMD.presets["small"] | {"last_actor_learning_rate": 5e-3, "num_actions": 2},
 }
 # Half of NC-LQL's gradient is spent on blurred copies; score networks learn slowly.
-UPDATES = {"nclql": 1200, "dqs": 1200, "maxentdp": 1200, "dipo": 1200, "dacer": 1000}
+UPDATES = {
+    "nclql": 1200,
+    "dqs": 1200,
+    "maxentdp": 1200,
+    "dipo": 1200,
+    "sdac": 1200,
+    "dpmd": 1200,
+    "dacer": 1000,
+}
 ONE_HILL = {"sac", "ddpg", "td3", "meow", "qvpo"}  # QVPO learns the best of its own draws: one hill wins
 # Those that aim at exp(Q / temperature) itself: their backup, and how far below its exact value they may end here.
 # DDSQ takes the best end of several chains and a temperature relative to Q, LQL and NC-LQL normalise the score, and
@@ -72,13 +89,15 @@ AIMS = {
     "sql": ("soft", 0.15),
     "sac": ("soft", 0.85),  # one hill, or a broad curve over both
     "maxentdp": ("soft", 0.3),  # its likelihood is biased downwards, chapter 8
+    "sdac": ("boltzmann", 0.3),  # of single draws; its backup has no entropy
     "malaq": ("mellowmax", 0.65),  # a lower bound, loose with four levels
 }
 # In one dimension MEow's Q(s, .) is a parabola of artanh(a) less the log of tanh's slope: three numbers to a state.
 # These rewards are none. From uniform actions it learns the nearest one: 0.43 from the best action, see test_meow.
 BEYOND = {"meow": {"action", "hills"}}
 DISTANCE = {"meow": (0.37, 0.49)}
-SOME_HILL = {"sql", "mfp", "dacer"}  # networks that may fold onto one hill or two, chapter 12
+# Networks that may fold onto one hill or two, chapter 12; the steps of DPMD gather.
+SOME_HILL = {"sql", "mfp", "dpmd", "dacer"}
 
 
 def fields(name):

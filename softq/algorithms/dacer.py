@@ -123,7 +123,7 @@ class DACER(Algorithm):
         """The end of a chain, without noise. Deviation: the code makes the key from the observation."""
         return self.diffusion(state.actor.network).sample(obs, key)
 
-    exploit = draw
+    exploit = one_draw
 
     # Learning. Deviation: in the code the first of every two updates moves actor and targets, here the second; the same
     # holds for alpha. The code's actor climbs the critics as they were before the update.
