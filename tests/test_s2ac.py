@@ -37,7 +37,7 @@ from softq.utils.flat_settings import fields_from, flat
 
 
 def own_map(scores_of, particles, i, width, heat, own=True):
-    """Where particle i is pushed, by its own place, pair by pair in float64; `own`: its score moves too."""
+    """The push on particle i as a function of its own place, pair by pair in float64; `own`: by its own score too."""
 
     def push(x):
         total = np.zeros_like(x)
@@ -83,7 +83,7 @@ def test_the_trace_is_that_of_the_push_by_the_others(width, heat):
 
 
 def test_the_density_is_first_order_in_the_step():
-    """log |det| of one particle's map is step * trace of the derivative, up to step^2 / 2 times that of its square."""
+    """log |det| of one particle's map is step * trace of its derivative, less step^2 / 2 * trace of the square."""
     a, width, heat = some_particles(), 0.8, 0.2
     given = traces(width, heat) - np.trace(CURVED) / len(a)
     for step in (0.1, 0.05):
@@ -212,7 +212,7 @@ def trained(name):
 
 
 class ByHand:
-    """Algorithm 1 in float64, the slope through the chain by differences. `fault` makes one mistake on purpose."""
+    """Updates in float64, the slope through the chain by differences. `fault` makes one mistake on purpose."""
 
     def __init__(self, algo, fault=""):
         self.algo, self.fault, self.alpha = algo, fault, algo.temperature.value

@@ -1,14 +1,15 @@
 """S2AC, Stein soft actor-critic: a short SVGD chain from a learned Gaussian, with an entropy in closed form.
 
-"S2AC: energy-based reinforcement learning with Stein soft actor critic" (Messaoud et al. 2024), Sections 3.1 to 3.3;
-settings of the authors' code for MuJoCo. Each state has M particles, which climb Q and keep apart before tanh. The
-critic and the Gaussian are trained as in SAC, by the log-density of a particle at the end of the chain:
+"S2AC: energy-based reinforcement learning with Stein soft actor critic" (Messaoud et al. 2024); settings of the
+authors' code for MuJoCo. Each state has M particles, which climb Q and keep apart before tanh. The critic and the
+Gaussian are trained as in SAC, by the log-density of a particle at the end of the chain, which the paper states as
 
-    log p_L(u_i) = log p_0(u_i) - step * sum over the L steps of `stein_trace`                     (Theorem 3.3)
+    log p_L(u_i) = log p_0(u_i) - step * sum over the L steps of `stein_trace`
 
 That is the density of a map of one particle, the others held fixed, to first order in the step and without the second
-derivatives of Q. It is not the density of the policy. With one particle the trace is zero and the entropy that of the
-Gaussian, however narrow the chain has made the policy.
+derivatives of Q. It is not the density of the policy. One particle alone would keep the entropy of the Gaussian,
+however narrow the chain makes it; and where (M - 1) * dim is 2 or less the mean of log p_L is infinite, since the trace
+of particles that happen to be close grows as 1 / distance^2.
 """
 
 from typing import ClassVar, Literal
@@ -38,7 +39,7 @@ class S2AC(Algorithm):
 
     presets: ClassVar[dict] = {
         "paper": TRAINING,
-        "small": {"learning_rate": 1e-3, "actor_learning_rate": 1e-3},
+        "small": {"actor_hidden_sizes": (64, 64)},
         "code": TRAINING | {"chain": "released"},
     }
     temperature_unit: ClassVar[str] = "Q"
@@ -112,7 +113,7 @@ class S2AC(Algorithm):
         return jax.vmap(one)(noise)
 
     def climb(self, q: StateLandscape, u: Array, log_prob: Array, temperature: Array) -> tuple[Array, Array]:
-        """The chain (Equation 5) from `u` `(M, d)`, before tanh: actions, and log-densities by Theorem 3.3.
+        """The chain from `u` `(M, d)`, before tanh: actions, and log-densities from `log_prob`, those of `u`.
 
         A particle moves by step / M * sum_j [k(u_j, u) grad height(u_j) + temperature * grad_{u_j} k(u_j, u)].
         """
@@ -133,7 +134,7 @@ class S2AC(Algorithm):
         (u, log_prob), _ = jax.lax.scan(move, (u, log_prob), length=self.num_steps)
         return jnp.tanh(u), log_prob - jnp.sum(log_tanh_slope(u), -1)
 
-    # Learning (Algorithm 1): as SAC, with means over the particles
+    # Learning: as SAC, with means over the particles
 
     def next_value(self, state: State, next_obs: Array, key: Array) -> tuple[Array, Info]:
         """mean_i [min_j Q_target_j(s', a_i) - alpha log p(a_i|s')], by particles on the online critics."""

@@ -66,7 +66,7 @@ def stein_direction(
 def stein_trace(
     scores: Array, particles: Array, bandwidth: Array | float, repulsion: Array | float = 1.0
 ) -> Array:
-    """How the direction at each particle spreads the actions around it, `(M,)` (S2AC, Theorem 3.3, one step).
+    """How the direction at each particle spreads the actions around it, `(M,)` (S2AC's entropy, one step).
 
     The trace of the derivative of `stein_direction` at a particle by its own place, from the *other* particles: their
     pull and push change, while they stay and the bandwidth does. Left out is the trace of the particle's own score's
