@@ -27,6 +27,7 @@ CLASSES = {
     "dacer": "DACER",
     "sdac": "SDAC",
     "dpmd": "DPMD",
+    "aca": "ACA",
 }
 ALGORITHMS: dict[str, type[Algorithm]] = {
     name: getattr(import_module(f"softq.algorithms.{name}"), cls) for name, cls in CLASSES.items()

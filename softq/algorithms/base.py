@@ -10,8 +10,8 @@ in what the number is measured:
 - "std of Q": the standard deviation of Q(s, .) over uniform actions; in each state this many of it divide Q. In DPMD,
   the running one of Q at the actions that it draws, over all states.
 - "Q / 2": half of it divides Q. LQL and NC-LQL with twins="sum" climb the sum of twin critics, which is 2 Q.
-- "action": LQL and NC-LQL divide each slope by its length. The temperature weighs the noise of the chain against steps
-  of length one, and no number divides Q. In DACER it weighs the noise that is added to an action.
+- "action": LQL, NC-LQL and ACA divide each slope by its length. The temperature weighs the noise of the chain against
+  steps of length one, and no number divides Q. In DACER it weighs the noise that is added to an action.
 - None: there is no temperature (DDPG).
 
 The field `temperature`, the argument of `policy`, the metric in the log and `softq evaluate --temperature` all have
