@@ -135,6 +135,11 @@ def gelu_tanh(x):
     return x * (1 + t) / 2, (1 + t) / 2 + x / 2 * (1 - t**2) * root * (1 + 3 * 0.044715 * x**2)
 
 
+def tanh(x):
+    """Value and slope."""
+    return np.tanh(x), 1 - np.tanh(x) ** 2
+
+
 def elu(x):
     """Value and slope."""
     low = np.exp(np.minimum(x, 0))

@@ -37,6 +37,8 @@ SMALL = {
     "meow": {"shift_sizes": (8,)},
     "sql": {"num_particles": 4, "num_updated": 4, "num_value_samples": 4},
     "s2ac": {"actor_hidden_sizes": (8,), "num_particles": 4, "num_steps": 2},
+    "aca": {"num_levels": 3, "num_candidates": 3},
+    "lac": {"actor_hidden_sizes": (8,), "num_steps": 3},
 }
 
 

@@ -36,6 +36,9 @@ TRAINED = {
     "dacer": (20, 1_500_000, 200_000, 256, 1_000_000),  # official code
     "sdac": (5, 200_000, 30_000, 256, 1_000_000),  # official code
     "dpmd": (5, 200_000, 30_000, 256, 1_000_000),
+    "s2ac": (1, 500_000, 10_000, 100, 1_000_000),  # main.py and README, Walker2d
+    "aca": (5, 1_000_000, 30_000, 256, 1_000_000),  # train_mujoco.py
+    "lac": (100, 25_000, 100_000, 256, 50_000),  # main.py: 125 rounds of 20,000
 }
 
 
@@ -131,7 +134,7 @@ NEEDS |= {
     for name in ("lql", "nclql")
     for kind in ("soft", "mellowmax")
 }
-UNTUNED = ("lql", "sql", "qsm", "meow")  # they estimate no entropy, so their rule is "fixed"
+UNTUNED = ("lql", "sql", "qsm", "meow", "aca", "lac")  # they estimate no entropy, so their rule is "fixed"
 # numbers that are out of range, in the fields that most methods have
 RANGES = {
     "discount": (-0.1, 1.1),

@@ -208,7 +208,7 @@ def test_the_temperature_of_the_softmax_that_is_aimed_at(name):
         return state, softmax_temperature(algo, state, obs, 0.7)
 
     state, found = fresh()
-    if name in ("lql", "nclql", "dacer") or algo.temperature is None:
+    if name in ("lql", "nclql", "dacer", "aca") or algo.temperature is None:
         assert found == np.float32(0.7)
     elif name == "ddsq":
         grid = np.stack(np.meshgrid(*[np.linspace(-0.99, 0.99, 100)] * 2), -1).reshape(-1, 2)
@@ -216,7 +216,7 @@ def test_the_temperature_of_the_softmax_that_is_aimed_at(name):
         np.testing.assert_allclose(found, algo.temperature.value * spread, rtol=0.1)
     else:
         np.testing.assert_allclose(found, algo.temperature.value, rtol=1e-6)
-    assert algo.adjustable == (name in ("lql", "nclql", "ddsq", "malaq", "dacer"))
+    assert algo.adjustable == (name in ("lql", "nclql", "ddsq", "malaq", "dacer", "aca"))
     if algo.temperature is not None:
         np.testing.assert_allclose(algo.current_temperature(state), algo.temperature.value, rtol=1e-6)
 

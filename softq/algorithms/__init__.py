@@ -28,6 +28,7 @@ CLASSES = {
     "sdac": "SDAC",
     "dpmd": "DPMD",
     "aca": "ACA",
+    "lac": "LAC",
 }
 ALGORITHMS: dict[str, type[Algorithm]] = {
     name: getattr(import_module(f"softq.algorithms.{name}"), cls) for name, cls in CLASSES.items()

@@ -19,7 +19,7 @@ from jax import Array
 
 from softq.algorithms.base import Algorithm, Info, State, Transition
 from softq.algorithms.common import hyperparameters as hyper
-from softq.algorithms.common.learner import Learner
+from softq.algorithms.common.learner import Learner, linear_adam
 from softq.algorithms.common.targets import best_action
 from softq.algorithms.common.temperature import Temperature, TemperatureState, tempered
 from softq.box import perturb, project
@@ -83,7 +83,7 @@ class ACA(Algorithm):
 
     def critic_optimiser(self) -> optax.GradientTransformation:
         rates = self.learning_rate, self.last_learning_rate
-        return optax.adam(optax.linear_schedule(*rates, self.decay_steps, self.decay_start))
+        return linear_adam(*rates, self.decay_start, self.decay_steps)
 
     def times(self) -> Array:
         """The falling times `(T + 1,)` of the cosine schedule from pure noise, nearly, to none."""

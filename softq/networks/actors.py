@@ -1,7 +1,8 @@
 """Actors: networks that map an observation to an action, or to a law over actions with a known density.
 
 `DeterministicActor` is that of DDPG, and `GaussianActor` that of SAC: a Gaussian with independent coordinates, which
-tanh maps into the box. Layers and initial weights are those of the critics. Use `vmap` for a batch of observations.
+tanh maps into the box. `NormalActor` is that of LAC: a Gaussian that nothing bounds, of one spread in all states.
+Layers and initial weights are those of the critics. Use `vmap` for a batch of observations.
 """
 
 from typing import ClassVar, Self
@@ -13,14 +14,15 @@ from jax import Array
 from softq.box import log_tanh_slope
 from softq.networks.base import Network
 from softq.networks.mlp import MLPModule
-from softq.utils.pytree import pytree
+from softq.utils.pytree import pytree, replace
 
 LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0  # bounds of log std in the official code of SAC
+LOG_STD = -0.5  # log std in a fresh `NormalActor`
 
 
 @pytree
 class Actor(Network):
-    """The base of both actors: a multi-layer perceptron that reads an observation `(obs_dim,)`."""
+    """The base of all actors: a multi-layer perceptron that reads an observation `(obs_dim,)`."""
 
     outputs_per_coordinate: ClassVar[int] = 1  # outputs of the perceptron for each coordinate of the action
 
@@ -73,6 +75,50 @@ class GaussianActor(Actor):
         # no `jnp.clip`, whose slope may be 0 inside the interval: see `softq.networks.critic.least`
         log_std = jnp.where(log_std < LOG_STD_MIN, LOG_STD_MIN, log_std)
         return TanhGaussian(mean, jnp.where(log_std > log_std_max, log_std_max, log_std))
+
+
+@pytree
+class NormalActor(Actor):
+    """The normal law around mean(s), not bounded, whose spread is learned and the same in all states.
+
+    `actor.at(obs)` is a `Normal`. The last weights start at a tenth of those of other networks, log std at `LOG_STD`.
+    """
+
+    @classmethod
+    def create(
+        cls,
+        key: Array,
+        obs: Array,
+        action: Array,
+        hidden_sizes: tuple[int, ...] = (256, 256),
+        activation: str = "tanh",
+    ) -> Self:
+        """As `Actor.create`."""
+        actor = super().create(key, obs, action, hidden_sizes, activation)
+        last = f"Dense_{len(hidden_sizes)}"
+        layer = actor.params[last] | {"kernel": actor.params[last]["kernel"] / 10}
+        spread = {"log_std": jnp.full(action.shape, LOG_STD)}
+        return replace(actor, params=actor.params | {last: layer} | spread)
+
+    def at(self, obs: Array) -> "Normal":
+        return Normal(self.outputs(obs), self.params["log_std"])
+
+
+@pytree
+class Normal:
+    """The law of independent a_i ~ N(mean_i, std_i^2); `mean` and `log_std` are `(d,)`."""
+
+    mean: Array
+    log_std: Array
+
+    def sample(self, key: Array) -> Array:
+        """A draw `(d,)`."""
+        return self.mean + jnp.exp(self.log_std) * jax.random.normal(key, self.mean.shape)
+
+    def log_prob(self, action: Array) -> Array:
+        """The log-density at an action `(d,)`, in nats."""
+        noise = (action - self.mean) * jnp.exp(-self.log_std)
+        return jnp.sum(-(noise**2) / 2 - self.log_std - jnp.log(2 * jnp.pi) / 2)
 
 
 @pytree
