@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from by_hand import float64, moved
+from scipy.special import ndtr
 
 from softq.exact.boltzmann import nodes_and_weights
 from softq.networks import FlowCritic
@@ -309,6 +310,25 @@ def test_the_pass_between_two_actions_is_no_lower_than_the_walls_allow():
         slack.append(q.min(0) - floor.reshape(2, ROWS).min(0))
     assert np.min(slack) > -1e-9
     assert np.min(slack) < 0.1  # it is met nearly, where an end is near the middle of the box
+
+
+def test_a_thread_may_join_two_hills_and_hold_little():
+    """checks thm-meow-thread: a coupling y + 4 tanh(k x) leaves a mass like 1 / k between, and the mode is there."""
+    x = np.linspace(-6, 6, 2_000_001)
+    normal = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi) * (x[1] - x[0])
+
+    def between(shift):
+        """The mass of |u_2| < 1, for standard normal x and y."""
+        return float(normal @ (ndtr(1 - shift) - ndtr(-1 - shift)))
+
+    masses = [between(4 * np.tanh(k * x)) for k in (1.0, 10.0, 100.0, 1000.0)]
+    limit = between(4 * np.sign(x))
+    assert limit < 0.002 and masses[0] > 0.1
+    np.testing.assert_allclose((masses[2] - limit) / (masses[3] - limit), 10, rtol=0.01)
+    log_density = lambda u, k: -(u[0] ** 2 + (u[1] - 4 * np.tanh(k * u[0])) ** 2) / 2
+    assert (
+        log_density((0, 0), 1000.0) == 0 > max(log_density((0.1, 4), 1000.0), log_density((0, 0.1), 1000.0))
+    )
 
 
 def test_modes_in_the_box_are_counted_by_the_spread_of_one_coordinate():

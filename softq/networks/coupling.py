@@ -31,7 +31,7 @@ class Perceptron(nn.Module):
         return self.dense(self.outputs, x)
 
     def dense(self, width: int, x: Array) -> Array:
-        bound = len(x) ** -0.5
+        bound = max(len(x), 1) ** -0.5  # a landscape without states has no inputs
         biases = lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -bound, bound)
         weights = nn.initializers.orthogonal() if self.coupling else nn.initializers.zeros
         return nn.Dense(width, kernel_init=weights, bias_init=biases)(x)
