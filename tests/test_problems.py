@@ -81,7 +81,14 @@ UPDATES = {
     "dpmd": 1200,
     "dacer": 1000,
 }
-ONE_HILL = {"sac", "ddpg", "td3", "meow", "qvpo", "lac"}  # QVPO learns the best of its own draws: one hill wins
+ONE_HILL = {
+    "sac",
+    "ddpg",
+    "td3",
+    "meow",
+    "qvpo",
+    "lac",
+}  # QVPO learns the best of its own draws: one hill wins
 # Those that aim at exp(Q / temperature) itself: their backup, and how far below its exact value they may end here.
 # DDSQ takes the best end of several chains and a temperature relative to Q, LQL and NC-LQL normalise the score, and
 # DQS is hotter than asked after so few updates: chapters 6, 7 and 11 to 13 measure what they sample.
