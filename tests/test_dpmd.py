@@ -19,7 +19,7 @@ from softq.utils.pytree import replace
 
 SMALL = SETTINGS | {"temperature": 0.4, "spread_rate": 0.3}
 CODE = {name: DPMD.presets["code"][name] for name in ("normalised", "critic_steps")}
-TUNED = Temperature(0.4, "sac", target_entropy=-0.9, learning_rate=0.1, every=1)
+TUNED = Temperature(0.4, "log", target_entropy=-0.9, learning_rate=0.1, every=1)
 VARIANTS = {"default": {"temperature": TUNED, "clip": 0.6}, "code": CODE}
 FOUR = [jax.random.fold_in(jax.random.key(20240501), i) for i in range(4)]
 MEAN, STD = 0.3, 0.7  # of Q, at the start
@@ -173,7 +173,7 @@ def test_defaults_are_those_of_the_paper():
     """Typed from NC-LQL's Table 5, and from the authors' code where that names none."""
     expected = {
         "temperature": 5.0,
-        "temperature_rule": "sac",
+        "temperature_rule": "log",
         "target_entropy": -0.9,
         "temperature_learning_rate": 7e-3,
         "temperature_every": 250,

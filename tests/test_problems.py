@@ -62,9 +62,10 @@ OWN = {
     "sdac": {
         "temperature_rule": "fixed",
         "last_actor_learning_rate": 5e-3,
-        "exploration_noise": 0.0,
+        "policy_delay": 1,
+        "exploration_noise": 0.01,
         "num_steps": 10,
-        "num_samples": 16,
+        "num_samples": 32,
         "num_actions": 1,
     },
     "dpmd": DPMD.presets["small"] | {"last_actor_learning_rate": 5e-3, "num_actions": 2},
@@ -97,7 +98,7 @@ AIMS = {
     "sql": ("soft", 0.15),
     "sac": ("soft", 0.85),  # one hill, or a broad curve over both
     "maxentdp": ("soft", 0.3),  # its likelihood is biased downwards, chapter 8
-    "sdac": ("boltzmann", 0.3),  # of single draws; its backup has no entropy
+    "sdac": ("boltzmann", 0.45),  # single draws; its level still rises, to 0.1 below in as many updates again
     "malaq": ("mellowmax", 0.65),  # a lower bound, loose with four levels
 }
 # In one dimension MEow's Q(s, .) is a parabola of artanh(a) less the log of tanh's slope: three numbers to a state.

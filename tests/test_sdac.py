@@ -18,7 +18,7 @@ from softq.utils.pytree import replace
 
 NUM = 4
 SMALL = SETTINGS | {"num_samples": NUM}
-TUNED = Temperature(0.1, "sac", target_entropy=-0.9, learning_rate=0.1, every=1)
+TUNED = Temperature(0.1, "log", target_entropy=-0.9, learning_rate=0.1, every=1)
 VARIANTS = {
     "default": {"temperature": TUNED, "reward_scale": 0.7},
     "code": {"temperature": 0.1, "proposals": "clipped"},
@@ -133,7 +133,7 @@ def test_the_temperature_falls_by_the_noise_alone():
     algo, dim = SDAC(), 3
     entropy = lambda heat: dim * (0.5 * np.log(2 * np.pi * np.e) + jnp.log(0.5 * heat))
     step = jax.jit(
-        lambda state: algo.temperature.update(state, jnp.full(4, entropy(algo.temperature(state))), dim, 1.0)
+        lambda state: algo.temperature.update(state, jnp.full(4, entropy(algo.temperature(state))), dim)
     )
     state = algo.temperature.init(dim)
     for _ in range(600):
@@ -228,7 +228,7 @@ def test_defaults_are_those_of_the_paper():
     """Typed from NC-LQL's Table 5, and from the authors' code where that names none; alpha is 5 at first."""
     expected = {
         "temperature": 1.0,
-        "temperature_rule": "sac",
+        "temperature_rule": "log",
         "target_entropy": -0.9,
         "temperature_learning_rate": 7e-3,
         "temperature_every": 250,

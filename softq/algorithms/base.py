@@ -184,10 +184,6 @@ class Algorithm(ABC):
         """The number that divides Q at a temperature of the unit "Q" or "Q / 2"."""
         return jnp.asarray(temperature) / (2 if self.temperature_unit == "Q / 2" else 1)
 
-    def temperature_factor(self, state: State) -> Any:
-        """What the slope of the temperature's logarithm is, over (entropy - target), by the rule "sac"."""
-        return self.current_temperature(state)
-
     def temperature_of(
         self, state: State, obs: Array, temperature: float | Array | None = None
     ) -> Array | None:
@@ -305,8 +301,8 @@ class Algorithm(ABC):
 
         def learn() -> TemperatureState:
             entropies = self.entropies(state, batch, key, info)
-            dim, factor = state.critic.network.action_dim, self.temperature_factor(state)
-            return rule.update(state.temperature, entropies, dim, factor)
+            dim, now = state.critic.network.action_dim, self.current_temperature(state)
+            return rule.update(state.temperature, entropies, dim, now)
 
         if rule.every == 1:
             return learn()

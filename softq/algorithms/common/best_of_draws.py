@@ -35,13 +35,13 @@ SMALL = {
 
 def falling(value: float, what: str) -> Any:
     """The field `temperature` with the rule of both methods."""
-    rule = Temperature(value, "sac", target_entropy=-0.9, learning_rate=7e-3, every=250)
+    rule = Temperature(value, "log", target_entropy=-0.9, learning_rate=7e-3, every=250)
     return tempered(rule, f"Temperature of {what}; it falls with the noise on actions.")
 
 
 def noise(value: float) -> Any:
     """The field `exploration_noise`."""
-    return nonnegative(
+    return positive(
         value, "Standard deviation of the normal noise on actions of data and targets, over the temperature."
     )
 
@@ -54,7 +54,7 @@ class BestOfDraws(Algorithm):
     from half the noise that this schedule ends in. It stores actions with noise as they are, outside the box too.
     """
 
-    tuned_by: ClassVar[str] = "sac"
+    tuned_by: ClassVar[str] = "log"
 
     discount: float = hyper.discount()
     learning_rate: float = hyper.learning_rate(3e-4)
@@ -119,10 +119,6 @@ class BestOfDraws(Algorithm):
         return self.best(state.actor.target, state, obs, key)
 
     # The temperature
-
-    def temperature_factor(self, state: State) -> float:
-        """1: the loss is the logarithm of the temperature times (entropy - target)."""
-        return 1.0
 
     def entropies(self, state: State, batch: Transition, key: Array, info: Info) -> Array:
         """The entropy of the noise on actions before it is clipped, in every state the same."""

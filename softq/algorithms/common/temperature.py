@@ -62,11 +62,11 @@ class Temperature:
         return self.value * jnp.exp(state.log_scale)
 
     def update(
-        self, state: TemperatureState, entropies: Array, dim: int, factor: Array | None = None
+        self, state: TemperatureState, entropies: Array, dim: int, now: Array | None = None
     ) -> TemperatureState:
         """One step by entropies `(B,)` of the policy in B states, nats; actions have `dim` coordinates.
 
-        `factor` is what the rule "sac" multiplies by, where it is not this temperature: a schedule may lower it too.
+        `now` is the temperature in force where a schedule lowers it too.
         """
         entropy = jnp.mean(entropies).astype(state.entropy.dtype)  # draws may be in higher precision
         excess = entropy - dim * self.target_entropy
@@ -76,7 +76,7 @@ class Temperature:
         if self.rule in ("sac", "log"):
             gradient = excess
             if self.rule == "sac":
-                gradient = (self(state) if factor is None else factor) * excess
+                gradient = (self(state) if now is None else now) * excess
             step, moments = optax.adam(self.learning_rate).update(gradient, state.optimiser)
             log_scale: Any = optax.apply_updates(state.log_scale, step)
             return TemperatureState(log_scale, entropy, moments)
