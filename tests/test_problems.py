@@ -69,7 +69,7 @@ OWN = {
         "num_actions": 1,
     },
     "dpmd": DPMD.presets["small"] | {"last_actor_learning_rate": 5e-3, "num_actions": 2},
-    "aca": {"num_levels": 10, "num_candidates": 4},
+    "aca": {"num_levels": 10, "num_candidates": 4, "exploration_noise": 0.05},
     "lac": {"actor_hidden_sizes": (32, 32), "num_steps": 10, "step_size": 0.002, "slope_cap": 20.0},
 }
 # Half of NC-LQL's gradient is spent on blurred copies; score networks learn slowly.
@@ -80,16 +80,10 @@ UPDATES = {
     "dipo": 1200,
     "sdac": 1200,
     "dpmd": 1200,
+    "aca": 1200,
     "dacer": 1000,
 }
-ONE_HILL = {
-    "sac",
-    "ddpg",
-    "td3",
-    "meow",
-    "qvpo",
-    "lac",
-}  # QVPO learns the best of its own draws: one hill wins
+ONE_HILL = {"sac", "ddpg", "td3", "meow", "qvpo"}  # QVPO learns the best of its own draws: one hill wins
 # Those that aim at exp(Q / temperature) itself: their backup, and how far below its exact value they may end here.
 # DDSQ takes the best end of several chains and a temperature relative to Q, LQL and NC-LQL normalise the score, and
 # DQS is hotter than asked after so few updates: chapters 6, 7 and 11 to 13 measure what they sample.
