@@ -56,8 +56,6 @@ class DiffusionPolicy:
     schedule: Schedule
     # the time at which "sde" and "flow" end; None is the schedule's t_min, where "ancestral" always ends
     t_end: float | Array | None = None
-    # the standard deviation of the first action of "ancestral"; None is the schedule's noise(t_max)
-    start_std: float | Array | None = None
     process: Process = static(default="sde")
     predicts: Prediction = static(default="score")
     level_input: Level = static(default="time")  # how the network reads the noise level
@@ -65,6 +63,8 @@ class DiffusionPolicy:
     space: Space = static(default="project")  # the space of the diffusion, see `softq.diffusion.space`
     likelihood: Likelihood = static(default=Likelihood())
     variance: Variance = static(default="beta")  # of a step of "ancestral"
+    # the standard deviation of the first action of "ancestral"; None is the schedule's noise(t_max)
+    start_std: float | Array | None = None
 
     @classmethod
     def ddpm(cls, network: Any, num_steps: int) -> Self:
