@@ -54,7 +54,7 @@ def title(label: str, preset: str = "small", task: str | None = None) -> str:
 
 def reported(algo: Algorithm) -> str:
     """How `exploit` chooses the action whose return is reported: "one sample", "best of N samples" or "greedy"."""
-    drawn = Algorithm.exploit, type(algo).explore, getattr(type(algo), "draw", None)
+    drawn = Algorithm.exploit, type(algo).explore, getattr(type(algo), "one_draw", None)
     unsaid = 1 if type(algo).exploit in drawn else 0
     num_actions = getattr(algo, "num_actions", unsaid)
     return {0: "greedy", 1: "one sample"}.get(num_actions, f"best of {num_actions} samples")
