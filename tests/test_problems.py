@@ -54,9 +54,10 @@ OWN = {
     "s2ac": {
         "actor_hidden_sizes": (32, 32),
         "activation": "mish",
-        "num_particles": 5,
+        "num_particles": 4,
         "num_steps": 2,
-        "temperature": 0.1,
+        "step_size": 0.3,
+        "temperature": 0.05,
     },
     "meow": MEow.presets["small"] | {"hidden_sizes": (16,), "shift_sizes": (16,)},
     "sdac": {
