@@ -31,10 +31,8 @@ from softq.utils.pytree import pytree, replace
 
 TRAINING = {"num_envs": 5, "iterations": 1_000_000, "warmup": 30_000}
 BETA_MAX = 0.999  # largest share of its variance that a forward step replaces by noise
-NOISE_RATE, NOISE_EVERY = (
-    3e-2,
-    250,
-)  # Adam's rate for exploration's noise, and updates between two of its steps
+NOISE_RATE = 3e-2  # Adam's rate for the noise of exploration
+NOISE_EVERY = 250  # updates between two of its steps
 
 
 @pytree
@@ -88,9 +86,8 @@ class ACA(Algorithm):
     def times(self) -> Array:
         """The falling times `(T + 1,)` of the cosine schedule from pure noise, nearly, to none."""
         schedule, nodes = CosineVP(), jnp.arange(self.num_levels, -1, -1) / self.num_levels
-        kept = (1 - BETA_MAX) * schedule.signal(
-            nodes[1]
-        ) ** 2  # the last step would replace all, and is bounded
+        # the last forward step would replace everything; it is bounded
+        kept = (1 - BETA_MAX) * schedule.signal(nodes[1]) ** 2
         return nodes.at[0].set(schedule.time_of(jnp.log(kept) - jnp.log1p(-kept)))
 
     # Acting
@@ -163,11 +160,11 @@ class ACA(Algorithm):
 
     @property
     def noise_rule(self) -> Temperature:
-        """SAC's rule for the noise's standard deviation, by the entropy of that noise and of nothing else.
+        """The rule for the noise's standard deviation, by the entropy of that noise and of nothing else.
 
         The data play no part: from 0.5 it comes to exp(-0.9) / sqrt(2 pi e) = 0.098 in some 82 steps, 20,500 updates.
         """
-        return Temperature(self.exploration_noise, "sac", self.noise_entropy, NOISE_RATE, NOISE_EVERY)
+        return Temperature(self.exploration_noise, "log", self.noise_entropy, NOISE_RATE, NOISE_EVERY)
 
     def noise_std(self, state: State) -> Array:
         return self.noise_rule(state.extra)
@@ -180,7 +177,7 @@ class ACA(Algorithm):
         entropy = dim * (jnp.log(std) + math.log(2 * math.pi * math.e) / 2)
 
         def learn() -> TemperatureState:
-            return rule.update(state.extra, entropy[None], dim, jnp.ones_like(std))
+            return rule.update(state.extra, entropy[None], dim)
 
         extra = jax.lax.cond(state.step % rule.every == 0, learn, lambda: state.extra)
         state, metrics = super().policy_step(replace(state, extra=extra), batch, for_actor, for_entropy, info)

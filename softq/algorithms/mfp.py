@@ -23,9 +23,8 @@ from softq.networks import Critic, ScoreNetwork
 from softq.utils.fields import count, nonnegative
 from softq.utils.pytree import pytree
 
-MeanVelocity = Callable[
-    [Array, Array, Array], Array
-]  # (a_t, t, r) -> (a_r - a_t) / (r - t), all actions `(d,)`
+# (a_t, t, r) -> (a_r - a_t) / (r - t), all actions `(d,)`
+MeanVelocity = Callable[[Array, Array, Array], Array]
 
 
 def mean_flow(u: MeanVelocity, a: Array, t: Array, r: Array, velocity: Array) -> tuple[Array, Array]:

@@ -118,17 +118,17 @@ class S2AC(Algorithm):
         A particle moves by step / M * sum_j [k(u_j, u) grad height(u_j) + temperature * grad_{u_j} k(u_j, u)].
         """
         released, num = self.chain == "released", self.num_particles
-        heat = jnp.ones(()) if released else temperature
+        chain_temperature = jnp.ones(()) if released else temperature
 
         def height(u: Array) -> Array:
-            """What divided by `heat` is the logarithm of the law that the chain climbs, before tanh."""
-            return q(u) if released else q(jnp.tanh(u)) + heat * jnp.sum(log_tanh_slope(u))
+            """What divided by `chain_temperature` is the logarithm of the law that the chain climbs, before tanh."""
+            return q(u) if released else q(jnp.tanh(u)) + chain_temperature * jnp.sum(log_tanh_slope(u))
 
         def move(state: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
             u, log_prob = state
             slopes, width = jax.vmap(jax.grad(height))(u), jax.lax.stop_gradient(mean_bandwidth(u))
-            trace = stein_trace(slopes, u, width, heat) * (num / (num - 1) if released else 1)
-            direction = stein_direction(slopes, u, width, heat)
+            trace = stein_trace(slopes, u, width, chain_temperature) * (num / (num - 1) if released else 1)
+            direction = stein_direction(slopes, u, width, chain_temperature)
             return (u + self.step_size * direction, log_prob - self.step_size * trace), None
 
         (u, log_prob), _ = jax.lax.scan(move, (u, log_prob), length=self.num_steps)

@@ -5,6 +5,7 @@ linear variance-preserving one of QSM. Each gives the marginal laws of a stochas
 da = drift(t) a dt + sqrt(g2(t)) dw.
 """
 
+import abc
 from typing import Protocol
 
 import jax
@@ -87,8 +88,36 @@ class VarianceExploding:
         return 2 * self._rate * self.noise(t) ** 2
 
 
+class VariancePreserving(abc.ABC):
+    """A schedule with signal^2 + noise^2 = 1, known by -log signal^2, which grows from 0 at the time 0."""
+
+    @abc.abstractmethod
+    def _spent(self, t: Time) -> Array:
+        """-log signal^2 at time t."""
+
+    @abc.abstractmethod
+    def g2(self, t: Time) -> Array:
+        """The squared diffusion coefficient at time t, -d log signal^2 / dt."""
+
+    def signal(self, t: Time) -> Array:
+        """The factor on the clean action at time t, between 0 and 1."""
+        return jnp.exp(-self._spent(t) / 2)
+
+    def noise(self, t: Time) -> Array:
+        """The standard deviation of the noise at time t, sqrt(1 - signal^2)."""
+        return jnp.sqrt(-jnp.expm1(-self._spent(t)))
+
+    def log_snr(self, t: Time) -> Array:
+        """The log signal-to-noise ratio log(signal^2 / noise^2) at time t; infinite at 0."""
+        return -jnp.log(jnp.expm1(self._spent(t)))
+
+    def drift(self, t: Time) -> Array:
+        """The coefficient of a dt in the stochastic differential equation, -g2 / 2."""
+        return -self.g2(t) / 2
+
+
 @pytree
-class StepsVP:
+class StepsVP(VariancePreserving):
     """The schedule of T steps with variances beta_k: signal(k / T)^2 = (1 - beta_1) ... (1 - beta_k).
 
     Between the times k / T log signal^2 is linear in t, as if the noise of a step came in evenly. At the time 0 there
@@ -109,26 +138,10 @@ class StepsVP:
         """-log signal^2 at time t."""
         return jnp.interp(t, *self._nodes)
 
-    def signal(self, t: Time) -> Array:
-        """The factor on the clean action at time t, between 0 and 1."""
-        return jnp.exp(-self._spent(t) / 2)
-
-    def noise(self, t: Time) -> Array:
-        """The standard deviation of the noise at time t, sqrt(1 - signal^2)."""
-        return jnp.sqrt(-jnp.expm1(-self._spent(t)))
-
-    def log_snr(self, t: Time) -> Array:
-        """The log signal-to-noise ratio log(signal^2 / noise^2) at time t; infinite at 0."""
-        return -jnp.log(jnp.expm1(self._spent(t)))
-
     def time_of(self, log_snr: Time) -> Array:
         """The t at which `log_snr(t)` has the given value."""
         times, spent = self._nodes
         return jnp.interp(jax.nn.softplus(-jnp.asarray(log_snr)), spent, times)
-
-    def drift(self, t: Time) -> Array:
-        """The coefficient of a dt in the stochastic differential equation, -g2 / 2."""
-        return -self.g2(t) / 2
 
     def g2(self, t: Time) -> Array:
         """The squared diffusion coefficient at time t, -d log signal^2 / dt; at a time k / T that of step k."""
@@ -194,7 +207,7 @@ class CosineVP:
 
 
 @pytree
-class LinearVP:
+class LinearVP(VariancePreserving):
     """signal(t)^2 = exp(-integral of beta), beta(t) = beta_min + (beta_max - beta_min) t (Song et al. 2021).
 
     At the times k / T it has the values of the T discrete steps that QSM's released code takes, whose step k multiplies
@@ -216,26 +229,10 @@ class LinearVP:
         """The integral of beta from 0 to t, -log signal^2."""
         return jnp.asarray(self.beta_min * t + (self.beta_max - self.beta_min) * t**2 / 2)
 
-    def signal(self, t: Time) -> Array:
-        """The factor on the clean action at time t, between 0 and 1."""
-        return jnp.exp(-self._spent(t) / 2)
-
-    def noise(self, t: Time) -> Array:
-        """The standard deviation of the noise at time t, sqrt(1 - signal^2)."""
-        return jnp.sqrt(-jnp.expm1(-self._spent(t)))
-
-    def log_snr(self, t: Time) -> Array:
-        """The log signal-to-noise ratio log(signal^2 / noise^2) at time t; infinite at 0."""
-        return -jnp.log(jnp.expm1(self._spent(t)))
-
     def time_of(self, log_snr: Time) -> Array:
         """The t at which `log_snr(t)` has the given value."""
         spent, slope = jax.nn.softplus(-jnp.asarray(log_snr)), self.beta_max - self.beta_min
         return 2 * spent / (self.beta_min + jnp.sqrt(self.beta_min**2 + 2 * slope * spent))
-
-    def drift(self, t: Time) -> Array:
-        """The coefficient of a dt in the stochastic differential equation, -beta(t) / 2."""
-        return -self.g2(t) / 2
 
     def g2(self, t: Time) -> Array:
         """The squared diffusion coefficient at time t, beta(t)."""

@@ -60,7 +60,7 @@ class EnvPoolVector(HostVector):
             with quiet():
                 pool = envpool.make(name, "gymnasium", num_envs=self.num_envs, seed=seeds, **self.kwargs)
                 self.space, self.action_space = pool.observation_space, pool.action_space
-        except Exception as error:
+        except Exception as error:  # whatever EnvPool and its C++ raise; it is said in one line
             raise SoftqError(f"{self.env_id} cannot be made: {kind_of(error)}.") from error
         return pool
 

@@ -1,8 +1,10 @@
 """What a volume-preserving flow can look like: its level sets before and after tanh, beside a law with two modes.
 
-The theorem and its proof are on the page book/meow.md. `draw` makes its picture; a page that shows the picture takes
-`CAPTION` and `ALT` with it.
+The theorem and its proof are on the page book/meow.md, whose picture `python -m softq.experiments.unimodal FILE` draws.
 """
+
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,7 @@ from scipy import ndimage
 from softq import landscapes, plots
 from softq.box import log_tanh_slope
 from softq.networks import FlowCritic
+from softq.utils.atomic_files import atomic_write
 from softq.utils.pytree import replace
 
 SHARES = (0.5, 0.8, 0.95)
@@ -22,18 +25,6 @@ HALF_WIDTH = 4.0  # of the square of u that is drawn; its edge is at 0.9993 in t
 NO_STATE = jnp.zeros(0)
 SEEDS = 4, 2
 LOG_STD = -1.2, -0.4  # bounds of log sigma
-CAPTION = (
-    "Smallest sets that hold 50, 80 and 95 % of the mass, from dark to light: of MEow's flow with two choices of "
-    "random weights (blue), and of the softmax of two hills at temperature 0.1 (orange). Top: before tanh, where a set "
-    "of the flow is one piece for all weights, however bent. Bottom: the same laws in the box. There tanh adds mass "
-    "at the walls, and the darkest set of the second flow falls into three pieces."
-)
-ALT = (
-    "Two rows of three squares. Top left and middle: nested blue shapes in one piece, the first like a boomerang whose "
-    "tip points right, the second like a Y. Top right: two small orange spots, apart. Bottom left: the boomerang "
-    "again, wider. Bottom middle: a large pale shape with three dark patches, two at the upper wall and one in the "
-    "lower right corner. Bottom right: the two orange spots, on the diagonal, apart."
-)
 
 
 def bent_flow(key: Array, size: float = 0.6) -> FlowCritic:
@@ -92,7 +83,7 @@ def examples(temperature: float = 0.1, resolution: int = 240) -> dict[str, list[
 
 
 def draw(temperature: float = 0.1) -> Figure:
-    """The figure of which `CAPTION` and `ALT` tell."""
+    """Sets that hold `SHARES` of the mass: two flows and two hills in columns, before tanh above, in the box below."""
     figure, axes = plt.subplots(2, 3, figsize=(6.4, 4.6))
     for column, (name, both) in zip(axes.T, examples(temperature).items(), strict=True):
         colours = [plots.SAMPLE if name == "two hills" else plots.EXACT] * len(SHARES)
@@ -105,3 +96,11 @@ def draw(temperature: float = 0.1) -> Figure:
     axes[0, 0].set_ylabel("before tanh")
     axes[1, 0].set_ylabel("in the box")
     return figure
+
+
+if __name__ == "__main__":
+    with (
+        plt.rc_context(plots.STYLE | {"savefig.facecolor": "white"}),
+        atomic_write(Path(sys.argv[1])) as partial_file,
+    ):
+        draw().savefig(partial_file, dpi=140, format="png", bbox_inches="tight")

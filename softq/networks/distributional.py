@@ -23,9 +23,8 @@ CLIP = 3.0  # standard deviations: how far from the mean a target is drawn, and 
 class DistributionalCritic(Critic):
     """Twin laws of the return: `critic(obs, action)` gives both means, `(2,)`, and `critic.law` the deviations too."""
 
-    mean_std: (
-        Array  # a running mean over batches of each twin's standard deviation, (2,); -1 before the first
-    )
+    # the running mean over batches of each twin's standard deviation, (2,); -1 before the first batch
+    mean_std: Array
 
     @classmethod
     def create(
