@@ -25,10 +25,11 @@ def softmax(logits):
     return weights / weights.sum(1, keepdims=True)
 
 
-def estimated_score(name, q, temperature, noisy, signal, noise, num, truncate):
-    """The estimate "qsm", "idem" or "qne" of the score at noisy actions `(B, d)`, from known draws.
+def estimated_score(name, q, temperature, noisy, signal, noise, num, truncate, fault=""):
+    """The estimate "qsm", "idem", "qne", "combined" or "rfm" of the score at noisy actions `(B, d)`, from known draws.
 
-    `q(actions)` gives values `(B, n)` and slopes `(B, n, d)` at actions `(B, n, d)`.
+    `q(actions)` gives values `(B, n)` and slopes `(B, n, d)` at actions `(B, n, d)`. The `fault` "faces" leaves the
+    faces of the box out of the latter two, and others are those of `mixed_mean`.
     """
     if name == "qsm":
         return q(noisy[:, None])[1][:, 0] / temperature
@@ -38,9 +39,54 @@ def estimated_score(name, q, temperature, noisy, signal, noise, num, truncate):
     actions = (noisy[:, None] + noise * eps) / signal
     values, slopes = q(np.clip(actions, -1, 1) if truncate else actions)
     weights = softmax(values / temperature)[:, :, None]
+    if name in ("combined", "rfm"):
+        slopes = weights * slopes / temperature
+        if truncate and fault != "faces":
+            slopes = slopes + faces(q, temperature, noisy, signal, noise, actions, values)
+        mean = mixed_mean(
+            name, weights, actions, slopes - weights * eps * signal / noise, noise / signal, fault
+        )
+        return (signal * mean - noisy) / noise**2
     if name == "qne":
         return np.sum(weights * eps, 1) / noise
     return np.sum(weights * slopes, 1) / (temperature * signal)
+
+
+def faces(q, temperature, noisy, signal, noise, actions, values):
+    """What the faces of the box add to the mean slope of Q / temperature, of each action, `(B, num, d)`.
+
+    With coordinate j moved onto a wall an action counts by exp(Q / temperature), over the sum of that over the actions
+    where they are, and by the density at the wall of coordinate j of a draw, a normal law within the walls.
+    """
+    height, total = values.max(1)[:, None], np.zeros_like(actions)
+    summed = np.exp((values - height) / temperature).sum(1)[:, None]
+    inside = ndtr((signal - noisy) / noise) - ndtr((-signal - noisy) / noise)
+    for j in range(actions.shape[2]):
+        for wall in (-1.0, 1.0):
+            moved = actions.copy()
+            moved[:, :, j] = wall
+            z = (signal * wall - noisy[:, j]) / noise
+            density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) / (noise / signal) / inside[:, j]
+            total[:, :, j] -= wall * density[:, None] * np.exp((q(moved)[0] - height) / temperature) / summed
+    return total
+
+
+def mixed_mean(name, weights, actions, slopes, ratio, fault=""):
+    """The mean clean action `(B, d)` of the estimates "combined" and "rfm", given the noisy one.
+
+    To the weighted mean of the actions `(B, num, d)` it adds L times the sum of the weighted `slopes` of the clean
+    action's log-density, `(B, num, d)`, which is 0 on average. L makes the spread of the terms least, between 0 and
+    `ratio`^2, where nothing but slopes of Q counts ("combined"), or with a ridge and between -3 and 3 ("rfm").
+    `fault`: "half" takes half of L, "fit" the ridge and the limits of the other.
+    """
+    around = lambda terms: terms - weights * terms.sum(1, keepdims=True)
+    spread = lambda amount: np.sum(around(weights * actions + amount * slopes) ** 2, 1)
+    start, middle, end = spread(0), spread(0.5), spread(1)  # of a parabola in L
+    curvature, lowest = start - 2 * middle + end, (3 * start - 4 * middle + end) / 4
+    rfm = (name == "rfm") != (fault == "fit")
+    amount = lowest / (curvature + 2.5e-4 * rfm)
+    amount = np.clip(amount, -3, 3) if rfm else np.clip(amount, 0, ratio**2)
+    return np.sum(weights * actions, 1) + amount / (2 if fault == "half" else 1) * slopes.sum(1)
 
 
 @pytree

@@ -146,7 +146,7 @@ class ByHand:
             values, slopes = reduced([action_gradient(layers, obs, points) for layers in twins])
             return values.reshape(actions.shape[:2]), slopes.reshape(actions.shape)
 
-        score = estimated_score(algo.estimator, q, beta, noisy, signal, noise, NUM, algo.truncate)
+        score = estimated_score(algo.estimator, q, beta, noisy, signal, noise, NUM, algo.truncate, self.fault)
         score = score * signal if self.fault == "signal" else score
         target = score if self.fault == "noise" else -score
         target = target if self.fault == "size" else noise * target
@@ -168,6 +168,8 @@ VARIANTS = {
     "slope": {"estimator": "qsm", "guide": "target", "entropy_backup": False},
     "slopes": {"estimator": "idem"},
     "slopes outside too": {"estimator": "idem", "truncate": False},
+    "both": {"estimator": "combined"},
+    "both by RFM": {"estimator": "rfm"},
 }
 
 
@@ -198,13 +200,16 @@ def test_updates_equal_those_by_hand(name):
         *(("slope", fault) for fault in ("noise", "size", "guide", "backup")),
         *(("slopes", fault) for fault in ("noise", "size", "signal", "guide")),
         *(("slopes outside too", fault) for fault in ("noise", "size", "signal", "guide")),
+        *(("both", fault) for fault in ("noise", "size", "faces", "half", "fit")),
+        *(("both by RFM", fault) for fault in ("noise", "size", "faces", "half", "fit")),
     ],
 )
 def test_a_mistake_in_the_update_shows(name, fault):
     """Entropy or noise of the wrong sign, no entropy, bootstrap from the online critics as line 14 prints it.
 
     "size": the score itself as the noise. "signal": Equation 63 without its 1 / signal. "guide": the other critics.
-    "late": the noise network asks the targets of the update before, unlike the code.
+    "late": the noise network asks the targets of the update before, unlike the code. "faces": nothing
+    is added for the walls. "half": half the weight of a mean that is 0. "fit": that weight's limits and ridge swapped.
     """
     metrics, parameters = distance(name, fault)
     assert metrics > (1e-3 if fault == "late" else 1e-2)
