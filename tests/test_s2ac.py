@@ -16,6 +16,7 @@ from by_hand import (
     differences,
     elu,
     forward,
+    known_draws,
     layers_of_actor,
     polyak,
     regression,
@@ -105,7 +106,7 @@ def climbed(algo, q, u, temperature=0.2):
     """Actions and what the chain adds to log p_0, of particles `(n, M, d)`, in double precision."""
     with jax.enable_x64(True):
         one = lambda u: algo.climb(q, u, jnp.zeros(u.shape[0]), temperature)
-        return (np.asarray(x, float) for x in jax.jit(jax.vmap(one))(np.asarray(u, float)))
+        return (np.asarray(x, float) for x in jax.jit(jax.vmap(one))(np.asarray(u, float))[:2])
 
 
 def test_one_particle_alone_narrows_without_a_word():
@@ -244,9 +245,16 @@ class ByHand:
     def particles(self, obs, outputs, widths=None):
         """Actions `(B, M, d)`, log-densities `(B, M)`, and the widths `(L, B)`, which may be given."""
         a, used = self.algo, []
-        mean, log_std = outputs[:, None, :ACT], np.clip(outputs[:, None, ACT:], np.log(0.1), 0)
-        u = mean + np.exp(log_std) * self.noise
-        log_prob = (-(self.noise**2) / 2 - log_std - np.log(2 * np.pi) / 2 - np.log(self.mass)).sum(2)
+        mean, std = outputs[:, None, :ACT], np.exp(np.clip(outputs[:, None, ACT:], np.log(0.1), 0))
+        if (a.start_law == "fixed") != (self.fault == "law"):
+            mean, std = 0 * mean, 0 * std + 0.5
+        u = mean + std * self.noise
+        log_prob = stats.norm.logpdf(u, mean, std).sum(2)
+        released = (a.chain == "released") != (self.fault == "start")
+        if released and a.start_law == "fixed":
+            log_prob = stats.norm.logpdf(u, 0, np.sqrt(0.5)).sum(2)
+        elif not released:
+            log_prob = log_prob - ACT * np.log(self.mass)
         for step in range(a.num_steps):
             offset = u[:, :, None] - u[:, None]  # [b, i, j] = u_i - u_j
             squared = (offset**2).sum(3)
@@ -259,6 +267,7 @@ class ByHand:
             num = NUM - 1 if a.chain == "released" or self.fault == "count" else NUM
             log_prob = log_prob - a.step_size * (pull + push).sum(2) / num
             move = (k[..., None] * (slope[:, None] + self.heat * 2 / h[..., None] * offset)).sum(2)
+            self.before = u
             u = u + a.step_size * move / NUM
         action = np.tanh(u)
         return action, log_prob + (0 if self.fault == "density" else 2 * np.log(np.cosh(u)).sum(2)), used
@@ -311,31 +320,69 @@ def test_updates_equal_those_by_hand(name):
     assert parameters < 2e-5
 
 
-@pytest.mark.parametrize("fault", ["raw", "jacobian", "heat", "count", "density", "online", "width"])
-def test_a_mistake_in_the_update_shows(fault):
-    """Q before tanh; no tanh in the height or the density; temperature 1; M - 1; online bootstrap; a free width."""
-    metrics, parameters = distance("stated", fault)
-    assert parameters > 1e-3
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        *(("stated", x) for x in ("raw", "jacobian", "heat", "count", "density", "online", "width", "start")),
+        ("released", "start"),
+    ],
+)
+def test_a_mistake_in_the_update_shows(name, fault):
+    """Q before tanh; no tanh in the height or the density; temperature 1; M - 1; online bootstrap; a free width.
+
+    "start": the density of the start is that of the other code.
+    """
+    metrics, parameters = distance(name, fault)
+    assert parameters > (5e-5 if fault == "start" else 1e-3)
     assert metrics > 50 * 1e-4 or fault == "width", metrics  # the log sees the width only later
 
 
+@pytest.mark.parametrize("chain", ["stated", "released"])
+def test_a_fixed_start(chain):
+    """N(0, 0.5^2) in every state; the released code takes 0.5 for the variance in the density."""
+    algo, obs = (
+        S2AC(**SMALL, chain=chain, start_law="fixed"),
+        np.random.default_rng(4).normal(size=(BATCH, OBS)),
+    )
+    state = fresh()
+    with known_draws():
+        one = lambda obs: algo.particles(state.actor.network, state, obs, jax.random.key(0))
+        given = [np.asarray(x, float) for x in jax.jit(jax.vmap(one))(jnp.asarray(obs, jnp.float32))]
+
+    def off(fault=""):
+        hand = ByHand(algo, fault)
+        action, log_prob, _ = hand.particles(obs, forward(hand.actor, obs, elu)[0])
+        pairs = zip(given, (action, log_prob, hand.before), strict=True)
+        return [np.max(np.abs(a - b)) for a, b in pairs]
+
+    assert max(off()) < 2e-5
+    assert min(off("law")) > 0.1 and off("start")[1] > 0.005
+
+
 def test_exploit_is_the_best_particle(key):
-    algo, obs = S2AC(**SMALL), jax.random.normal(key, (OBS,))
-    state, other = fresh(), jax.random.key(7)
+    """From one fixed draw, by Q at the action; the released code draws anew, and asks Q a step and a tanh before."""
+    state, obs, other = fresh(), jax.random.normal(key, (OBS,)), jax.random.key(7)
 
     @jax.jit
-    def actions():
+    def look(key):
+        algo, code = S2AC(**SMALL), S2AC(**SMALL, chain="released")
         fixed = algo.particles(state.actor.network, state, obs, jax.random.key(0))[0]
         drawn = algo.particles(state.actor.network, state, obs, key)[0]
-        values = jax.vmap(state.critic.network.at(obs))(fixed)
-        reports = algo.exploit(state, obs, key), algo.exploit(state, obs, other)
-        return fixed, values, reports, drawn, algo.policy(state, obs, key), algo.explore(state, obs, key)
+        actions, _, before = code.particles(state.actor.network, state, obs, key)
+        q = jax.vmap(state.critic.network.at(obs))
+        reports = algo.exploit(state, obs, key), code.exploit(state, obs, key)
+        acted = algo.policy(state, obs, key), algo.explore(state, obs, key)
+        return fixed, q(fixed), drawn, reports, acted, (actions, q(before), q(actions))
 
-    fixed, values, reports, drawn, acted, explored = actions()
-    for report in reports:
-        np.testing.assert_allclose(report, fixed[np.argmax(values)], atol=1e-6)
-    np.testing.assert_allclose(acted, drawn[0], atol=1e-6)
-    np.testing.assert_array_equal(acted, explored)
+    differ = 0
+    for one in (key, other, *jax.random.split(other, 20)):
+        fixed, values, drawn, reports, acted, (actions, before, after) = look(one)
+        np.testing.assert_allclose(reports[0], fixed[np.argmax(values)], atol=1e-6)
+        np.testing.assert_allclose(reports[1], actions[np.argmax(before)], atol=1e-6)
+        differ += np.argmax(before) != np.argmax(after)
+        np.testing.assert_allclose(acted[0], drawn[0], atol=1e-6)
+        np.testing.assert_array_equal(*acted)
+    assert differ > 0
 
 
 # Settings
@@ -358,6 +405,7 @@ def test_defaults_are_those_of_the_code():
         "num_steps": 3,
         "step_size": 0.1,
         "chain": "stated",
+        "start_law": "learned",
         "hidden_sizes": (256, 256),
         "actor_hidden_sizes": (256, 256, 256),
         "activation": "elu",

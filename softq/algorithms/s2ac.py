@@ -31,6 +31,7 @@ from softq.utils.pytree import pytree
 TRAINING = {"num_envs": 1, "iterations": 500_000, "warmup": 10_000, "batch_size": 100}
 STD_MIN, STD_MAX = 0.1, 1.0  # bounds of the Gaussian's std
 TRUNCATED = 3.0  # the Gaussian's draws keep within so many std of its mean
+FIXED_STD = 0.5  # of the Gaussian that is not learned
 
 
 @pytree
@@ -58,9 +59,13 @@ class S2AC(Algorithm):
     step_size: float = positive(0.1, "Step of the chain, per unit of the slope of Q before tanh.")
     # Deviation of the released code, "released": its chain climbs Q at the particle before tanh, as if that were the
     # action, at temperature 1 whatever alpha is; critic and Gaussian take the action after tanh and alpha. It divides
-    # the trace by M - 1, the step by M.
+    # the trace by M - 1, the step by M. The density of its start is that of a Gaussian that is not truncated, and has
+    # FIXED_STD for the variance where it is fixed. `exploit` says how it ranks particles.
     chain: Literal["stated", "released"] = choice(
         "stated", "Law that the chain climbs: the stated softmax, or the released code's at temperature 1."
+    )
+    start_law: Literal["learned", "fixed"] = choice(
+        "learned", "Gaussian that starts the chain: the learned one, or N(0, 0.5^2); multi-goal fixed."
     )
     hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256), "the critics")
     actor_hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256, 256), "the Gaussian")
@@ -86,35 +91,52 @@ class S2AC(Algorithm):
     def exploit(self, state: State, obs: Array, key: Array) -> Array:
         """The particle with the largest Q, from one fixed draw of the start; `key` is ignored.
 
-        Deviation: the released code draws anew, and ranks the particles by Q where they were before their last step.
+        Deviation: the released code draws anew, and ranks the particles by Q where they were before their last step and
+        before tanh. It also reports draws by the softmax of these values, at temperature 1.
         """
-        actions, _ = self.particles(state.actor.network, state, obs, jax.random.key(0))
-        return actions[jnp.argmax(jax.vmap(state.critic.network.at(obs))(actions))]
+        released = self.chain == "released"
+        key = key if released else jax.random.key(0)
+        actions, _, before = self.particles(state.actor.network, state, obs, key)
+        ranked = before if released else actions
+        return actions[jnp.argmax(jax.vmap(state.critic.network.at(obs))(ranked))]
 
-    def particles(self, actor: GaussianActor, state: State, obs: Array, key: Array) -> tuple[Array, Array]:
-        """The particles' actions `(M, d)` and their log-densities `(M,)`, nats, by the online critics."""
-        start, log_prob = self.start(actor.at(obs, jnp.log(STD_MAX)), key)
+    def particles(
+        self, actor: GaussianActor, state: State, obs: Array, key: Array
+    ) -> tuple[Array, Array, Array]:
+        """What `climb` gives in a state, by the online critics, from a draw of the start."""
+        law = actor.at(obs, jnp.log(STD_MAX))
+        if self.start_law == "fixed":
+            law = TanhGaussian(jnp.zeros_like(law.mean), jnp.full_like(law.log_std, jnp.log(FIXED_STD)))
+        start, log_prob = self.start(law, key)
         return self.climb(state.critic.network.at(obs), start, log_prob, self.current_temperature(state))
 
     def start(self, law: TanhGaussian, key: Array) -> tuple[Array, Array]:
         """Draws `(M, d)` of the truncated Gaussian, before tanh, and their log-densities `(M,)`.
 
-        Deviation: the released code has the density of the Gaussian that is not truncated, d * 0.0027 nats lower.
+        Deviation: the fixed Gaussian of the released code is not truncated, and its draws are among 5000 stored ones.
         """
         low, high = jax.scipy.special.ndtr(jnp.array([-TRUNCATED, TRUNCATED]))
         uniform = jax.random.uniform(key, (self.num_particles, *law.mean.shape))
         noise = jax.scipy.special.ndtri(low + (high - low) * uniform)
         log_std = jnp.where(law.log_std < jnp.log(STD_MIN), jnp.log(STD_MIN), law.log_std)
 
+        log_variance, log_mass = 2 * log_std, jnp.log(high - low)
+        if self.chain == "released":
+            log_variance, log_mass = log_variance if self.start_law == "learned" else log_std, 0.0
+
         def one(noise: Array) -> tuple[Array, Array]:
-            log_normal = -(noise**2) / 2 - log_std - jnp.log(2 * jnp.pi) / 2 - jnp.log(high - low)
-            return law.mean + jnp.exp(log_std) * noise, jnp.sum(log_normal)
+            move = jnp.exp(log_std) * noise
+            log_normal = -(move**2 * jnp.exp(-log_variance) + log_variance + jnp.log(2 * jnp.pi)) / 2
+            return law.mean + move, jnp.sum(log_normal - log_mass)
 
         return jax.vmap(one)(noise)
 
-    def climb(self, q: StateLandscape, u: Array, log_prob: Array, temperature: Array) -> tuple[Array, Array]:
-        """The chain from `u` `(M, d)`, before tanh: actions, and log-densities from `log_prob`, those of `u`.
+    def climb(
+        self, q: StateLandscape, u: Array, log_prob: Array, temperature: Array
+    ) -> tuple[Array, Array, Array]:
+        """The chain from `u` `(M, d)`, before tanh: actions `(M, d)`, and log-densities from `log_prob`, those of `u`.
 
+        Also where the particles were before their last step, before tanh, `(M, d)`.
         A particle moves by step / M * sum_j [k(u_j, u) grad height(u_j) + temperature * grad_{u_j} k(u_j, u)].
         """
         released, num = self.chain == "released", self.num_particles
@@ -124,21 +146,21 @@ class S2AC(Algorithm):
             """What divided by `chain_temperature` is the logarithm of the law that the chain climbs, before tanh."""
             return q(u) if released else q(jnp.tanh(u)) + chain_temperature * jnp.sum(log_tanh_slope(u))
 
-        def move(state: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
+        def move(state: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], Array]:
             u, log_prob = state
             slopes, width = jax.vmap(jax.grad(height))(u), jax.lax.stop_gradient(mean_bandwidth(u))
             trace = stein_trace(slopes, u, width, chain_temperature) * (num / (num - 1) if released else 1)
             direction = stein_direction(slopes, u, width, chain_temperature)
-            return (u + self.step_size * direction, log_prob - self.step_size * trace), None
+            return (u + self.step_size * direction, log_prob - self.step_size * trace), u
 
-        (u, log_prob), _ = jax.lax.scan(move, (u, log_prob), length=self.num_steps)
-        return jnp.tanh(u), log_prob - jnp.sum(log_tanh_slope(u), -1)
+        (u, log_prob), path = jax.lax.scan(move, (u, log_prob), length=self.num_steps)
+        return jnp.tanh(u), log_prob - jnp.sum(log_tanh_slope(u), -1), path[-1]
 
     # Learning: as SAC, with means over the particles
 
     def next_value(self, state: State, next_obs: Array, key: Array) -> tuple[Array, Info]:
         """mean_i [min_j Q_target_j(s', a_i) - alpha log p(a_i|s')], by particles on the online critics."""
-        actions, log_prob = self.particles(state.actor.network, state, next_obs, key)
+        actions, log_prob, _ = self.particles(state.actor.network, state, next_obs, key)
         values = jax.vmap(state.critic.target.at(next_obs))(actions)
         return jnp.mean(values - self.current_temperature(state) * log_prob), {}
 
@@ -146,7 +168,7 @@ class S2AC(Algorithm):
         self, actor: GaussianActor, state: State, obs: Array, action: Array, key: Array
     ) -> tuple[Array, Info]:
         """mean_i [alpha log p(a_i) - Q(a_i)], its slope taken through the chain; the replayed action is ignored."""
-        actions, log_prob = self.particles(actor, state, obs, key)
+        actions, log_prob, _ = self.particles(actor, state, obs, key)
         values = jax.vmap(state.critic.network.at(obs))(actions)
         loss = jnp.mean(self.current_temperature(state) * log_prob - values)
         return loss, {"entropy": -jnp.mean(log_prob)}
