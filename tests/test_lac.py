@@ -32,7 +32,7 @@ from scipy import stats
 from softq.algorithms import LAC
 from softq.networks.actors import Normal, NormalActor
 from softq.testing import THRESHOLD
-from softq.utils.flat_settings import flat
+from softq.utils.flat_settings import fields_from, flat
 from softq.utils.pytree import replace
 
 # Three updates
@@ -52,7 +52,11 @@ SMALL = {
     "num_steps": 3,
     "slope_cap": 2.0,
 }
-VARIANTS = {"default": {}, "free": {"prior": 0.4, "slope_cap": 1e3, "actor_gradient_cap": 1e3}}
+VARIANTS = {
+    "default": {},
+    "free": {"prior": 0.4, "slope_cap": 1e3, "actor_gradient_cap": 1e3},
+    "code": {"clip_start": False, "rate_decay": 0.5, "decay_updates": 4.0},
+}
 
 
 @cache
@@ -96,7 +100,7 @@ class ByHand:
         layers, log_std = self.actor if self.fault == "online actor" else self.actor_target
         mean, std = forward(layers, obs, tanh)[0], np.exp(log_std)
         action = mean + (0 if self.fault == "start" else std * normals(ACT))
-        action = np.clip(action, -1, 1)
+        action = np.clip(action, -1, 1) if a.clip_start or self.fault == "clipped start" else action
         for z in normals(a.num_steps, ACT):
             slope = reduced([action_gradient(x, obs, action, mish) for x in self.critic])[1]
             slope = slope / a.temperature.value
@@ -111,6 +115,9 @@ class ByHand:
 
     def update(self, batch):
         a = self.algo
+        left = 1 - (1 - a.rate_decay) * min(self.critic_adam.count / a.decay_updates, 1)
+        self.critic_adam.rate = a.learning_rate * (1 if self.fault == "level critics" else left)
+        self.actor_adam.rate = a.actor_learning_rate * (1 if self.fault == "level actor" else left)
         ends = self.ends(batch.next_obs)
         y = a.reward_scale * batch.reward + a.discount * batch.discount * smaller(
             self.target, batch.next_obs, ends, mish
@@ -150,16 +157,17 @@ def test_updates_equal_those_by_hand(name):
     assert parameters < 1e-5
 
 
-FAULTS = ("online actor", "start", "prior", "batch", "half", "walls", "state")
+FAULTS = [("default", x) for x in ("online actor", "start", "prior", "batch", "half", "walls", "state")]
+FAULTS += [("code", x) for x in ("clipped start", "level critics", "level actor")]
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_mistake_in_the_update_shows(fault):
+@pytest.mark.parametrize(("name", "fault"), FAULTS)
+def test_a_mistake_in_the_update_shows(name, fault):
     """Chains from the online actor, from its mean, without the prior, with a cap for the batch, with twice the drift,
-    without walls; an imitation at s in place of s'."""
-    metrics, parameters = distance("default", fault)
-    assert metrics > 100 * 5e-5
-    assert parameters > 1e-3
+    without walls; an imitation at s in place of s'. A start that is clipped after all; a rate that does not fall."""
+    metrics, parameters = distance(name, fault)
+    assert metrics > 60 * 5e-5
+    assert parameters > 50 * 1e-5
 
 
 def test_the_cap_of_the_gradient_counts():
@@ -305,9 +313,12 @@ def test_defaults_are_those_of_the_code():
         "step_size": 1e-4,
         "num_steps": 30,
         "slope_cap": 1000 / 256**0.5,
+        "clip_start": True,
         "discount": 0.99,
         "learning_rate": 3e-4,
         "actor_learning_rate": 3e-4,
+        "rate_decay": 1.0,
+        "decay_updates": 25_000.0,
         "actor_gradient_cap": 40.0,
         "polyak": 0.005,
         "reward_scale": 10.0,
@@ -319,3 +330,10 @@ def test_defaults_are_those_of_the_code():
     assert flat(LAC()) == expected
     training = {"num_envs": 100, "iterations": 25_000, "warmup": 100_000, "buffer_size": 50_000}
     assert LAC.presets["paper"] == training
+
+
+def test_the_code_starts_anywhere_and_halves_its_rates():
+    """Typed from `models.py` and `main.py`."""
+    code = LAC.presets["code"]
+    assert code == LAC.presets["paper"] | {"clip_start": False, "rate_decay": 0.5}
+    assert flat(LAC(**fields_from(code, LAC))) == flat(LAC()) | {"clip_start": False, "rate_decay": 0.5}

@@ -10,6 +10,7 @@ ends at the maximum of Q; for one below 1 it ends at exp(Q / (temperature * (1 -
 than `slope_cap`, which at a temperature of 1e-4 it nearly always is, its length does not count.
 """
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import jax
@@ -19,15 +20,17 @@ from jax import Array
 
 from softq.algorithms.base import Algorithm, Info, State, Transition
 from softq.algorithms.common import hyperparameters as hyper
-from softq.algorithms.common.learner import clipped_adam
+from softq.algorithms.common.learner import clipped_adam, linear
 from softq.algorithms.common.temperature import Temperature, tempered
 from softq.box import project
 from softq.networks import Critic, StateLandscape
 from softq.networks.actors import Normal, NormalActor
 from softq.samplers.langevin import langevin, softmax_score
 from softq.samplers.start import repeated
-from softq.utils.fields import count, positive, share
+from softq.utils.fields import count, flag, nonnegative, positive, share
 from softq.utils.pytree import pytree, replace
+
+TRAINING = {"num_envs": 100, "iterations": 25_000, "warmup": 100_000, "buffer_size": 50_000}
 
 
 @pytree
@@ -36,9 +39,12 @@ class LAC(Algorithm):
 
     presets: ClassVar[dict] = {
         # 125 rounds of 20,000 transitions, after each of which the replay of 50,000 is gone through once: about one
-        # update for 100 transitions. The first five rounds act at random. Deviation: in the code the learning rates
-        # fall to a half during the run, and observations are normalised.
-        "paper": {"num_envs": 100, "iterations": 25_000, "warmup": 100_000, "buffer_size": 50_000},
+        # update for 100 transitions. The first five rounds act at random.
+        "paper": TRAINING,
+        # As released; its rates fall by a step after each round. Deviation: the code normalises observations, keeps the
+        # drawn action in the replay where the environment clips it, and takes every time limit for a true end. It
+        # learns in the random rounds too, though not actor and targets in the first.
+        "code": TRAINING | {"clip_start": False, "rate_decay": 0.5},
         # As printed the chain moves by 0.1 at most, and its law has no end but the maximum of Q.
         "small": {
             "temperature": 0.1,
@@ -58,9 +64,14 @@ class LAC(Algorithm):
     # Deviation: the code caps the length of all slopes of a batch together, at 1000. So its temperature depends on how
     # many actions are drawn at once. Here each has its share of that in a batch of 256.
     slope_cap: float = positive(62.5, "Largest length of the slope of the log-density that the chain climbs.")
+    clip_start: bool = flag(
+        True, "Whether the draw that a chain starts from is clipped to the box; the code does not."
+    )
     discount: float = hyper.discount()
     learning_rate: float = hyper.learning_rate(3e-4)
     actor_learning_rate: float = hyper.learning_rate(3e-4, "the actor")
+    rate_decay: float = nonnegative(1.0, "Factor that both learning rates have in the end; the code has 0.5.")
+    decay_updates: float = positive(25_000.0, "Number of updates in which they come to it, on a line.")
     actor_gradient_cap: float = positive(40.0, "Largest norm of the actor's gradient in one update.")
     polyak: float = hyper.polyak()
     reward_scale: float = hyper.reward_scale(10.0)
@@ -77,8 +88,15 @@ class LAC(Algorithm):
         actor = NormalActor.create(for_actor, obs, action, sizes, self.actor_activation)
         return self.fresh_state(critic, actor, actor_target=True)
 
+    def falling(self, rate: float) -> Callable[[Array], Array]:
+        """A learning rate by the number of updates made."""
+        return linear(rate, self.rate_decay * rate, 0.0, self.decay_updates)
+
+    def critic_optimiser(self) -> optax.GradientTransformation:
+        return optax.adam(self.falling(self.learning_rate))
+
     def actor_optimiser(self) -> optax.GradientTransformation:
-        return clipped_adam(self.actor_learning_rate, self.actor_gradient_cap)
+        return clipped_adam(self.falling(self.actor_learning_rate), self.actor_gradient_cap)
 
     # Acting
 
@@ -97,10 +115,7 @@ class LAC(Algorithm):
         return project(state.actor.network.at(obs).mean)
 
     def end(self, q: StateLandscape, law: Normal, key: Array, temperature: float | Array) -> Array:
-        """The chain from a draw of `law`, which climbs Q / temperature + prior * log law and clips to the box.
-
-        Deviation: the released code clips after each step, but not the draw that the chain starts from.
-        """
+        """The chain from a draw of `law`, which climbs Q / temperature + prior * log law and clips to the box."""
         first, drive = jax.random.split(key)
         score = softmax_score(q, temperature)
 
@@ -109,7 +124,8 @@ class LAC(Algorithm):
             return slope * jnp.minimum(1.0, self.slope_cap / (jnp.linalg.norm(slope) + 1e-6))
 
         steps = repeated(self.step_size, self.num_steps)
-        return langevin(drive, capped, project(law.sample(first)), steps, project)
+        start = law.sample(first)
+        return langevin(drive, capped, project(start) if self.clip_start else start, steps, project)
 
     # Learning
 

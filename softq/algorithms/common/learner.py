@@ -50,7 +50,9 @@ def polyak(rate: float | Array, online: Any, target: Any) -> Any:
     return jax.tree.map(lambda new, old: old + rate * (new - old), online, target)
 
 
-def clipped_adam(rate: float | Array, norm: float | Array) -> optax.GradientTransformation:
+def clipped_adam(
+    rate: float | Array | Callable[[Array], Array], norm: float | Array
+) -> optax.GradientTransformation:
     """Adam on gradients that are shortened to `norm`, that of all parameters together, where they are longer."""
     return optax.chain(optax.clip_by_global_norm(norm), optax.adam(rate))
 
@@ -65,8 +67,14 @@ def linear_adam(
     rate: float | Array, last: float | Array, start: float | Array, steps: float | Array
 ) -> optax.GradientTransformation:
     """Adam with a learning rate that goes from `rate` to `last` on a line, in `steps` steps after the first `start`."""
-    share = lambda count: jnp.clip((count - start) / steps, 0.0, 1.0)
-    return optax.adam(lambda count: rate + share(count) * (last - rate))
+    return optax.adam(linear(rate, last, start, steps))
+
+
+def linear(
+    rate: float | Array, last: float | Array, start: float | Array, steps: float | Array
+) -> Callable[[Array], Array]:
+    """The learning rate of `linear_adam` by the number of steps made."""
+    return lambda count: rate + jnp.clip((count - start) / steps, 0.0, 1.0) * (last - rate)
 
 
 def repeated(optimiser: optax.GradientTransformation, times: int) -> optax.GradientTransformation:
