@@ -259,8 +259,8 @@ class Adam:
     an entry whose gradient is less than a thousandth of it may be off by `looser` times as much as the others.
     """
 
-    def __init__(self, params, rate, decay=0.0):
-        self.rate, self.decay, self.count = rate, decay, 0
+    def __init__(self, params, rate, decay=0.0, epsilon=1e-8):
+        self.rate, self.decay, self.epsilon, self.count = rate, decay, epsilon, 0
         self.m = jax.tree.map(np.zeros_like, params)
         self.v = jax.tree.map(np.zeros_like, params)
         self.looser = jax.tree.map(np.ones_like, params)
@@ -271,7 +271,7 @@ class Adam:
         gradients = tree(lambda g, w: g + self.decay * w, gradients, params)
         self.m = tree(lambda m, g: 0.9 * m + 0.1 * g, self.m, gradients)
         self.v = tree(lambda v, g: 0.999 * v + 0.001 * g * g, self.v, gradients)
-        size = lambda v: np.sqrt(v / (1 - 0.999**t)) + 1e-8
+        size = lambda v: np.sqrt(v / (1 - 0.999**t)) + self.epsilon
         self.looser = tree(lambda f, v: np.maximum(f, size(v).max() / size(v) / 1000), self.looser, self.v)
         move = lambda w, m, v: w - self.rate * (m / (1 - 0.9**t)) / size(v)
         return tree(move, params, self.m, self.v)

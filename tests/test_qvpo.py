@@ -52,6 +52,7 @@ SMALL = {
 VARIANTS = {
     "default": {},
     "port": {"uniform_low": 0.0, "critic_activation": "relu", "reward_scale": 0.7},
+    "code": {"adam_epsilon": 0.3, "mean_over_dimensions": True},  # an epsilon of the size of a gradient
 }
 
 
@@ -100,8 +101,9 @@ class ByHand:
         self.act = {"mish": mish, "relu": relu}[algo.critic_activation]
         self.critic, self.target, _, self.slow = learned(fresh())
         self.actor = ScoreByHand(fresh().actor.network)
-        self.critic_adam = Adam(self.critic, algo.learning_rate)
-        self.actor_adam = Adam(self.actor.params, algo.actor_learning_rate)
+        epsilon = 1e-8 if fault == "epsilon" else algo.adam_epsilon
+        self.critic_adam = Adam(self.critic, algo.learning_rate, epsilon=epsilon)
+        self.actor_adam = Adam(self.actor.params, algo.actor_learning_rate, epsilon=epsilon)
 
     def learned(self):
         return [self.critic, self.target, self.actor.params, self.slow]
@@ -162,7 +164,8 @@ class ByHand:
         noisy = (signal * actions + noise * normals(ACT)).reshape(-1, ACT)
         log_snr = np.full((len(noisy), 1), 2 * (np.log(signal) - np.log(noise)))
         error = self.actor.outputs(np.repeat(obs, n, 0), noisy, log_snr) - normals(ACT)
-        weights = weights.reshape(-1, 1) / len(noisy)
+        mean = algo.mean_over_dimensions != (self.fault == "sum")
+        weights = weights.reshape(-1, 1) / len(noisy) / (ACT if mean else 1)
         self.actor.params = self.actor_adam.step(
             self.actor.params, clipped(self.actor.gradients(2 * weights * error), norm)
         )
@@ -198,13 +201,17 @@ FAULTS = (
 FAULTS += ("value", "corner", "no decay", "no floor", "uniform as heavy")
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_mistake_in_the_update_shows(fault):
+FAULTS = [("default", fault) for fault in FAULTS] + [("code", fault) for fault in ("epsilon", "sum")]
+
+
+@pytest.mark.parametrize(("name", "fault"), FAULTS)
+def test_a_mistake_in_the_update_shows(name, fault):
     """Networks in each other's place, the worst draw, its value as the weight, uniform actions of the port.
 
-    And a weight of the entropy term that does not fall, or falls to zero, or is as large as the best draw's.
+    And a weight of the entropy term that does not fall, or falls to zero, or is as large as the best draw's. Of the
+    code: Adam's usual epsilon, a sum over the dimensions.
     """
-    metrics, parameters = distance("default", fault)
+    metrics, parameters = distance(name, fault)
     assert metrics > 1e-3
     assert parameters > 1e-3
 
@@ -238,6 +245,7 @@ def test_defaults_are_those_of_the_code():
         "learning_rate": 3e-4,
         "actor_learning_rate": 1e-4,
         "gradient_norm": 2.0,
+        "adam_epsilon": 1e-8,
         "polyak": 0.005,
         "reward_scale": 1.0,
         "num_draws": 64,
@@ -250,11 +258,18 @@ def test_defaults_are_those_of_the_code():
         "num_behaviour_actions": 4,
         "num_actions": 32,
         "num_steps": 20,
+        "mean_over_dimensions": False,
         "hidden_sizes": (256, 256),
         "activation": "mish",
         "critic_activation": "mish",
     }
     assert flat(QVPO()) == expected
+
+
+def test_the_code_has_its_settings():
+    """Typed from `model.py` and `qvpo.py` of the released code, and from the loss `l2` that it has from DIPO's."""
+    expected = {"hidden_sizes": (256, 256, 256), "adam_epsilon": 1e-5, "mean_over_dimensions": True}
+    assert flat(QVPO(**fields_from(QVPO.presets["code"], QVPO))) == flat(QVPO()) | expected
 
 
 def test_the_port_has_its_settings():

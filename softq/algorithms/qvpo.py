@@ -20,7 +20,7 @@ from softq.algorithms.common.learner import clipped_adam
 from softq.algorithms.common.targets import best_action
 from softq.diffusion import DiffusionPolicy
 from softq.networks import Critic, ScoreNetwork
-from softq.utils.fields import count, nonnegative, number, positive
+from softq.utils.fields import count, flag, nonnegative, number, positive
 from softq.utils.pytree import pytree
 
 TRAINING = {"num_envs": 1, "iterations": 1_000_000, "warmup": 10_000}  # batch and buffer are the defaults
@@ -30,8 +30,8 @@ TRAINING = {"num_envs": 1, "iterations": 1_000_000, "warmup": 10_000}  # batch a
 class QVPO(Algorithm):
     """Hyper-parameters of the released code, with the flags that make it the paper's method.
 
-    Deviation: the code takes every time limit for a true end, gives Adam the epsilon 1e-5, and keeps the best networks
-    that an evaluation has found.
+    Deviation: the code takes every time limit for a true end, draws a second batch for the actor, and keeps the best
+    networks that an evaluation has found.
     """
 
     presets: ClassVar[dict] = {
@@ -44,6 +44,9 @@ class QVPO(Algorithm):
             "num_actions": 8,
             "decay_updates": 12_000.0,
         },
+        # As released. The mean over the dimensions shortens the gradient beside its largest norm and Adam's epsilon.
+        "code": TRAINING
+        | {"hidden_sizes": (256, 256, 256), "adam_epsilon": 1e-5, "mean_over_dimensions": True},
         # The port in flow-rl (2026). It also weighs by the mean of the critics, and its actor has three layers.
         "port": TRAINING
         | {
@@ -62,6 +65,9 @@ class QVPO(Algorithm):
     actor_learning_rate: float = hyper.learning_rate(1e-4, "the noise network")
     gradient_norm: float = positive(
         2.0, "Largest norm of the gradient of critics or actor, all parameters together."
+    )
+    adam_epsilon: float = positive(
+        1e-8, "Number that Adam adds to the size of a gradient that it divides by; the code has 1e-5."
     )
     polyak: float = hyper.polyak()
     reward_scale: float = hyper.reward_scale()
@@ -84,7 +90,11 @@ class QVPO(Algorithm):
     num_behaviour_actions: int = count(4, "Number of draws of which the best gathers data.")
     num_actions: int = count(32, "Number of draws of which the best acts where the return is reported.")
     num_steps: int = count(20, "Number of steps of the diffusion.")
-    hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256))
+    mean_over_dimensions: bool = flag(
+        False,
+        "Whether the squared error of the noise is averaged over an action's dimensions; the code does.",
+    )
+    hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256), note="the code has three layers")
     activation: str = hyper.activation("mish", "the noise network")
     critic_activation: str = hyper.activation("mish", "the critics")
 
@@ -99,10 +109,10 @@ class QVPO(Algorithm):
         return self.fresh_state(critic, actor, actor_target=True)
 
     def critic_optimiser(self) -> optax.GradientTransformation:
-        return clipped_adam(self.learning_rate, self.gradient_norm)
+        return clipped_adam(self.learning_rate, self.gradient_norm, self.adam_epsilon)
 
     def actor_optimiser(self) -> optax.GradientTransformation:
-        return clipped_adam(self.actor_learning_rate, self.gradient_norm)
+        return clipped_adam(self.actor_learning_rate, self.gradient_norm, self.adam_epsilon)
 
     def diffusion(self, network: ScoreNetwork) -> DiffusionPolicy:
         """The policy of a noise network: as Ho et al. (2020) sample, on a cosine."""
@@ -154,6 +164,7 @@ class QVPO(Algorithm):
         shares = jnp.full(len(learned), self.current_entropy_weight(state)).at[0].set(1.0)
         one = lambda action, key: self.diffusion(actor).denoising_loss(obs, action, key)
         losses = jax.vmap(one)(learned, jax.random.split(for_loss, len(learned)))
+        losses = losses / len(action) if self.mean_over_dimensions else losses
         return advantage * jnp.mean(shares * losses), {"advantage": advantage}
 
     def current_entropy_weight(self, state: State) -> Array:

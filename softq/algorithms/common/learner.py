@@ -51,10 +51,13 @@ def polyak(rate: float | Array, online: Any, target: Any) -> Any:
 
 
 def clipped_adam(
-    rate: float | Array | Callable[[Array], Array], norm: float | Array
+    rate: float | Array | Callable[[Array], Array], norm: float | Array, epsilon: float | Array = 1e-8
 ) -> optax.GradientTransformation:
-    """Adam on gradients that are shortened to `norm`, that of all parameters together, where they are longer."""
-    return optax.chain(optax.clip_by_global_norm(norm), optax.adam(rate))
+    """Adam on gradients that are shortened to `norm`, that of all parameters together, where they are longer.
+
+    `epsilon` is added to the size of a gradient that Adam divides by.
+    """
+    return optax.chain(optax.clip_by_global_norm(norm), optax.adam(rate, eps=epsilon))
 
 
 def cosine_adam(rate: float | Array, updates: float | Array) -> optax.GradientTransformation:
