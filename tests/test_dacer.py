@@ -27,6 +27,7 @@ from by_hand import (
     three_updates,
     twins_of,
 )
+from scipy import special
 
 from softq.algorithms import DACER
 from softq.algorithms.base import Transition
@@ -72,9 +73,13 @@ def learned(state):
     return [*twins, np.asarray(critic.network.mean_std, float), actor, float(state.temperature.log_scale)]
 
 
+# "flow-rl" with rewards of a size at which errors are on both sides of the 50 of Huber's loss
+VARIANTS = {"released": {}, "flow-rl": {"learning": "flow-rl", "reward_scale": 40.0}}
+
+
 @cache
-def trained():
-    return three_updates(Known(**SMALL), fresh(), BATCH, learned, FOUR)
+def trained(name):
+    return three_updates(Known(**SMALL | VARIANTS[name]), fresh(), BATCH, learned, FOUR)
 
 
 def laws(twins, obs, action):
@@ -160,27 +165,43 @@ class ByHand:
     def critic_step(self, batch, mean_target, draw):
         means, stds, raw, saved = laws(self.critic, batch.obs, batch.action)
         now, before = stds.mean(1), self.mean_std
+        if self.algo.learning == "flow-rl":
+            now = now if self.fault == "a mean each" else np.full(2, now.mean())
+            before = np.ones(2) if before is None else before
         self.mean_std = now if before is None else before + self.algo.polyak * (now - before)
-        b = (now if self.fault == "this batch" else self.mean_std)[:, None]
-        off = draw - means if self.fault == "no bound" else np.clip(draw - means, -3 * b, 3 * b)
-        by_mean = -(b**2 + 0.1) * (mean_target - means) / (stds**2 + 0.1)
-        if self.fault == "drawn mean":
-            by_mean = -(b**2 + 0.1) * off / (stds**2 + 0.1)
-        by_std = -(b**2 + 0.1) * (off**2 - stds**2) / (stds**3 + 0.1)
+        if self.algo.learning == "flow-rl":
+            by_mean, by_std = self.huber_slopes(means, stds, mean_target, draw, before)
+        else:
+            b = (now if self.fault == "this batch" else self.mean_std)[:, None]
+            off = draw - means if self.fault == "no bound" else np.clip(draw - means, -3 * b, 3 * b)
+            by_mean = -(b**2 + 0.1) * (mean_target - means) / (stds**2 + 0.1)
+            if self.fault == "drawn mean":
+                by_mean = -(b**2 + 0.1) * off / (stds**2 + 0.1)
+            by_std = -(b**2 + 0.1) * (off**2 - stds**2) / (stds**3 + 0.1)
         slopes = np.stack([by_mean, by_std / (1 + np.exp(-raw))], 2) / BATCH
         gradients = [backward(*x)[0] for x in zip(self.critic, saved, slopes, strict=True)]
         self.critic = self.critic_adam.step(self.critic, gradients)
         loss = np.sum(np.mean(means * by_mean + stds * by_std, 1))
         return {"critic_loss": loss, "q_mean": means.mean(), "q_std": stds.mean()}
 
+    def huber_slopes(self, means, stds, mean_target, draw, before):
+        """Of Huber's loss as flow-rl weighs it, by differences: `(2, B)` both."""
+        b = (self.mean_std if self.fault == "new mean" else before)[:, None]
+        off = np.clip(draw - means, -3 * b, 3 * b)
+        loss = lambda x: special.huber(np.inf if self.fault == "square" else 50.0, x)
+        ratio = np.clip(b**2 / (stds**2 + 0.1), 0.1, 10.0)
+        in_mean = (loss(means + 1e-4 - mean_target) - loss(means - 1e-4 - mean_target)) / 2e-4
+        return ratio * in_mean, ratio * (stds**2 - loss(off)) / (stds + 0.1)
+
     def update(self, batch):
         self.updates += 1
         due = self.updates % 2 == 0 or self.fault == "no delay"
         mean_target, draw = self.targets(batch)
         metrics = self.critic_step(batch, mean_target, draw)
-        if due:
+        released = self.algo.learning == "released"
+        if due or released == (self.fault == "late targets"):
             self.target = polyak(self.critic, self.target, self.algo.polyak)
-        action, saved = self.chain(batch.obs, self.fault == "quiet actor")
+        action, saved = self.chain(batch.obs, released == (self.fault in ("quiet actor", "noisy actor")))
         means = [[*layers[:-1], (layers[-1][0][:, :1], layers[-1][1][:1])] for layers in self.critic]
         values, slopes = reduced([action_gradient(layers, batch.obs, action, mish) for layers in means])
         alpha = self.algo.temperature.value * np.exp(self.log_scale)
@@ -195,8 +216,13 @@ class ByHand:
         return metrics | more | {"entropy": self.entropy}
 
 
-def test_updates_equal_those_by_hand():
-    metrics, parameters = differences(trained(), ByHand(), BATCH, FOUR, floor=1)
+def distance(name, fault=""):
+    return differences(trained(name), ByHand(fault, **VARIANTS[name]), BATCH, FOUR, floor=1)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_updates_equal_those_by_hand(name):
+    metrics, parameters = distance(name)
     assert metrics < 1e-4
     assert parameters < 1e-4
 
@@ -208,10 +234,22 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("fault", [*CHAIN_FAULTS, *FAULTS])
-def test_a_mistake_in_the_update_shows(fault):
-    """ "not the first", "only the last": steps that the gradient reaches; "this batch": no running mean."""
-    metrics, parameters = differences(trained(), ByHand(fault), BATCH, FOUR, floor=1)
+PORT_FAULTS = ["a mean each", "new mean", "square", "late targets", "noisy actor"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        *(("released", fault) for fault in CHAIN_FAULTS + FAULTS),
+        *(("flow-rl", fault) for fault in PORT_FAULTS),
+    ],
+)
+def test_a_mistake_in_the_update_shows(name, fault):
+    """ "not the first", "only the last": steps that the gradient reaches; "this batch": no running mean.
+
+    Of flow-rl: the running mean of each twin, or with this batch in it; a squared error; what the released code does.
+    """
+    metrics, parameters = distance(name, fault)
     assert metrics > 1e-3 or fault in CHAIN_FAULTS
     assert parameters > 1e-3
 
@@ -339,6 +377,7 @@ def test_defaults_are_those_of_the_paper():
         "num_steps": 20,
         "schedule": "vp",
         "start_std": 1.0,
+        "learning": "released",
         "hidden_sizes": (256, 256, 256),
         "activation": "mish",
     }
@@ -346,7 +385,7 @@ def test_defaults_are_those_of_the_paper():
 
 
 def test_the_code_and_the_port_have_their_settings():
-    """Typed from the released code and from the DPRL code (NC-LQL's Table 5)."""
+    """Typed from the released code, from the DPRL code (NC-LQL's Table 5), and from `dacer.py` of flow-rl."""
     port = {
         "noise_scale": 0.15,
         "schedule": "linear",
@@ -355,7 +394,8 @@ def test_the_code_and_the_port_have_their_settings():
         "actor_learning_rate": 3e-4,
         "actor_decay": 0.1,
     }
-    for name, expected in (("code", {"noise_scale": 0.15}), ("port", port)):
+    other = {"learning": "flow-rl", "schedule": "cosine"}
+    for name, expected in (("code", {"noise_scale": 0.15}), ("port", port), ("flow-rl", other)):
         made = flat(DACER(**fields_from(DACER.presets[name], DACER)))
         assert made == flat(DACER()) | expected, name
 

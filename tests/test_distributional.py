@@ -10,7 +10,7 @@ from by_hand import forward, layers_of_critic, mish, moved
 from scipy import stats
 
 from softq.networks import DistributionalCritic
-from softq.networks.distributional import EPSILON, slopes
+from softq.networks.distributional import EPSILON, huber_slopes, slopes
 
 OBS, ACT = 3, 2
 
@@ -55,3 +55,40 @@ def test_slopes_are_those_of_the_likelihood(spread):
     np.testing.assert_allclose(by_mean, scale * in_mean * stds**2 / (stds**2 + EPSILON), rtol=1e-4)
     np.testing.assert_allclose(by_std, scale * in_std * stds**3 / (stds**3 + EPSILON), rtol=1e-4)
     assert (drawn != targets[1]).any() == (spread < 1)
+
+
+@pytest.mark.parametrize(("spread", "ratios"), [(0.4, (0.27, 0.1)), (1.5, (3.8, 0.85)), (30.0, (10.0, 10.0))])
+def test_the_slopes_of_flow_rl_have_limits(spread, ratios):
+    """Against differences of its loss, in the errors and deviations that it does not hold fixed."""
+    means, stds = np.array([0.3, -2.0]), np.array([0.7, 1.6])
+
+    def huber(error):
+        return np.where(abs(error) <= 50, error**2 / 2, 50 * (abs(error) - 25))
+
+    def loss(m, s):
+        off = np.clip(targets[1] - means, -3 * spread, 3 * spread)
+        ratio = np.clip(spread**2 / (stds**2 + 0.1), 0.1, 10)
+        return ratio * (huber(m - targets[0]) + s * (stds**2 - huber(off)) / (stds + 0.1))
+
+    for targets in (np.array([1.1, 4.0]), np.array([200.0, -200.0])):
+        given = (jnp.asarray(x, jnp.float32) for x in (means, stds, targets, np.full(2, spread)))
+        by_mean, by_std = huber_slopes(*given)
+        in_mean = (loss(means + 1e-4, stds) - loss(means - 1e-4, stds)) / 2e-4
+        in_std = (loss(means, stds + 1e-4) - loss(means, stds - 1e-4)) / 2e-4
+        np.testing.assert_allclose(by_mean, in_mean, rtol=1e-4)
+        np.testing.assert_allclose(by_std, in_std, rtol=1e-4)
+    np.testing.assert_allclose(by_mean, -50 * np.array(ratios), rtol=0.02)
+
+
+def test_flow_rl_aims_at_half_the_variance():
+    """Where the mean slope by the deviation is 0, for draws of deviation 2: at a deviation of 1.41."""
+    draws = 2 * stats.norm.ppf((np.arange(4000) + 0.5) / 4000)
+    targets = jnp.stack([jnp.zeros(4000), jnp.asarray(draws, jnp.float32)], 1)
+
+    def mean_slope(rule, std):
+        one = lambda targets: rule(jnp.zeros(1), jnp.full(1, std), targets, jnp.full(1, 10.0))[1][0]
+        return float(jnp.mean(jax.vmap(one)(targets)))
+
+    half = 2 * 0.5**0.5
+    assert mean_slope(huber_slopes, 0.99 * half) < 0 < mean_slope(huber_slopes, 1.01 * half)
+    assert mean_slope(slopes, 1.98) < 0 < mean_slope(slopes, 2.02)

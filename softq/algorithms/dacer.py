@@ -17,7 +17,7 @@ from softq.algorithms.common import hyperparameters as hyper
 from softq.algorithms.common.learner import Learner, linear_adam
 from softq.algorithms.common.temperature import Temperature, tempered
 from softq.box import perturb
-from softq.diffusion import DiffusionPolicy, LinearVP, StepsVP
+from softq.diffusion import CosineVP, DiffusionPolicy, LinearVP, StepsVP
 from softq.networks import DistributionalCritic, ScoreNetwork
 from softq.networks.distributional import CLIP
 from softq.samplers.gaussian_mixture import fit_mixture
@@ -55,6 +55,16 @@ class DACER(Algorithm):
             "num_envs": 5,
             "warmup": 30_000,
         },
+        # The port in flow-rl (2026); HalfCheetah and Humanoid have its noise 0.15. Deviation: there the twin that a
+        # drawn target comes from is one for the whole batch, by a comparison of two states, a defect; critics have two
+        # layers with relu, and the noise level enters the actor as in MaxEntDP.
+        "flow-rl": {
+            "learning": "flow-rl",
+            "schedule": "cosine",
+            "num_envs": 1,
+            "iterations": 1_000_000,
+            "warmup": 5_000,
+        },
     }
     temperature_unit: ClassVar[str] = "action"
     adjustable: ClassVar[bool] = True
@@ -74,8 +84,15 @@ class DACER(Algorithm):
     policy_delay: int = count(2, "Number of updates between two steps of the actor and of the targets.")
     reward_scale: float = hyper.reward_scale(0.2)
     num_steps: int = count(20, "Number T of steps of the reverse chain.")
-    schedule: Literal["vp", "linear"] = choice("vp", "Schedule of the noise; the DPRL port has linear.")
+    schedule: Literal["vp", "linear", "cosine"] = choice(
+        "vp", "Schedule of the noise; the DPRL port has linear, flow-rl cosine."
+    )
     start_std: float = positive(1.0, "Standard deviation of the chain's first action; the DPRL port has 0.5.")
+    # Deviation of flow-rl: Huber losses of the critics, targets that follow in each update, and an actor that climbs Q
+    # without the noise that it acts with.
+    learning: Literal["released", "flow-rl"] = choice(
+        "released", "How critics and actor learn: as in the released code, or as in flow-rl."
+    )
     # A user of the code needed 512 units for the paper's return on Humanoid (issue 9 of its repository).
     hidden_sizes: tuple[int, ...] = hyper.hidden_sizes((256, 256, 256))
     activation: str = hyper.activation("mish")
@@ -94,7 +111,7 @@ class DACER(Algorithm):
     def diffusion(self, network: ScoreNetwork) -> DiffusionPolicy:
         """The ancestral chain of a noise network, clipped at each step, with the variance of the posterior."""
         betas = 0.3 * jnp.linspace(1e-4, 0.999, self.num_steps)
-        schedule: Any = LinearVP() if self.schedule == "vp" else StepsVP(betas)
+        schedule: Any = {"vp": LinearVP(), "linear": StepsVP(betas), "cosine": CosineVP()}[self.schedule]
         return DiffusionPolicy(
             network,
             schedule,
@@ -128,6 +145,9 @@ class DACER(Algorithm):
     # Learning. Deviation: in the code the first of every two updates moves actor and targets, here the second; the same
     # holds for alpha. The code's actor climbs the critics as they were before the update.
 
+    def target_rate(self, step: Array) -> float | Array:
+        return self.polyak if self.learning == "flow-rl" else super().target_rate(step)
+
     def next_value(self, state: State, next_obs: Array, key: Array) -> tuple[Array, Info]:
         """`(2,)`: the mean return of the target critic with the smaller mean, and one drawn from its law."""
         for_action, for_draw = jax.random.split(key)
@@ -139,9 +159,10 @@ class DACER(Algorithm):
     def critic_step(
         self, critic: Learner, batch: Transition, targets: Array, key: Array
     ) -> tuple[Learner, Info]:
-        """One step of each critic along DSAC-T's slopes, towards the mean and the drawn targets `(B, 2)`."""
+        """One step of each critic along DSAC-T's slopes or flow-rl's, towards the mean and drawn targets `(B, 2)`."""
 
-        loss = lambda network: network.loss(batch.obs, batch.action, targets, self.polyak)
+        rule = "huber" if self.learning == "flow-rl" else "dsac-t"
+        loss = lambda network: network.loss(batch.obs, batch.action, targets, self.polyak, rule)
         critic, error, info = critic.step(self.critic_optimiser(), loss)
         critic = replace(critic, network=replace(critic.network, mean_std=info.pop("mean_std")))
         return critic, {"critic_loss": error} | info
@@ -150,8 +171,8 @@ class DACER(Algorithm):
         self, actor: ScoreNetwork, state: State, obs: Array, action: Array, key: Array
     ) -> tuple[Array, Info]:
         """-min_j mean of Q_j at a noisy action, the gradient through all T steps; clipping stops it at the walls."""
-        noisy = self.noisy(actor, obs, key, self.current_temperature(state))
-        return -state.critic.network.at(obs)(noisy), {}
+        alpha = 0.0 if self.learning == "flow-rl" else self.current_temperature(state)
+        return -state.critic.network.at(obs)(self.noisy(actor, obs, key, alpha)), {}
 
     def entropies(self, state: State, batch: Transition, key: Array, info: Info) -> Array:
         """Of the noisy actions in each state, by a mixture fitted to them; too high, see `fit_mixture`'s file."""

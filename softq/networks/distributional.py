@@ -1,11 +1,12 @@
 """The critics of DSAC-T and DACER: twin normal laws of the return, and how they learn.
 
-"Distributional soft actor-critic with three refinements" (Duan et al. 2023), DSAC-T, as DACER's released code has it.
+"Distributional soft actor-critic with three refinements" (Duan et al. 2023), DSAC-T, as DACER's released code has it;
+and DACER's port in flow-rl (2026), "huber", which limits the errors.
 Each twin is one perceptron with two outputs, the mean and, through softplus, the standard deviation. As a landscape it
 is the mean: policies climb the smaller of the two.
 """
 
-from typing import Self
+from typing import Literal, Self
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,9 @@ from softq.utils.pytree import pytree
 
 EPSILON = 0.1  # what keeps the divisions of the slopes finite
 CLIP = 3.0  # standard deviations: how far from the mean a target is drawn, and how far it counts
+HUBER = 50.0  # the error from which on flow-rl's loss is no longer quadratic but linear
+RATIOS = 0.1, 10.0  # limits of what flow-rl multiplies a slope by
+Loss = Literal["dsac-t", "huber"]
 
 
 @pytree
@@ -55,17 +59,21 @@ class DistributionalCritic(Critic):
         return outputs[:, 0], jax.nn.softplus(outputs[:, 1])
 
     def loss(
-        self, obs: Array, action: Array, targets: Array, rate: float | Array
+        self, obs: Array, action: Array, targets: Array, rate: float | Array, rule: Loss = "dsac-t"
     ) -> tuple[Array, dict[str, Array]]:
-        """A number whose gradient is that of DSAC-T on a batch, and scalars for the log with the new `mean_std` `(2,)`.
+        """A number whose gradient is that of `rule` on a batch, and scalars for the log with the new `mean_std` `(2,)`.
 
         `targets` `(B, 2)` hold the mean of each target and a draw of it. The running mean moves by `rate`; the first
-        batch is where it starts.
+        batch is where it starts. Deviation of "huber": both twins have one, which starts at 1 and is used as it was
+        before the batch.
         """
         means, stds = jax.vmap(self.law)(obs, action)
         now, before = stop_gradient(jnp.mean(stds, axis=0)), self.mean_std
+        if rule == "huber":
+            now, before = jnp.full_like(now, jnp.mean(now)), jnp.where(before < 0, 1.0, before)
         mean_std = jnp.where(before < 0, now, before + rate * (now - before))
-        by_mean, by_std = stop_gradient(jax.vmap(slopes, (0, 0, 0, None))(means, stds, targets, mean_std))
+        slopes_of, used = (slopes, mean_std) if rule == "dsac-t" else (huber_slopes, before)
+        by_mean, by_std = stop_gradient(jax.vmap(slopes_of, (0, 0, 0, None))(means, stds, targets, used))
         error = jnp.sum(jnp.mean(means * by_mean + stds * by_std, axis=0))
         return error, {"q_mean": jnp.mean(means), "q_std": jnp.mean(stds), "mean_std": mean_std}
 
@@ -82,3 +90,16 @@ def slopes(means: Array, stds: Array, targets: Array, mean_std: Array) -> tuple[
     scale = mean_std**2 + EPSILON
     by_mean = -scale * (target - means) / (stds**2 + EPSILON)
     return by_mean, -scale * (off**2 - stds**2) / (stds**3 + EPSILON)
+
+
+def huber_slopes(means: Array, stds: Array, targets: Array, mean_std: Array) -> tuple[Array, Array]:
+    """`slopes` as flow-rl has them: by Huber's loss of the errors, and times a ratio of variances within `RATIOS`.
+
+    Deviation: Huber's loss is half a squared error, and the variance goes to it. So the deviation settles at the root
+    of one half, 0.7, of that of the draws.
+    """
+    target, drawn = targets
+    off = jnp.abs(jnp.clip(drawn - means, -CLIP * mean_std, CLIP * mean_std))
+    lost = jnp.where(off <= HUBER, off**2 / 2, HUBER * (off - HUBER / 2))
+    ratio = jnp.clip(mean_std**2 / (stds**2 + EPSILON), *RATIOS)
+    return ratio * jnp.clip(means - target, -HUBER, HUBER), ratio * (stds**2 - lost) / (stds + EPSILON)
