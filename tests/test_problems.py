@@ -51,13 +51,14 @@ OWN = {
     "dipo": {"num_steps": 10},
     "qvpo": {"num_steps": 5, "num_draws": 8, "num_uniform": 2, "num_target_actions": 2, "decay_updates": 1e3},
     "qsm": {"temperature": 0.1, "num_steps": 50},  # its chain is unstable where it is colder
+    # The Gaussian that it learns may leave one hill, by chance. From the one that is not learned the chain finds both.
     "s2ac": {
+        "start_law": "fixed",
         "actor_hidden_sizes": (32, 32),
         "activation": "mish",
         "num_particles": 4,
-        "num_steps": 2,
+        "num_steps": 8,
         "step_size": 0.3,
-        "temperature": 0.05,
     },
     "meow": MEow.presets["small"] | {"hidden_sizes": (16,), "shift_sizes": (16,)},
     "sdac": {
@@ -83,6 +84,7 @@ UPDATES = {
     "dpmd": 1200,
     "aca": 1200,
     "dacer": 1000,
+    "s2ac": 800,
 }
 ONE_HILL = {"sac", "ddpg", "td3", "meow", "qvpo"}  # QVPO learns the best of its own draws: one hill wins
 # Those that aim at exp(Q / temperature) itself: their backup, and how far below its exact value they may end here.
