@@ -152,8 +152,7 @@ class ACA(Algorithm):
             values = jax.vmap(network)(batch.obs, noisy, levels)
             return jnp.sum(jnp.mean((values - clean) ** 2, axis=0)), None
 
-        move = lambda: critic.step(self.critic_optimiser(), smoothing)[:2]
-        critic, error = jax.lax.cond(due, move, lambda: (critic, smoothing(critic.network)[0]))
+        critic, error, _ = critic.step(self.critic_optimiser(), smoothing, due)
         return critic, metrics | {"smoothing_loss": error}
 
     # Exploration's noise

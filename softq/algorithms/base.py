@@ -288,12 +288,8 @@ class Algorithm(ABC):
             losses, info = jax.vmap(one)(batch.obs, batch.action, keys)
             return jnp.mean(losses), info
 
-        def move() -> tuple[Learner, Array, Info]:
-            return state.actor.step(self.actor_optimiser(), loss)
-
-        if self.policy_delay == 1:
-            return move()
-        return jax.lax.cond(self.due(state.step + 1), move, lambda: (state.actor, *loss(state.actor.network)))
+        due = self.policy_delay == 1 or self.due(state.step + 1)
+        return state.actor.step(self.actor_optimiser(), loss, due)
 
     def temperature_step(self, state: State, batch: Transition, key: Array, info: Info) -> TemperatureState:
         """The temperature after this update; entropies are estimated only where a step is due."""

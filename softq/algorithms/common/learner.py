@@ -27,16 +27,26 @@ class Learner:
         copy = jax.tree.map(jnp.copy, network) if target else None
         return cls(network, optimiser.init(network.params), copy)
 
-    def step(self, optimiser: optax.GradientTransformation, loss: Loss) -> tuple[Self, Array, Any]:
-        """One step down `loss(network) -> (scalar, aux)`: returns the learner, the loss before the step, and aux."""
+    def step(
+        self, optimiser: optax.GradientTransformation, loss: Loss, due: Array | bool = True
+    ) -> tuple[Self, Array, Any]:
+        """One step down `loss(network) -> (scalar, aux)`: returns the learner, the loss before the step, and aux.
+
+        Where no step is due the learner stays as it is, and no slope is computed.
+        """
 
         def of_params(params: dict) -> tuple[Array, Any]:
             return loss(replace(self.network, params=params))
 
-        (value, aux), gradient = jax.value_and_grad(of_params, has_aux=True)(self.network.params)
-        change, moments = optimiser.update(gradient, self.optimiser, self.network.params)
-        params = optax.apply_updates(self.network.params, change)
-        return replace(self, network=replace(self.network, params=params), optimiser=moments), value, aux
+        value, backward, aux = jax.vjp(of_params, self.network.params, has_aux=True)
+
+        def move() -> Self:
+            (gradient,) = backward(jnp.ones_like(value))
+            change, moments = optimiser.update(gradient, self.optimiser, self.network.params)
+            params = optax.apply_updates(self.network.params, change)
+            return replace(self, network=replace(self.network, params=params), optimiser=moments)
+
+        return move() if due is True else jax.lax.cond(due, move, lambda: self), value, aux
 
     def follow(self, rate: float | Array) -> Self:
         """The target moves towards the network by `rate`, in [0, 1] (Polyak averaging); without a target: unchanged."""
