@@ -1,6 +1,7 @@
 """The base of every network: a pytree of parameters and sizes, and the Flax module that applies them."""
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import Any, Self
 
 import flax.linen as nn
@@ -61,4 +62,10 @@ class Network(ABC):
 
     def apply(self, params: dict, *inputs: Array, method: str | None = None) -> Array:
         """The output of the module, or of its method named `method`, for `inputs` and the parameters of one module."""
-        return self.module.apply({"params": params}, *inputs, method=method)
+        return _applied(self.module, method, params, *inputs)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _applied(module: nn.Module, method: str | None, params: dict, *inputs: Array) -> Array:
+    """What Flax's module gives. Compiled, so that all programs with equal modules and shapes trace it once."""
+    return module.apply({"params": params}, *inputs, method=method)
