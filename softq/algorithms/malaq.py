@@ -150,11 +150,12 @@ class MalaQ(Algorithm):
         }
         return state.critic.target.at(next_obs)(chain.action) + temperature * bonus, info
 
-    def update(self, state: State, batch: Transition, key: Array) -> tuple[State, Info]:
+    def policy_step(
+        self, state: State, batch: Transition, for_actor: Array, for_entropy: Array, info: Info
+    ) -> tuple[State, Info]:
         """As every method; then each level's step size grows where more was accepted than asked for."""
-        log_steps = state.extra
-        state, metrics = super().update(state, batch, key)
+        state, metrics = super().policy_step(state, batch, for_actor, for_entropy, info)
         accepted, divisor = metrics["accepted"], metrics.pop("divisor")
-        log_steps = log_steps + self.step_learning_rate * (accepted - self.acceptance)
+        log_steps = state.extra + self.step_learning_rate * (accepted - self.acceptance)
         log_steps = jnp.minimum(log_steps, -jnp.log(self.levels(divisor)))  # no step longer than 1
         return replace(state, extra=log_steps), metrics | {"accepted": accepted[-1]}
