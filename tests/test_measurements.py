@@ -9,8 +9,12 @@ import pandas as pd
 import pytest
 
 import softq.training
+from softq import landscapes
 from softq.algorithms import ALGORITHMS
 from softq.cli import dispatch
+from softq.exact.boltzmann import Boltzmann
+from softq.experiments.actor_laws import CASES, DRAWS, KEPT_DRAWS, LAWS, TEMPERATURE
+from softq.experiments.actor_laws import parser as parser_of_laws
 from softq.experiments.mode_coverage.command import parser_of
 from softq.experiments.score_estimates import ESTIMATORS, LOG_SNR, PLACES, PROPOSALS
 from softq.experiments.score_estimates import table as compute_estimates
@@ -61,6 +65,30 @@ def test_the_table_of_estimates_has_every_level_and_estimator() -> None:
     for name in ESTIMATORS:
         assert again.loc[name, "median"] == pytest.approx(stored.loc[name, "median"], rel=0.05)
         assert again.loc[name, "error"] == pytest.approx(stored.loc[name, "error"], rel=0.05)
+
+
+def test_the_laws_have_the_size_of_their_commands() -> None:
+    """A row for each method, landscape and seed beside the numbers of the exact law, and draws of each law."""
+    assert COMMANDS["actor-laws.csv"] == COMMANDS["actor-draws.csv"]
+    commands = COMMANDS["actor-laws.csv"].split("; ")
+    runs = [parser_of_laws().parse(shlex.split(words)[3:]) for words in commands]
+    ((out, points),) = {(run.out, run.draws) for run in runs}
+    table, draws = (pd.read_csv(RESULTS / Path(file).name) for file in (out, points))
+    assert list(table) == LAWS and list(draws) == ["method", "landscape", "x", "y"]
+    rows = [
+        row for run in runs for row in product(run.methods, run.landscapes, range(run.seeds), [run.updates])
+    ]
+    found = table[["method", "landscape", "seed", "updates"]].itertuples(index=False, name=None)
+    assert sorted(found) == sorted(rows)
+    for name, law in table.groupby("landscape"):
+        case, truth = CASES[name], Boltzmann(landscapes.get(name), TEMPERATURE)
+        assert law["tv_floor"].unique() == pytest.approx(truth.tv_floor(DRAWS, case.bins), abs=1e-4)
+        assert law["exact_mean_q"].unique() == pytest.approx(truth.mean_value, abs=1e-4)
+        assert law["tv"].between(0, 1).all() and (law["least_hill"] <= law["largest_hill"]).all()
+    sizes = draws.groupby(["method", "landscape"]).size()
+    assert set(sizes.index) == {row[:2] for row in rows} and set(sizes) == {KEPT_DRAWS}
+    assert (draws[["x", "y"]].abs().max() <= 1).all()
+    assert list(draws["y"].isna()) == list(draws["landscape"] == "twomode1")
 
 
 @pytest.mark.parametrize("file", starting("train").index)
