@@ -14,6 +14,7 @@ softmax is taken. Elsewhere it is that of the preset, with the method's own rule
 import argparse
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -99,12 +100,18 @@ def trained(algo: Algorithm, landscape: Landscape, seeds: int, updates: int, num
     return jax.jit(jax.vmap(one))(jnp.arange(seeds))
 
 
+@cache
+def tops_of(landscape: str) -> np.ndarray:
+    """The tops of a landscape's hills, `(n, d)`, the high ones first."""
+    return np.array([mode.action for mode in modes(Boltzmann(landscapes.get(landscape), TEMPERATURE), 0.05)])
+
+
 def measure(draws: np.ndarray, truth: Boltzmann, case: Case) -> dict[str, float]:
     """How far `draws` `(n, d)` are from `truth`, their mean Q, and the least and largest share of a high hill.
 
     A draw belongs to the hill with the nearest top, also to one that is not high.
     """
-    tops = np.array([mode.action for mode in modes(truth, 0.05)])  # the high ones first
+    tops = tops_of(case.landscape)
     nearest = ((draws[:, None] - tops) ** 2).sum(-1).argmin(1)
     shares = np.bincount(nearest, minlength=len(tops))[: case.hills] / len(draws)
     return {
@@ -121,9 +128,10 @@ def laws(
     name: str, case: Case, preset: str = "small", seeds: int = 4, updates: int = 1500, num: int = DRAWS
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """The rows of the method `name` on one landscape, with the columns `LAWS`, and the draws of seed 0 `(num, d)`."""
-    truth = Boltzmann(landscapes.get(case.landscape), TEMPERATURE)
+    landscape = landscapes.get(case.landscape)
+    truth = Boltzmann(landscape, TEMPERATURE)
     algo = settled(name, preset, truth)
-    states, draws = trained(algo, truth.q, seeds, updates, num)
+    states, draws = trained(algo, landscape, seeds, updates, num)
     draws = np.asarray(draws, np.float64)
     rows = []
     for seed in range(seeds):
