@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from softq import __version__
 from softq.utils.cli_options import Parser, add_fields
 from softq.utils.errors import SoftqError, SoftqWarning, suggest
-from softq.utils.flat_settings import fields_from
+from softq.utils.flat_settings import built
 from softq.utils.machine_errors import explain
 from softq.utils.signals import watch
 
@@ -202,15 +202,16 @@ def train_command(argv: list[str]) -> int:
         return report(resume(options["resume"], not options["no_progress"], options.get("iterations")))
     if not named:
         raise SoftqError("name the algorithm first: softq train ALGORITHM --env ID (see `softq list`).")
-    given = preset_of(algorithm, options["preset"] or "paper") | renamed(options, algorithm)
+    folder, preset, silent = options.pop("out"), options.pop("preset"), options.pop("no_progress")
+    del options["resume"]
+    given = preset_of(algorithm, preset or "paper") | renamed(options, algorithm)
     if "env" not in given:
         raise SoftqError(
             f"name an environment: softq train {argv[0]} --env InvertedPendulum-v5 (see `softq list`)."
         )
-    config = TrainConfig(**fields_from(given, TrainConfig) | {"algorithm": argv[0]})
-    run = options["out"] or default_run(config)
-    algo = algorithm(**fields_from(given, algorithm))
-    return report(train(algo, config.env, config, out=run, progress=not options["no_progress"]))
+    config = built(TrainConfig, given | {"algorithm": argv[0]}, algorithm)
+    algo = built(algorithm, given, TrainConfig)
+    return report(train(algo, config.env, config, out=folder or default_run(config), progress=not silent))
 
 
 def report(run: "Run") -> int:

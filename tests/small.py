@@ -1,7 +1,8 @@
-"""Every algorithm small enough to compile quickly, everything else at its default."""
+"""Every algorithm small enough to compile quickly, everything else at its default; and with one of its presets."""
 
 from softq.algorithms import Algorithm, get
-from softq.utils.flat_settings import fields_from
+from softq.training import TrainConfig
+from softq.utils.flat_settings import built
 
 SMALL = {
     "ddsq": {
@@ -45,4 +46,9 @@ SMALL = {
 def made(name: str, **settings) -> Algorithm:
     """The algorithm called `name` in its small form, with settings under their flat names."""
     cls = get(name)
-    return cls(**fields_from({"hidden_sizes": (8,)} | SMALL.get(name, {}) | settings, cls))
+    return built(cls, {"hidden_sizes": (8,)} | SMALL.get(name, {}) | settings)
+
+
+def with_preset(cls: type[Algorithm], preset: str) -> Algorithm:
+    """An algorithm of `cls` with the settings of a preset, without those of its training."""
+    return built(cls, cls.presets[preset], TrainConfig)

@@ -9,12 +9,13 @@ import pytest
 from by_hand import ACT, OBS, Adam, apart, differences, normals, polyak, three_updates, uniforms
 from by_hand_noise import layers_of_noise_critic, noise_backward, noise_forward, noise_slope
 from scipy import stats
+from small import with_preset
 
 from softq.algorithms import ACA
 from softq.box import uniform_action, uniform_actions
 from softq.diffusion import CosineVP
 from softq.testing import THRESHOLD
-from softq.utils.flat_settings import fields_from, flat
+from softq.utils.flat_settings import flat
 from softq.utils.pytree import pytree, replace
 
 
@@ -376,7 +377,7 @@ def test_defaults_are_those_of_the_code():
 
 def test_the_released_code_has_its_level_and_its_training():
     code, training = ACA.presets["code"], {"num_envs": 5, "iterations": 1_000_000, "warmup": 30_000}
-    assert flat(ACA(**fields_from(code, ACA))) == flat(ACA()) | {"clean_level": "first"}
+    assert flat(with_preset(ACA, "code")) == flat(ACA()) | {"clean_level": "first"}
     assert code == training | {"clean_level": "first"} and ACA.presets["paper"] == training
     state = fresh("first"), fresh()
     assert [list(np.asarray(x.critic.network.codes)) for x in state] == [[3, 2, 1, 0], [4, 3, 2, 1, 0]]

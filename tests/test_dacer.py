@@ -28,12 +28,13 @@ from by_hand import (
     twins_of,
 )
 from scipy import special
+from small import with_preset
 
 from softq.algorithms import DACER
 from softq.algorithms.base import Transition
 from softq.algorithms.common.learner import linear_adam
 from softq.algorithms.common.temperature import Temperature
-from softq.utils.flat_settings import fields_from, flat
+from softq.utils.flat_settings import flat
 from softq.utils.pytree import pytree
 
 BATCH, STEPS = 16, 3
@@ -332,7 +333,7 @@ def test_acting(key):
 
 def test_the_actors_rate_falls_in_the_port_alone():
     """From 3e-4 to 3e-5 between 25,000 and 75,000 steps of the actor."""
-    falling = DACER(**fields_from(DACER.presets["port"], DACER)).actor_optimiser()
+    falling = with_preset(DACER, "port").actor_optimiser()
     level = DACER(learning_rate=3e-4, actor_learning_rate=3e-4).actor_optimiser()
     ones = jnp.ones(1)
 
@@ -396,7 +397,7 @@ def test_the_code_and_the_port_have_their_settings():
     }
     other = {"learning": "flow-rl", "schedule": "cosine"}
     for name, expected in (("code", {"noise_scale": 0.15}), ("port", port), ("flow-rl", other)):
-        made = flat(DACER(**fields_from(DACER.presets[name], DACER)))
+        made = flat(with_preset(DACER, name))
         assert made == flat(DACER()) | expected, name
 
 
@@ -405,7 +406,7 @@ def test_the_ports_chain_starts_elsewhere_than_its_schedule_ends():
     network = fresh().actor.network
     ends = {}
     for name in ("code", "port"):
-        diffusion = DACER(**fields_from(DACER.presets[name], DACER)).diffusion(network)
+        diffusion = with_preset(DACER, name).diffusion(network)
         ends[name] = float(diffusion.schedule.noise(1.0)), float(diffusion.start_std)
     k = np.arange(1, 21)
     vp = np.prod(np.exp(-0.1 / 20 - 4.95 * (2 * k - 1) / 400))

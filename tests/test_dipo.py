@@ -29,13 +29,14 @@ from by_hand import (
     twins_of,
     uniforms,
 )
+from small import with_preset
 
 from softq.algorithms import DIPO
 from softq.algorithms.base import Transition
 from softq.diffusion import CosineVP, DiffusionPolicy, ancestral
 from softq.training import Replay, resume, train
 from softq.training.loop import learn, seen
-from softq.utils.flat_settings import fields_from, flat
+from softq.utils.flat_settings import flat
 from softq.utils.pytree import pytree, replace
 
 BATCH, SCHEDULE = 8, CosineVP()
@@ -322,7 +323,7 @@ def test_defaults_are_those_of_the_paper():
 
 def test_the_code_has_its_settings():
     """Typed from the released code, `model.py`; and from `replay_memory.py`, whose `replace` changes nothing."""
-    code = flat(DIPO(**fields_from(DIPO.presets["code"], DIPO)))
+    code = flat(with_preset(DIPO, "code"))
     assert code == flat(DIPO()) | {"revises": False, "hidden_sizes": (256, 256, 256)}
     stored, climbed = np.zeros((4, 2)), np.ones((2, 2))
     np.copyto(stored[np.array([1, 3])], climbed)  # as it is written there

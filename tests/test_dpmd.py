@@ -9,12 +9,13 @@ import pytest
 from by_hand import ACT, OBS, apart, differences, normals, three_updates
 from by_hand_draws import BATCH, SETTINGS, DrawsByHand, noise_of, numbers, random_time
 from by_hand_draws import learned as learned_by_both
+from small import with_preset
 
 from softq.algorithms import DPMD
 from softq.algorithms.common.learner import Learner
 from softq.algorithms.common.temperature import Temperature
 from softq.algorithms.dpmd import Spread
-from softq.utils.flat_settings import fields_from, flat
+from softq.utils.flat_settings import flat
 from softq.utils.pytree import replace
 
 SMALL = SETTINGS | {"temperature": 0.4, "spread_rate": 0.3}
@@ -162,7 +163,7 @@ def test_the_temperature_is_that_of_one_step():
 
 
 def test_the_code_has_the_slip_and_two_steps():
-    code = flat(DPMD(**fields_from(DPMD.presets["code"], DPMD)))
+    code = flat(with_preset(DPMD, "code"))
     assert {name: code[name] for name in code if code[name] != flat(DPMD())[name]} == {
         "normalised": "slip",
         "critic_steps": 2,

@@ -90,7 +90,7 @@ def test_flat_and_built_are_each_others_inverse():
 
 
 def test_what_is_not_given_stays_that_of_the_default():
-    given = {"temperature": 0.2, "temperature_rule": "sac", "env": "Maze"}
+    given = {"temperature": 0.2, "temperature_rule": "sac"}
     assert fields_from(given, Method) == {"temperature": Dial(0.2, "sac")}
     assert fields_from({"temperature_every": 7}, Method) == {"temperature": Dial(0.3, clock=Clock(7))}
     assert fields_from({"temperature": Dial(0.9)}, Method) == {"temperature": Dial(0.9)}
@@ -98,6 +98,55 @@ def test_what_is_not_given_stays_that_of_the_default():
     assert fields_from(both, Method) == {"temperature": Dial(0.9, target_entropy=-2.0)}
     assert fields_from({"hidden_sizes": [1, 2]}, Method) == {"hidden_sizes": (1, 2)}
     assert fields_from({}, Method) == {}
+
+
+def test_settings_of_an_algorithm_and_of_its_training_can_be_given_together():
+    """Each class takes its own and leaves those of the other; one that both have goes to both."""
+
+    @pytree
+    class Other:
+        num_envs: int = 1
+        learning_rate: float = 0.5
+
+    given = {"temperature": 0.2, "num_envs": 3, "learning_rate": 0.1}
+    assert built(Method, given, Other) == Method(learning_rate=0.1, temperature=Dial(0.2))
+    assert built(Other, given, Method) == Other(3, 0.1)
+    held = {"temperature": Dial(0.9), "num_envs": 3}
+    assert fields_from(held, Method, Other) == {"temperature": Dial(0.9)}
+    with pytest.raises(SoftqError, match="Other has no setting 'temperature'"):
+        built(Other, {"temperature": Dial(0.9)})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: fields_from({"temprature": 1.0}, Method),
+            "Method has no setting 'temprature'. Did you mean ",
+        ),
+        (
+            lambda: with_settings(Method(), {"relatve": True}),
+            "Method has no setting 'relatve'. Did you mean ",
+        ),
+        (
+            lambda: built(Method, {"relative": True, "num_env": 3}, TrainConfig),
+            "Method and TrainConfig have no setting 'num_env'. Did you mean 'num_envs'?",
+        ),
+        (
+            lambda: built(TrainConfig, {"batchsize": 3, "relative": True}, Method),
+            "TrainConfig and Method have no setting 'batchsize'. Did you mean 'batch_size'?",
+        ),
+        # the field of a class that is not an object is no way round its settings
+        (
+            lambda: fields_from({"clock": Clock(3)}, Method),
+            "Method has no setting 'clock'. Did you mean 'clock_start'?",
+        ),
+    ],
+)
+def test_a_setting_that_no_class_has_is_named_beside_the_nearest_one(call, message):
+    with pytest.raises(SoftqError) as error:
+        call()
+    assert str(error.value).startswith(message) and "\n" not in str(error.value)
 
 
 def test_a_copy_with_some_settings_changed():
@@ -134,7 +183,7 @@ def test_two_settings_of_one_name_are_a_mistake_of_the_class():
 
 def test_options_of_what_a_field_holds(capsys):
     given = options_of("--temperature 0.2 --temperature-rule sac --target-entropy -2 --clock-start 1e3")
-    assert Method(**fields_from(given, Method)) == Method(
+    assert built(Method, given) == Method(
         temperature=Dial(0.2, "sac", target_entropy=-2.0, clock=Clock(start=1000))
     )
     assert options_of("") == {}
@@ -167,7 +216,7 @@ def test_presets_are_flat_and_those_of_the_class():
     assert preset_of(Method, "code") == {"temperature": 0.7}
     small = preset_of(Method, "small")
     assert small["hidden_sizes"] == (16,) and small["batch_size"] == 128
-    made = Method(**fields_from(small, Method))
+    made = built(Method, small, TrainConfig)
     assert made.temperature == Dial(0.5) and made.learning_rate == small["learning_rate"]
     with pytest.raises(SoftqError, match="unknown preset 'tiny'; Method has paper, code, small"):
         preset_of(Method, "tiny")
@@ -204,7 +253,7 @@ def test_presets_are_flat_and_those_of_the_class():
 def test_old_options_still_work(words, expected):
     given = renamed(options_of(words), Method)
     assert given == expected
-    values = flat(Method(**fields_from(given, Method)))
+    values = flat(built(Method, given))
     assert values == flat(Method()) | expected
 
 

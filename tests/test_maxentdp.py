@@ -26,6 +26,7 @@ from by_hand import (
     uniforms,
 )
 from by_hand_diffusion import NormalLaw, estimated_score
+from small import with_preset
 
 from softq.algorithms import MaxEntDP
 from softq.algorithms.common.learner import Learner
@@ -33,7 +34,7 @@ from softq.algorithms.common.temperature import Temperature
 from softq.algorithms.maxentdp import SCHEDULE
 from softq.diffusion import DiffusionPolicy, ancestral, probability_flow
 from softq.utils.errors import SoftqError
-from softq.utils.flat_settings import fields_from, flat
+from softq.utils.flat_settings import flat
 from softq.utils.pytree import pytree, replace
 
 BATCH, NUM = 8, 4
@@ -351,7 +352,7 @@ def test_defaults_are_those_of_the_paper():
 def test_the_code_has_its_settings():
     """Typed from the released code of Dong et al. (2025), which is silent on what is not here."""
     expected = {"guide": "target", "clip_x0": True, "decay": "cosine", "critic_activation": "relu"}
-    code = flat(MaxEntDP(**fields_from(MaxEntDP.presets["code"], MaxEntDP)))
+    code = flat(with_preset(MaxEntDP, "code"))
     assert code == flat(MaxEntDP()) | expected
 
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from by_hand import ACT, OBS, Adam, apart, differences, float64, polyak, three_updates, uniforms
 from scipy import optimize
+from small import with_preset
 
 from softq.algorithms import MEow
 from softq.algorithms.common.critic_policy import CriticPolicy
 from softq.testing import THRESHOLD, mean_test
 from softq.utils.errors import SoftqError
-from softq.utils.flat_settings import fields_from, flat
+from softq.utils.flat_settings import built, flat
 
 BATCH = 16
 BOUNDS = (-1.5, 0.4)
@@ -242,7 +243,7 @@ def test_defaults_are_those_of_the_paper():
     assert MEow.presets["paper"] == {"num_envs": 1, "iterations": 1_500_000, "warmup": 5_000}
     code = MEow.presets["code"]
     assert code == {"num_envs": 1, "iterations": 2_000_000, "warmup": 5_000, "temperature": 0.2}
-    changed = {name for name, x in flat(MEow(**fields_from(code, MEow))).items() if x != expected[name]}
+    changed = {name for name, x in flat(with_preset(MEow, "code")).items() if x != expected[name]}
     assert changed == {"temperature"}
 
 
@@ -256,4 +257,4 @@ def test_the_temperature_is_that_of_the_flow():
 
 def test_a_rule_for_the_temperature_is_refused():
     with pytest.raises(SoftqError, match="leave the rule at 'fixed'"):
-        MEow(**fields_from({"temperature_rule": "sac"}, MEow))
+        built(MEow, {"temperature_rule": "sac"})

@@ -23,6 +23,7 @@ from by_hand import (
 from by_hand_noise import layers_of_noise_critic, noise_backward, noise_forward, noise_slope
 from scipy import stats
 from scipy.special import logsumexp
+from small import with_preset
 
 from softq.algorithms import NCLQL
 from softq.algorithms.common.entropy import softmax_entropies
@@ -32,7 +33,7 @@ from softq.samplers import annealed_langevin, geometric_levels, level_steps
 from softq.testing import THRESHOLD
 from softq.testing.probe import random_batch
 from softq.utils.errors import SoftqError
-from softq.utils.flat_settings import fields_from, flat
+from softq.utils.flat_settings import flat
 from softq.utils.pytree import pytree, replace
 
 BATCH, VALUES = 8, 7
@@ -387,5 +388,5 @@ def test_defaults_are_those_of_the_paper():
 def test_the_released_code_has_its_settings():
     """As in `VARIANTS` above, which is tested by hand; embedding and boundary are the defaults."""
     assert CODE.items() <= NCLQL.presets["code"].items()
-    code = NCLQL(**fields_from(NCLQL.presets["code"], NCLQL))
+    code = with_preset(NCLQL, "code")
     assert flat(code) == flat(NCLQL()) | CODE

@@ -18,7 +18,7 @@ from softq.testing.problems import (
     look,
     train_on_all,
 )
-from softq.utils.flat_settings import fields_from
+from softq.utils.flat_settings import fields_from, settings_of
 
 pytestmark = pytest.mark.usefixtures("optimised")
 COMMON = {
@@ -108,7 +108,8 @@ SOME_HILL = {"sql", "mfp", "dpmd", "dacer"}
 
 def fields(name):
     samples = {"num_samples": 16, "num_value_samples": 16}
-    return fields_from(samples | COMMON | OWN.get(name, {}), get(name))
+    common = {setting: x for setting, x in (samples | COMMON).items() if setting in settings_of(get(name))}
+    return fields_from(common | OWN.get(name, {}), get(name))
 
 
 @pytest.fixture(scope="module", params=list(ALGORITHMS))

@@ -26,12 +26,13 @@ from by_hand import (
     uniforms,
 )
 from scipy import stats
+from small import with_preset
 
 from softq.algorithms import QSM
 from softq.algorithms.common.learner import Learner
 from softq.diffusion import LinearVP
 from softq.testing import THRESHOLD
-from softq.utils.flat_settings import fields_from, flat
+from softq.utils.flat_settings import flat
 from softq.utils.pytree import pytree, replace, static
 
 BATCH, STEPS = 8, 4
@@ -276,7 +277,7 @@ def test_the_law_is_not_the_softmax(key):
 
 def test_presets_are_those_of_the_codes():
     """M_q = 50 is the temperature's inverse in the authors' code; typed from it, and from the port's `qsm.py`."""
-    code, port = (flat(QSM(**fields_from(QSM.presets[name], QSM))) for name in ("code", "port"))
+    code, port = (flat(with_preset(QSM, name)) for name in ("code", "port"))
     default = flat(QSM())
     assert {name: code[name] for name in code if code[name] != default[name]} == {
         "scaled": False,

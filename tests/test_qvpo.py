@@ -25,10 +25,11 @@ from by_hand import (
     uniforms,
     value,
 )
+from small import with_preset
 
 from softq.algorithms import QVPO
 from softq.diffusion import CosineVP, ancestral
-from softq.utils.flat_settings import fields_from, flat
+from softq.utils.flat_settings import flat
 from softq.utils.pytree import pytree, replace
 
 BATCH, SCHEDULE = 8, CosineVP()
@@ -282,4 +283,4 @@ def test_the_port_has_its_settings():
         "num_actions": 10,
         "critic_activation": "relu",
     }
-    assert flat(QVPO(**fields_from(QVPO.presets["port"], QVPO))) == flat(QVPO()) | expected
+    assert flat(with_preset(QVPO, "port")) == flat(QVPO()) | expected

@@ -26,13 +26,14 @@ from by_hand import (
     uniforms,
 )
 from scipy import special, stats
+from small import with_preset
 
 from softq.algorithms import S2AC
 from softq.algorithms.s2ac import mean_bandwidth
 from softq.networks import TanhGaussian
 from softq.samplers.svgd import stein_direction, stein_trace
 from softq.testing import THRESHOLD
-from softq.utils.flat_settings import fields_from, flat
+from softq.utils.flat_settings import flat
 
 # The density
 
@@ -415,6 +416,6 @@ def test_defaults_are_those_of_the_code():
 
 def test_the_released_code_has_its_chain_and_its_training():
     code = S2AC.presets["code"]
-    assert flat(S2AC(**fields_from(code, S2AC))) == flat(S2AC()) | {"chain": "released"}
+    assert flat(with_preset(S2AC, "code")) == flat(S2AC()) | {"chain": "released"}
     training = {"num_envs": 1, "iterations": 500_000, "warmup": 10_000, "batch_size": 100}
     assert code == training | {"chain": "released"} and S2AC.presets["paper"] == training

@@ -26,10 +26,12 @@ from by_hand import (
     three_updates,
     twins_of,
 )
+from small import with_preset
 
 from softq.algorithms import SAC
 from softq.algorithms.common.temperature import Temperature
 from softq.networks import TanhGaussian
+from softq.training import TrainConfig
 from softq.utils.flat_settings import fields_from, flat
 from softq.utils.pytree import replace
 
@@ -135,7 +137,7 @@ VARIANTS = {
         "temperature": replace(TEMPERATURE, value=float(np.e)),
     },
     # the port's ceiling at one that these networks reach
-    "port": fields_from(SAC.presets["port"], SAC) | {"hidden_sizes": (6, 5), "log_std_max": 0.0},
+    "port": fields_from(SAC.presets["port"], SAC, TrainConfig) | {"hidden_sizes": (6, 5), "log_std_max": 0.0},
     "fixed": {"temperature": Temperature(0.3)},
 }
 
@@ -232,7 +234,7 @@ def test_defaults_are_those_of_the_paper():
 
 def test_the_port_has_its_settings():
     """Typed from the DPRL code: relax/network/sac.py and blocks.py, scripts/train_mujoco.py."""
-    port = flat(SAC(**fields_from(SAC.presets["port"], SAC)))
+    port = flat(with_preset(SAC, "port"))
     assert port["hidden_sizes"] == (256, 256, 256) and port["activation"] == "gelu"
     assert port["temperature"] == pytest.approx(np.e) and port["reward_scale"] == 0.2
     assert not port["jacobian"] and port["log_std_max"] == 0.5

@@ -9,11 +9,12 @@ import pytest
 from by_hand import ACT, OBS, apart, differences, known_draws, normals, three_updates
 from by_hand_diffusion import estimated_score, softmax
 from by_hand_draws import BATCH, SETTINGS, DrawsByHand, drawn, learned, noise_of, numbers, random_time
+from small import with_preset
 
 from softq.algorithms import SDAC
 from softq.algorithms.common.learner import Learner
 from softq.algorithms.common.temperature import Temperature
-from softq.utils.flat_settings import fields_from, flat
+from softq.utils.flat_settings import flat
 from softq.utils.pytree import replace
 
 NUM = 4
@@ -220,7 +221,7 @@ def target_of(algo, x, t, key):
 
 
 def test_the_code_clips():
-    code = flat(SDAC(**fields_from(SDAC.presets["code"], SDAC)))
+    code = flat(with_preset(SDAC, "code"))
     assert {name for name in code if code[name] != flat(SDAC())[name]} == {"proposals"}
 
 

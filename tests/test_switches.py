@@ -12,7 +12,7 @@ from softq.training import TrainConfig, start
 from softq.training.config import SMALL, preset_of
 from softq.utils.errors import SoftqError
 from softq.utils.field_checks import literals
-from softq.utils.flat_settings import built, fields_from, flat, settings_of
+from softq.utils.flat_settings import built, flat, settings_of
 
 # How each paper trained
 
@@ -94,7 +94,7 @@ PRESETS = [(name, preset) for name, cls in ALGORITHMS.items() for preset in cls.
 def test_a_preset_makes_a_method_and_a_training_of_settings_that_exist(name, preset):
     """Each of its settings has the preset's value in what it makes."""
     cls, given = get(name), preset_of(get(name), preset)
-    made = flat(cls(**fields_from(given, cls))) | flat(TrainConfig(**fields_from(given, TrainConfig)))
+    made = flat(built(cls, given, TrainConfig)) | flat(built(TrainConfig, given, cls))
     assert given.keys() <= made.keys()
     assert {setting: made[setting] for setting in given} == given
 

@@ -31,7 +31,7 @@ from softq.experiments.mode_coverage import (
 )
 from softq.experiments.settings import MEASURED
 from softq.training import TrainConfig
-from softq.utils.flat_settings import fields_from, settings_of
+from softq.utils.flat_settings import built, settings_of
 from softq.utils.pytree import pytree, replace
 
 PARTS = ("during", "moves", "critics")
@@ -141,13 +141,11 @@ def test_stored_paths_end_where_the_path_does():
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_algorithm_has_settings(task):
-    """They are fields of the training or of the algorithm, none is lost, and the environment is the task's."""
+    """They are settings of the training or of the algorithm, which refuse any other; the environment is the task's."""
     for name in ALGORITHMS:
         given = settings(TASKS[task], name)
         cls = get(name)
-        algo, config = cls(**fields_from(given, cls)), TrainConfig(**fields_from(given, TrainConfig))
-        lost = set(given) - set(settings_of(cls)) - set(settings_of(TrainConfig))
-        assert lost <= {"temperature", "reward_scale"}, lost
+        algo, config = built(cls, given, TrainConfig), built(TrainConfig, given, cls)
         assert algo.hidden_sizes == (64, 64) and config.iterations == TASKS[task].iterations
     assert make(TASKS[task].env_id).action_dim == 2
 
@@ -199,7 +197,7 @@ def test_an_ablation_changes_what_it_says(task, label):
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_temperature_of_the_softmax_that_is_aimed_at(name):
     """By the settings of a fresh state; DDSQ's is a share of the spread of Q; three methods have none of their own."""
-    algo = get(name)(**fields_from(get(name).presets["small"] | {"hidden_sizes": (8,)}, get(name)))
+    algo = built(get(name), get(name).presets["small"] | {"hidden_sizes": (8,)})
     obs, action = jnp.ones(2), jnp.zeros(2)
 
     @jax.jit
@@ -293,7 +291,7 @@ def test_moves_and_critic_at_a_place():
 def test_exact_states_act_on_the_landscape(name):
     """Each seed's critic is the landscape, also as a chain asks for it, and the policy runs on it."""
     env = Bandit()
-    algo = get(name)(**fields_from(get(name).presets["small"] | {"hidden_sizes": (8,)}, get(name)))
+    algo = built(get(name), get(name).presets["small"] | {"hidden_sizes": (8,)})
     states = exact_states(algo, env, 2, 3, 4)
     state = jax.tree.map(lambda x: np.asarray(x)[1], states)
     obs, action = jnp.ones(1), jnp.array([0.3, -0.6])

@@ -15,7 +15,7 @@ from softq.experiments.mode_coverage.tasks import TASKS
 from softq.experiments.mode_coverage.tasks import settings as given_in
 from softq.training import TrainConfig, preset_of
 from softq.utils.checks import one_of
-from softq.utils.flat_settings import fields_from, flat, helps
+from softq.utils.flat_settings import built, flat, helps
 
 # the methods that the stored tables of `results/` and the chapters about them compare
 MEASURED = ("ddsq", "lql", "nclql", "malaq", "dqs", "maxentdp", "sql", "sac", "ddpg")
@@ -36,9 +36,7 @@ def learner(name: str, preset: str = "small", task: str | None = None) -> tuple[
     if task is not None:
         one_of("task", task, TASKS)
     given = given_in(TASKS[task], name) if task else preset_of(cls, preset)
-    return cls(**fields_from(given, cls)), TrainConfig(
-        **fields_from(given, TrainConfig) | {"algorithm": name}
-    )
+    return built(cls, given, TrainConfig), built(TrainConfig, given | {"algorithm": name}, cls)
 
 
 def title(label: str, preset: str = "small", task: str | None = None) -> str:

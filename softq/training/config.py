@@ -43,13 +43,16 @@ FROM = {
 def preset_of(algorithm: type[Algorithm], preset: str) -> dict[str, Any]:
     """The settings of the algorithm and of `TrainConfig` that `preset` gives a class of algorithms, by flat name.
 
-    The preset "small" of a class is added to `SMALL`. A setting that is not returned has the default of the class or of
-    `TrainConfig`. Raises `SoftqError` for a preset that the class does not have.
+    The preset "small" of a class is added to those of `SMALL` that the class or `TrainConfig` has. A setting that is
+    not returned has the default of the class or of `TrainConfig`. Raises `SoftqError` for a preset that the class does
+    not have.
     """
     presets = algorithm.presets
     if preset not in presets:
         raise SoftqError(f"unknown preset {preset!r}; {algorithm.__name__} has {', '.join(presets)}.")
-    return (SMALL if preset == "small" else {}) | presets[preset]
+    common = SMALL if preset == "small" else {}
+    has = settings_of(algorithm).keys() | settings_of(TrainConfig).keys()
+    return {name: value for name, value in common.items() if name in has} | presets[preset]
 
 
 def preset_help(algorithm: type[Algorithm]) -> str:

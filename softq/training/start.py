@@ -15,8 +15,9 @@ from softq.training.loop import LoopState
 from softq.training.progress import Interrupt, Progress
 from softq.training.run_directory import RunDirectory, to_frame
 from softq.training.trainer import Trainer
-from softq.utils.errors import SoftqError, suggest
-from softq.utils.flat_settings import fields_from
+from softq.utils.checks import one_of
+from softq.utils.errors import SoftqError
+from softq.utils.flat_settings import built, settings_of
 from softq.utils.machine_errors import explained
 from softq.utils.pytree import unstacked
 
@@ -59,14 +60,12 @@ def train(
     the log leaves no directory.
     """
     if isinstance(algo, str):
-        algo = get(algo)(**fields_from(preset_of(get(algo), preset), get(algo)))
+        algo = built(get(algo), preset_of(get(algo), preset), TrainConfig)
     name = next((name for name, cls in ALGORITHMS.items() if cls is type(algo)), type(algo).__name__)
-    fields = [field.name for field in dataclasses.fields(TrainConfig)]
-    training = fields_from(preset_of(type(algo), preset), TrainConfig)
     for setting in settings:
-        if setting not in fields:
-            raise SoftqError(f"unknown setting {setting!r}.{suggest(setting, fields)}")
-    config = dataclasses.replace(config or TrainConfig(**training), algorithm=name, env=env_id, **settings)
+        one_of("setting", setting, settings_of(TrainConfig))
+    training = config or built(TrainConfig, preset_of(type(algo), preset), type(algo))
+    config = dataclasses.replace(training, algorithm=name, env=env_id, **settings)
     run = RunDirectory(out) if isinstance(out, str | Path) else out
     if run:
         check_kwargs(config)

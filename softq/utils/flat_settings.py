@@ -7,7 +7,7 @@ object with the empty option takes the name and the help of the outer field: `te
 
 import dataclasses
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -84,32 +84,37 @@ def flat(tree: Any) -> dict[str, Any]:
     return values
 
 
-def fields_from(given: Mapping[str, Any], cls: type) -> dict[str, Any]:
-    """Arguments for the constructor of `cls`: the part of the flat settings `given` that it has; lists become tuples.
+def fields_from(given: Mapping[str, Any], cls: type, *others: type) -> dict[str, Any]:
+    """Arguments for the constructor of `cls` from the flat settings `given`; lists become tuples.
 
     An object that a field holds is the field's default, or the one in `given` under the field's name, with the settings
-    that are given changed. Raises `SoftqError`, under the flat name, for a value that such an object cannot have.
+    that are given changed. Settings that only the classes `others` have are left out, so that a preset can hold those
+    of an algorithm and of its training together. Raises `SoftqError` for a setting that none of the classes has, and,
+    under the flat name, for a value that an object in a field cannot have.
     """
     defaults = {field.name: field.default for field in dataclasses.fields(cls)}
-    return arguments(given, cls, defaults.__getitem__)
+    return arguments(given, cls, defaults.__getitem__, others)
 
 
-def built(cls: type[T], given: Mapping[str, Any]) -> T:
-    """An object of `cls` from flat settings. Raises `SoftqError` for one that the class does not have."""
-    for name in given:
-        if name not in settings_of(cls):
-            raise SoftqError(f"{cls.__name__} has no setting {name!r}.{suggest(name, settings_of(cls))}")
-    return cls(**fields_from(given, cls))
+def built(cls: type[T], given: Mapping[str, Any], *others: type) -> T:
+    """An object of `cls` from flat settings; see `fields_from` for what may be given and what is raised."""
+    return cls(**fields_from(given, cls, *others))
 
 
 def with_settings(tree: Any, given: Mapping[str, Any]) -> Any:
-    """A copy of `tree` in which the flat settings `given` are changed, also those of the objects that it holds."""
+    """A copy of `tree` in which the flat settings `given` are changed, also those of the objects that it holds.
+
+    Raises `SoftqError` for a setting that its class does not have.
+    """
     return dataclasses.replace(tree, **arguments(given, type(tree), lambda name: getattr(tree, name)))
 
 
-def arguments(given: Mapping[str, Any], cls: type, before: Callable[[str], Any]) -> dict[str, Any]:
+def arguments(
+    given: Mapping[str, Any], cls: type, before: Callable[[str], Any], others: tuple[type, ...] = ()
+) -> dict[str, Any]:
     """See `fields_from`; `before(name)` is what the field `name` holds where `given` has no object for it."""
     whole = [x.name for x in dataclasses.fields(cls) if holds_settings(given.get(x.name))]
+    check_names((name for name in given if name not in whole), cls, *others)
     values: dict[tuple[str, ...], Any] = {(name,): given[name] for name in whole}
     for name, setting in settings_of(cls).items():
         if name not in given or name in whole:
@@ -119,6 +124,16 @@ def arguments(given: Mapping[str, Any], cls: type, before: Callable[[str], Any])
             setting.check(name, value, setting.kind)
         values[setting.path] = value
     return gathered(values, before)
+
+
+def check_names(names: Iterable[str], *classes: type) -> None:
+    """Raise `SoftqError`, which suggests the nearest setting, for the first of `names` that no class has."""
+    known = dict.fromkeys(name for cls in classes for name in settings_of(cls))
+    for name in names:
+        if name not in known:
+            owners = " and ".join(cls.__name__ for cls in classes)
+            have = "has" if len(classes) == 1 else "have"
+            raise SoftqError(f"{owners} {have} no setting {name!r}.{suggest(name, known)}")
 
 
 def tupled(value: Any) -> Any:

@@ -15,7 +15,7 @@ from softq.envs import make
 from softq.experiments.mode_coverage.ablations import Ablation, ResampledPolicy, exact_states
 from softq.experiments.mode_coverage.tasks import STARTS, Task, settings
 from softq.training import TrainConfig, train
-from softq.utils.flat_settings import fields_from
+from softq.utils.flat_settings import built
 from softq.utils.pytree import unstacked
 
 
@@ -61,9 +61,9 @@ def trained(
     cls = get(ablation.algorithm)
     given = settings(task, ablation.algorithm) | ablation.change
     given |= {"iterations": iterations} if iterations else {}
-    algo = cls(**fields_from(given, cls))
+    algo = built(cls, given, TrainConfig)
     once: dict[str, Any] = {"seeds": seeds, "checkpoint_every": 10**9, "eval_every": given["iterations"]}
-    config = TrainConfig(**fields_from(given, TrainConfig) | once)
+    config = built(TrainConfig, given | once, cls)
     if ablation.exact_critic:
         return algo, exact_states(algo, make(task.env_id), seeds, config.iterations, config.batch_size)
     run = train(algo, task.env_id, config, progress=progress)

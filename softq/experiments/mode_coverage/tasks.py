@@ -102,7 +102,8 @@ def settings(task: Task, name: str) -> dict[str, Any]:
     """The settings of the algorithm called `name` on `task`: fields of `TrainConfig` and of the algorithm."""
     own = task.own.get(name)
     common = dict(task.common)
-    if own == {}:  # the temperature of this algorithm has another unit than `task.common` gives
+    # the temperature of this algorithm has another unit than `task.common` gives, or it has none
+    if own == {} or get(name).temperature is None:
         del common["temperature"]
     given = preset_of(get(name), "small") | common | (own or {})
     return given | {"iterations": task.iterations, "eval_every": task.iterations}

@@ -26,7 +26,7 @@ from softq.training.old_names import add_old_names, renamed
 from softq.utils.checks import one_of
 from softq.utils.cli_options import Parser, add_fields
 from softq.utils.errors import SoftqError, suggest
-from softq.utils.flat_settings import fields_from
+from softq.utils.flat_settings import built
 
 NOISE = "noise score"
 
@@ -196,11 +196,12 @@ def command(argv: list[str]) -> int:
         add_fields(parser, algorithm, "hyper-parameters", hidden=idle_settings(algorithm))
         add_old_names(parser, algorithm)
     given = vars(parser.parse(argv[2 if named else 1 :]))
-    settings = {name: given[name] for name, _ in defaults(benchmark)}
+    as_json = given.pop("json")
+    settings = {name: given.pop(name) for name, _ in defaults(benchmark)}
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    algo = () if what == "sampler" else (algorithm(**fields_from(renamed(given, algorithm), algorithm)),)
+    algo = () if what == "sampler" else (built(algorithm, renamed(given, algorithm)),)
     rows = benchmark(*algo, **settings)
-    print(json.dumps(rows, indent=1) if given["json"] else show(rows))
+    print(json.dumps(rows, indent=1) if as_json else show(rows))
     return 0
 
 
