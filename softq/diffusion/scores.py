@@ -17,8 +17,9 @@ There coordinate j of the score, (s E[a_j] - a_t,j) / n^2, lies between (-s - a_
 An action at which Q is not finite has weight zero.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +34,19 @@ from softq.utils.finite import shares, tamed, weighable, working
 Fit = Literal["between", "rfm"]
 RFM_RIDGE, RFM_LIMIT = 5e-4, 3.0  # of the weight L of reverse flow matching, in its released code
 MAX_LOG_FLUX = 30.0  # terms of `_flux` are cut at exp(30), above every score; its square is a float32 number
+# The number of actions of one state at which Q is computed together. The hidden layers of a critic at a thousand
+# actions of each state of a batch would need gigabytes, and a processor would wait for the memory.
+TOGETHER = 100
+
+
+def at_each(function: Callable[[Array], Any], actions: Array) -> Any:
+    """The results of `function` of one action at each of `actions` `(num, d)`, with a leading axis `num`.
+
+    More than `TOGETHER` actions are taken in turn, `TOGETHER` at a time, so that the memory does not grow with `num`.
+    """
+    if len(actions) <= TOGETHER:
+        return jax.vmap(function)(actions)
+    return jax.lax.map(function, actions, batch_size=TOGETHER)
 
 
 def proposals(
@@ -97,7 +111,7 @@ def idem(
         raise SoftqError("boundary=True needs truncate=True; without walls there is no boundary term.")
     a_t = working(a_t)
     actions, _ = proposals(key, a_t, signal, noise, num, truncate)
-    _, values, slopes = jax.vmap(tamed)(actions, *jax.vmap(jax.value_and_grad(q))(actions))
+    _, values, slopes = jax.vmap(tamed)(actions, *at_each(jax.value_and_grad(q), actions))
     logits = values / temperature
     score = shares(logits) @ slopes / (temperature * signal)
     if boundary:
@@ -129,7 +143,7 @@ def qne(
     if target not in ("score", "noise"):
         raise SoftqError(f"target must be 'score' or 'noise', got {target!r}.")
     actions, eps = proposals(key, working(a_t), signal, noise, num, truncate)
-    logits = weighable(jax.vmap(q)(actions), actions) / temperature
+    logits = weighable(at_each(q, actions), actions) / temperature
     weights = shares(logits) if log_z is None else jnp.exp(logits - log_z) / num
     mean = weights @ eps
     return -mean if target == "noise" else mean / noise
@@ -171,7 +185,7 @@ def combined(
     one_of("fit", fit, Fit)
     a_t = working(a_t)
     actions, eps = proposals(key, a_t, signal, noise, num, truncate)
-    _, values, slopes = jax.vmap(tamed)(actions, *jax.vmap(jax.value_and_grad(q))(actions))
+    _, values, slopes = jax.vmap(tamed)(actions, *at_each(jax.value_and_grad(q), actions))
     logits = values / temperature
     weights = shares(logits)[:, None]
     # the weighted terms of `idem` and of `qne`, whose sums over the actions are the two estimates
@@ -243,7 +257,7 @@ def _flux(
         # the barrier keeps XLA from evaluating Q on the wall, a constant, while it compiles
         wall = jax.lax.optimization_barrier(jnp.asarray(wall, actions.dtype))
         moved = jax.vmap(lambda j: actions.at[:, j].set(wall))(jnp.arange(dim))
-        lifted = weighable(jax.vmap(jax.vmap(q))(moved), actions) / temperature
+        lifted = weighable(jax.vmap(partial(at_each, q))(moved), actions) / temperature
         return log_density[None] + lifted.T - jnp.where(known, total, 0.0)
 
     upper, lower = log_through(1.0, high), log_through(-1.0, low)
