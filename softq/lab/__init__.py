@@ -6,8 +6,8 @@
 - Anywhere else it is a picture with a description.
 
 `TemperatureLab` shows the exact softmax of a 1-D or 2-D landscape and Langevin particles, `GalleryLab` the particles of
-any sampler on any landscape. The others draw curves:
-`VolumeLab` the price of softness, `ImportanceLab` what resampling returns, `BackupLab` three Bellman backups.
+any sampler on any landscape. Three labs draw curves: `VolumeLab` the loss of Q by a softmax and its bounds,
+`ImportanceLab` the law of an action that resampling returns, and `BackupLab` three Bellman backups.
 """
 
 from softq.lab.backup import BackupLab

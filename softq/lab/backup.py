@@ -1,4 +1,4 @@
-"""`BackupLab`: three Bellman backups on the door, the smallest MDP on which they disagree."""
+"""`BackupLab`: three Bellman backups on `softq.exact.mdp.door`, the smallest MDP on which they disagree."""
 
 from typing import Any
 
@@ -22,16 +22,20 @@ RESOLUTION = 20_000
 def door_map(
     backup: Backup, x: np.ndarray, reward: float, width: float, discount: float, temperature: float
 ) -> np.ndarray:
-    """The value of going through the door, one backup later, when it is `x` `(...)` now and all else is worth 0."""
+    """The value of going through the door after one backup, `(...)`, where it was `x` `(...)` before.
+
+    Every other action has the value 0. `reward` is that of one passage and `width` the door's share of the box.
+    """
     q = np.stack([x, np.zeros_like(x)], -1)
     return reward + discount * backup.value(q, door(reward, width, discount).weights, temperature)
 
 
 class BackupLab(CurveLab):
-    """The map from the door's value to the door's value, its fixed points, and where iteration goes from a start.
+    """The value of the door after a backup as a function of its value before, with fixed points and an iteration.
 
-    `reward` per passage, `width` the door's share of the box in (0, 1), `discount` in [0, 1), `temperature` > 0 and
-    `start`, the first guess. Raises `SoftqError` outside the sliders' ranges.
+    `reward` is that of one passage, `width` the door's share of the box, `temperature` the number that divides Q,
+    `start` the first value of the iteration and `backup` one of `BACKUPS`. Raises `SoftqError` for a number outside the
+    range of its slider, or an unknown backup.
     """
 
     kind = "backup"

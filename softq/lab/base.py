@@ -1,4 +1,4 @@
-"""What every lab has in common: one object, three renderings."""
+"""The base of all labs: one object that is a widget in Jupyter, HTML in the book and a picture elsewhere."""
 
 import abc
 import base64
@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 
 
 class Lab(abc.ABC):
-    """A figure with controls. Subclasses say what it shows; Jupyter, the book and a PNG get it from here.
+    """A figure with controls. Subclasses define what it shows; this class renders it as widget, HTML and PNG.
 
-    `alt` describes the figure for those who do not see it, `caption` says what to try.
+    `alt` describes the figure to readers who do not see it, and `caption` suggests what to try.
     """
 
     alt: str
@@ -23,30 +23,30 @@ class Lab(abc.ABC):
 
     @abc.abstractmethod
     def figure(self, **settings: Any) -> Figure:
-        """The picture at some settings; by default at those the lab starts with."""
+        """The picture at `settings`; a setting that is not given has the value with which the lab starts."""
 
     @abc.abstractmethod
     def content(self) -> dict[str, Any]:
-        """What the page's script needs, as plain JSON values."""
+        """The data from which the script of the page computes the figure, as plain JSON values."""
 
     @abc.abstractmethod
     def _live(self, png: bytes) -> ipywidgets.VBox:
-        """Controls and a picture that starts as `png`."""
+        """A widget of the controls and the picture, which is `png` until a control changes."""
 
     def png(self, **settings: Any) -> bytes:
-        """`figure(**settings)` as a PNG."""
+        """The bytes of `figure(**settings)` as a PNG file."""
         buffer = io.BytesIO()
         self.figure(**settings).savefig(buffer, format="png", dpi=110)
         return buffer.getvalue()
 
     def data(self) -> dict[str, Any]:
-        """`content` with an id that is a digest of it."""
+        """`content` and, under "id", a name made from its digest, by which the page tells its figures apart."""
         content = self.content()
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return {"id": f"softq-lab-{digest[:10]}", **content}
 
     def html(self) -> str:
-        """The figure of the built book: data, and a picture where no script runs."""
+        """The HTML of the figure in the built book: its data, and a picture where the browser runs no script."""
         return self._html(self.png())
 
     def _html(self, png: bytes) -> str:
@@ -60,7 +60,7 @@ class Lab(abc.ABC):
         )
 
     def widget(self) -> ipywidgets.VBox:
-        """The live figure."""
+        """The live figure in Jupyter."""
         return self._live(self.png())
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:

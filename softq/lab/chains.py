@@ -1,4 +1,4 @@
-"""The lab's particles: many Langevin chains at once, compiled once for all states and temperatures."""
+"""The particles of `TemperatureLab`: Langevin chains side by side, compiled once for all states and temperatures."""
 
 from functools import partial
 from typing import Any
@@ -10,7 +10,8 @@ from jax import Array
 from softq.box import BOUNDARIES, uniform_action
 from softq.samplers import langevin, softmax_score
 
-WALLS = ("reflect", "project")  # those boundaries of `softq.box` that keep particles in the box
+# the boundaries in `softq.box.BOUNDARIES` that keep particles in the box
+WALLS = ("reflect", "project")
 
 
 @partial(jax.jit, static_argnums=(5, 6, 7))
@@ -24,7 +25,10 @@ def run(
     dim: int,
     boundary: str,
 ) -> Array:
-    """Actions `(n, dim)` after `num_steps` steps; `starts` and `drives` are `n` keys for start and noise."""
+    """Actions `(n, dim)` after `num_steps` Langevin steps of length `step` on exp(q / temperature), from uniform ones.
+
+    `starts` are `n` keys of the first actions and `drives` `n` keys of the noise; `boundary` is one of `WALLS`.
+    """
     score = softmax_score(q, temperature)
     steps = jnp.full(num_steps, step)
 

@@ -1,4 +1,4 @@
-"""Labs that draw curves: sliders and choices, panels of lines, and numbers, recomputed at every change."""
+"""The base of labs that draw curves: controls, panels of lines, and numbers, recomputed at every change."""
 
 import abc
 import textwrap
@@ -28,7 +28,7 @@ STYLES = {"line": "-", "dash": "--", "dot": ":"}
 
 @dataclass(frozen=True)
 class Slider:
-    """A number in [low, high], on a logarithmic slider or not; `integer` values are rounded."""
+    """A control of a number in [low, high], on a logarithmic scale if `log`; `integer` rounds the number."""
 
     name: str
     label: str
@@ -38,7 +38,7 @@ class Slider:
     integer: bool = False
 
     def check(self, value: float) -> float:
-        """`value` as the control would give it; raises `SoftqError` outside the range."""
+        """`value` as the control would return it. Raises `SoftqError` for a number outside the range."""
         if not self.low <= value <= self.high:
             raise SoftqError(
                 f"{self.name} must lie in [{self.low:g}, {self.high:g}], got {value:g}; choose within."
@@ -48,7 +48,7 @@ class Slider:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few values, shown by its text."""
+    """A control that offers a few values; `options` are pairs of the text that is shown and the value."""
 
     name: str
     label: str
@@ -63,7 +63,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Curve:
-    """A line with a role (which decides its colour) and a style, so that it is found without colour too."""
+    """A line; its `role` decides the colour and its `style` the dashes, which tell lines apart without colour too."""
 
     x: np.ndarray
     y: np.ndarray
@@ -74,7 +74,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """Axes with curves, points `(x, y, role)`, and vertical bands `(from, to)`."""
+    """Axes with curves, points `(x, y, role)`, and vertical bands from one x to another, `(from, to)`."""
 
     xlabel: str
     ylabel: str
@@ -101,8 +101,10 @@ class Panel:
 
 
 class CurveLab(Lab):
-    """Subclasses give `kind` (the page's script has the same), `controls`, `settings` to start with, and
-    `view(**settings)`.
+    """A lab whose figure consists of panels of curves and a list of numbers.
+
+    Subclasses define `kind`, by which the script of the page chooses the class to draw with, `controls`, the `settings`
+    at the start, `view` and `tables`.
     """
 
     kind: str
@@ -111,14 +113,14 @@ class CurveLab(Lab):
 
     @abc.abstractmethod
     def view(self, **settings: Any) -> tuple[list[Panel], dict[str, float]]:
-        """The panels and the numbers at complete settings."""
+        """The panels, and the numbers by their labels, where `settings` holds every setting."""
 
     @abc.abstractmethod
     def tables(self) -> dict[str, Any]:
-        """What the page needs besides settings and ranges."""
+        """Further data for the script of the page, as plain JSON values: the tables from which it interpolates."""
 
     def complete(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """`settings` with what is not given taken from the start; raises `SoftqError` for a bad name or value."""
+        """`settings` and, for all others, the values at the start. Raises `SoftqError` for a bad name or value."""
         for name in settings:
             if name not in self.settings:
                 raise SoftqError(f"unknown setting '{name}'.{suggest(name, self.settings)}")
@@ -126,7 +128,7 @@ class CurveLab(Lab):
         return {control.name: control.check(chosen[control.name]) for control in self.controls}
 
     def numbers(self, **settings: Any) -> dict[str, float]:
-        """The numbers below the picture."""
+        """The numbers below the picture by their labels; a setting that is not given is as at the start."""
         return self.view(**self.complete(settings))[1]
 
     def figure(self, **settings: Any) -> Figure:

@@ -33,8 +33,8 @@ CANDIDATES = (2, 10, 100)
 
 
 @cache
-def shape(name: str) -> tuple[float, float]:
-    """A typical large curvature of a landscape, and its median regret: what step sizes and ladders are scaled by."""
+def curvature_and_regret(name: str) -> tuple[float, float]:
+    """A typical large curvature of a landscape, which step sizes go by, and its median regret, for ladders."""
     q = landscapes.get(name)
     values = evaluate(q, plots.grid(q.dim, CELLS[q.dim]))
     return curvature(values, q.dim), median_regret(values)
@@ -42,11 +42,12 @@ def shape(name: str) -> tuple[float, float]:
 
 @cache
 def law_of(name: str) -> Boltzmann:
+    """The exact softmax of the landscape called `name` at temperature 1."""
     return Boltzmann(landscapes.get(name), 1.0)
 
 
 def marginal(law: Boltzmann, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """One coordinate's exact density at its quadrature nodes: `(nodes, density)`, of a two-dimensional law."""
+    """Quadrature nodes of the coordinate `axis` of a two-dimensional law, and its exact density there, `(n,)` each."""
     side = int(np.sqrt(len(law.nodes)))
     mass = law.probabilities.reshape(side, side).sum(1 - axis)
     nodes = law.nodes[:, axis].reshape(side, side)
@@ -59,8 +60,9 @@ class GalleryLab(CurveLab):
 
     `landscape` is a name of `softq.landscapes`, `sampler` one of `GALLERY_SAMPLERS`, `temperature` in [0.02, 3],
     `boundary` "reflect" or "project" where the sampler has the choice. `step` multiplies the sampler's own step size,
-    which follows temperature and curvature. `particles` start uniform and take `steps` steps; `candidates` are those of
-    resampling, `seed` the noise. Raises `SoftqError` for anything else.
+    see `GallerySampler.own_step`. The `particles` start from uniform actions and take `steps` steps. Samplers that
+    resample draw `candidates` uniform actions; `seed` is that of all random numbers. Raises `SoftqError` for an unknown
+    name, or a number outside the range of its control.
     """
 
     kind = "gallery"
@@ -108,25 +110,25 @@ class GalleryLab(CurveLab):
         self.alt, self.caption = alt, caption
 
     def given(self, **settings: Any) -> RunSettings:
-        """What the sampler gets at some settings: the step in absolute units, the top of the ladder."""
+        """The settings that the sampler of the lab gets, in which `step` is a step size and no longer a multiple."""
         s = self.complete(settings)
-        bend, wide = shape(s["landscape"])
+        steepness, regret = curvature_and_regret(s["landscape"])
         entry = GALLERY_SAMPLERS[s["sampler"]]
-        step = s["step"] * entry.own_step(s["temperature"], bend)
+        step = s["step"] * entry.own_step(s["temperature"], steepness)
         step = step if entry.largest is None else min(step, entry.largest)
-        hottest = max(4 * s["temperature"], wide)
+        hottest = max(4 * s["temperature"], regret)
         steps = min(s["steps"], entry.length or s["steps"])
         return RunSettings(s["temperature"], step, hottest, steps, s["candidates"], s["boundary"])
 
     def sample(self, **settings: Any) -> np.ndarray:
-        """Actions `(particles, dim)`; not those of the page at the same seed, but from the same law."""
+        """Actions `(particles, dim)`, from the same law as those of the page, whose random numbers are others."""
         s, g = self.complete(settings), self.given(**settings)
         q, key = landscapes.get(s["landscape"]), jax.random.key(s["seed"])
         fixed = (s["particles"], g.steps, g.candidates, g.boundary)
         return np.asarray(draw(s["sampler"], q, key, *fixed, g.temperature, g.step, g.hottest))
 
     def law(self, **settings: Any) -> Boltzmann:
-        """The exact softmax."""
+        """The exact softmax of the landscape at the temperature."""
         s = self.complete(settings)
         return law_of(s["landscape"]).at(s["temperature"])
 
@@ -176,10 +178,15 @@ class GalleryLab(CurveLab):
     def tables(self) -> dict[str, Any]:
         rows = []
         for name in landscapes.names():
-            bend, wide = shape(name)
+            steepness, regret = curvature_and_regret(name)
             q = landscapes.get(name)
             rows.append(
-                {"name": name, "curvature": bend, "median_regret": wide, "landscape": export.landscape(q)}
+                {
+                    "name": name,
+                    "curvature": steepness,
+                    "median_regret": regret,
+                    "landscape": export.landscape(q),
+                }
             )
         fields = ("text", "note", "uses", "factor", "cap", "largest", "length")
         samplers = {name: {f: getattr(entry, f) for f in fields} for name, entry in GALLERY_SAMPLERS.items()}
@@ -189,7 +196,7 @@ class GalleryLab(CurveLab):
 
 
 def _marginals(ax: Axes, law: Boltzmann, actions: np.ndarray) -> None:
-    """Beyond the sides of the box `ax`: each coordinate's density, exact and as a histogram of the actions."""
+    """Draw each coordinate's exact density and a histogram of the actions beside the axes `ax` of the box."""
     above = ax.inset_axes([0, 1.02, 1, 0.2], sharex=ax)
     beside = ax.inset_axes([1.02, 0, 0.2, 1], sharey=ax)
     for axis, (panel, orientation) in enumerate(((above, "vertical"), (beside, "horizontal"))):

@@ -1,7 +1,7 @@
-"""The samplers of the gallery: those of `softq.samplers.registry` at its own settings, and what each costs.
+"""The samplers of `GalleryLab`: those of `softq.samplers.registry` with the settings of the lab, and their costs.
 
-`book/_static/softq-gallery.js` has an object of the same name for each, and reads texts and constants from here. Every
-one starts from uniform actions, so what a reader sees after t steps is the law of the t-th action.
+`book/_static/softq-gallery.js` has an object of the same name for each, and reads texts and constants from this module.
+Every sampler starts from uniform actions, so that the particles after t steps show the law of the t-th action.
 """
 
 from collections.abc import Callable
@@ -30,17 +30,19 @@ from softq.samplers import (
 )
 from softq.utils.pytree import pytree, static
 
-LEVELS = geometric_levels(0.1, 0.001, 10)  # NC-LQL, Table 6
+LEVELS = geometric_levels(0.1, 0.001, 10)  # the noise levels of annealed Langevin, NC-LQL Table 6
 STEPS_PER_LEVEL = 2
-RUNGS = 4  # temperatures of parallel tempering
-SCHEDULES, SCHEDULE_STEPS = 4, 20  # of QGLG; each ends at a tenth of the longest step
-SHRINK = 0.1
+RUNGS = 4  # the number of temperatures of parallel tempering
+SCHEDULES, SCHEDULE_STEPS = 4, 20  # the number of step schedules of QGLG, and of the steps of each
+SHRINK = 0.1  # the ratio of the last step of every schedule to the longest first step
 
 
 class RunSettings(NamedTuple):
-    """Settings of one run. `step` is in absolute units, `hottest` the top of the ladder; the rest decides shapes.
+    """The settings of one run of a sampler on a landscape.
 
-    `steps` are those taken, no more than complete an action.
+    `temperature` divides Q, `step` is the step size in squared units of an action, and `hottest` is the highest
+    temperature of a ladder. `steps` is the number of steps taken, at most those of a complete action, `candidates` that
+    of the actions to resample from, and `boundary` "reflect" or "project".
     """
 
     temperature: float | Array
@@ -51,7 +53,7 @@ class RunSettings(NamedTuple):
     boundary: str
 
 
-# -- the settings of each; the twin of `start` and of `steps` times `step` in the page
+# The samplers that are not one class at these settings
 
 
 def _qglg(select: str, g: RunSettings, n: int) -> QGLG:
@@ -61,13 +63,13 @@ def _qglg(select: str, g: RunSettings, n: int) -> QGLG:
 
 
 def blurred_slope(q: Landscape, action: Array, sigma: Array) -> Array:
-    """The slope of Q, blurred by sigma."""
+    """The slope `(d,)` of Q blurred by a Gaussian of standard deviation `sigma`, at `action` `(d,)`."""
     return jax.grad(q.blurred(sigma))(action)
 
 
 @pytree
 class Interrupted(Sampler):
-    """A chain of another sampler, seen after so many of its steps."""
+    """The sampler `whole` stopped after `steps` of its steps, whose settings are those of its whole chain."""
 
     whole: Sampler
     steps: int = static()
@@ -86,12 +88,13 @@ def _annealed(g: RunSettings, n: int) -> Interrupted:
 
 
 class GallerySampler(NamedTuple):
-    """A sampler as the gallery shows it.
+    """A sampler with all that the lab shows of it.
 
-    `make(given, n)` is the sampler at some settings, of `n` particles; `uses` names the settings that matter. Its own
-    step is `factor * temperature / curvature`, at most `cap` (just `cap` without a factor); no multiple exceeds
-    `largest`. After `length` steps the action is complete. `cost(given)` counts Q and gradients for an action as the
-    page asks for them: values that it has kept are not counted again.
+    `text` is its name in the list and `note` the sentences below the figure. `make(given, n)` is the sampler of `n`
+    particles at the settings `given`, of which `uses` names those that matter to it besides temperature and steps.
+    `cost(given)` is the number of values and of gradients of Q for one action; values that are kept count once. The
+    step size is `own_step` times the control's multiple, at most `largest`. An action is complete after `length`
+    steps; None means that the chain can go on for ever.
     """
 
     text: str
@@ -105,6 +108,7 @@ class GallerySampler(NamedTuple):
     length: int | None = None
 
     def own_step(self, temperature: float, curvature: float) -> float:
+        """`factor` times temperature / curvature, at most `cap`; `cap` itself without a factor."""
         return self.cap if self.factor is None else min(self.cap, self.factor * temperature / curvature)
 
 
@@ -167,7 +171,7 @@ GALLERY_SAMPLERS = {
         lambda g: (0, g.steps),
         ("step",),
         factor=None,
-        cap=1e-4,  # Table 6
+        cap=1e-4,  # NC-LQL Table 6
         length=STEPS_PER_LEVEL * len(LEVELS),
     ),
     "qglg-argmax": _qglg_sampler(
@@ -206,7 +210,7 @@ def draw(
     step: float,
     hottest: float,
 ) -> Array:
-    """`n` actions `(n, dim)`, compiled once for all temperatures and step sizes."""
+    """`n` actions `(n, dim)` of the sampler of that name, compiled once for all temperatures and step sizes."""
     given = RunSettings(temperature, step, hottest, steps, candidates, boundary)
     made = GALLERY_SAMPLERS[sampler].make(given, n)
     one = lambda key: made(key, q, q.dim, temperature)

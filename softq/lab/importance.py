@@ -1,7 +1,7 @@
-"""`ImportanceLab`: what resampling m uniform candidates of a parabola gives, in 1 to 17 dimensions, exactly.
+"""`ImportanceLab`: the exact law of resampling m uniform candidates on Q = -|a|^2, in 1 to 17 dimensions.
 
-Everything about self-normalised importance sampling depends on an action only through its weight, so the law of the
-regret S = sum_i a_i^2 under uniform actions is all that is needed. It is tabulated on cells that are equal in log S.
+Self-normalised importance sampling depends on an action only through its weight. The law of the regret
+S = sum_i a_i^2 under uniform actions therefore decides everything; it is tabulated on cells of equal width in log S.
 """
 
 from functools import cache
@@ -21,8 +21,12 @@ COUNTS = np.unique(np.geomspace(1, 10_000, 25).round().astype(int))
 
 @cache
 def regret_law(dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """Regrets `(CELLS,)`, the geometric middle of cells in log S, and the uniform probabilities of the cells."""
-    low = 0.005 * gammaincinv(dim / 2, 1e-3)  # the coldest softmax of the slider has a thousandth below
+    """The regrets at the middles of the cells in log S, and the probabilities of the cells under uniform actions.
+
+    Both are `(CELLS,)`.
+    """
+    # a regret below which the softmax at the lowest temperature of the slider has a probability of 0.001
+    low = 0.005 * gammaincinv(dim / 2, 1e-3)
     edges = np.geomspace(low, dim, CELLS + 1)
     share = PowerVolume(1.0, 2.0, dim)(edges) / 2.0**dim
     share[0], share[-1] = 0.0, 1.0
@@ -30,17 +34,20 @@ def regret_law(dim: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def weigh(regret: np.ndarray, mass: np.ndarray, temperature: float) -> Importance:
-    """The law of W for the softmax over these cells; below exp(-80) a weight counts as exp(-80)."""
+    """The law of the weight W, the softmax's density over the uniform one, on cells of these regrets and masses.
+
+    Weights below exp(-80) are set to exp(-80), so that their logarithms stay finite.
+    """
     log_w = -regret / temperature
     log_w = log_w - logsumexp(log_w, b=mass)
     return Importance(np.maximum(log_w, -80.0), mass)
 
 
 class ImportanceLab(CurveLab):
-    """Laws of the regret under uniform actions, under the softmax and under SNIS with `num_candidates`.
+    """The laws of the regret under uniform actions, under the softmax and under SNIS with `num_candidates`.
 
-    `dim` is one of DIMS; `temperature` in [0.005, 2] divides Q = -|a|^2; `num_candidates` in [1, 10000]. Raises
-    `SoftqError` outside these ranges.
+    `dim` is one of `DIMS`, `temperature` in [0.005, 2] divides Q = -|a|^2, and `num_candidates` is in [1, 10000].
+    Raises `SoftqError` for a number outside these ranges.
     """
 
     kind = "importance"

@@ -1,4 +1,4 @@
-"""`TemperatureLab`: numbers and renderings of one figure."""
+"""`TemperatureLab`: the exact softmax of a landscape or a critic at a temperature, and Langevin particles."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,14 +27,14 @@ from softq.utils.errors import SoftqError
 class TemperatureLab(Lab):
     """A landscape, or a critic at some observations, with its exact softmax and Langevin particles.
 
-    `q` is a `Landscape`, a `Critic` (then `observations` `(n, obs_dim)` are the states to choose from, called
-    `names`), or one `critic.at(obs)`; one or two action dimensions. `step_size` is the Langevin step; by
-    default it follows the temperature, `temperature / curvature` with a typical second derivative of Q.
-    `boundary` is "reflect" or "project". One press of Run takes `steps` steps of `particles` particles;
-    `seed` starts them. The slider spans `temperature_range`. `alt` describes the figure for those who do not
-    see it, `caption` says what to try.
+    `q` is a `Landscape`, a `Critic` or one `critic.at(obs)`, with actions of one or two dimensions. With a `Critic`,
+    `observations` `(n, obs_dim)` are the states to choose from and `names` their names. `step_size` is the Langevin
+    step; by default it is that of `step_at`, with a typical large second derivative of Q. `boundary` is
+    "reflect" or "project". The button Run takes `steps` steps of `particles` particles, whose random numbers `seed`
+    decides. `temperature_range` is that of the slider. `alt` describes the figure to readers who do not see it, and
+    `caption` suggests what to try.
 
-    Raises `SoftqError` for anything it cannot draw.
+    Raises `SoftqError` for a `q` that a lab cannot show, observations that do not fit, or a number out of its range.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class TemperatureLab(Lab):
         positive("temperature_range", [low, high])
         self.range = (min(low, self.temperature), max(high, self.temperature))
 
-    # -- numbers ---------------------------------------------------------------------------------------------
+    # Numbers
 
     def step_at(self, temperature: float, state: int = 0) -> float:
-        """The step size used at `temperature`: the given one, or the one that follows the temperature."""
+        """The Langevin step in the state number `state`: `step_size`, or temperature / curvature, at most 0.05."""
         return self.step_size or min(0.05, temperature / self.curvatures[state])
 
     def law(self, temperature: float | None = None, state: int = 0) -> GridSoftmax:
-        """The exact softmax of a state's landscape, summed on the lab's grid."""
+        """The exact softmax in the state number `state`, summed on a grid; by default at the lab's own temperature."""
         return GridSoftmax(self.values[state], temperature or self.temperature, self.dim)
 
     def sample(
@@ -98,7 +98,10 @@ class TemperatureLab(Lab):
         particles: int | None = None,
         seed: int | None = None,
     ) -> np.ndarray:
-        """Particles `(particles, dim)` after `steps` Langevin steps from a uniform start."""
+        """Particles `(particles, dim)` after `steps` Langevin steps from uniform actions.
+
+        An argument that is not given has the value of the lab.
+        """
         temperature = temperature or self.temperature
         step = step_size or self.step_at(temperature, state)
         start, drive = jax.random.split(jax.random.key(self.seed if seed is None else seed))
@@ -107,10 +110,10 @@ class TemperatureLab(Lab):
         fixed = (steps or self.steps, self.dim, boundary or self.boundary)
         return np.asarray(run(self.landscapes[state], *keys, temperature, step, *fixed))
 
-    # -- renderings ------------------------------------------------------------------------------------------
+    # Renderings
 
     def figure(self, state: int = 0, temperature: float | None = None, **sampler: Any) -> Figure:
-        """The picture; `sampler` are arguments of `sample`."""
+        """The picture of the softmax and of the particles that `sample(**sampler)` returns."""
         temperature = temperature or self.temperature
         law, actions = self.law(temperature, state), self.sample(temperature, state, **sampler)
         walls = float(np.mean(np.any(np.abs(actions) >= 1, axis=1)))
@@ -129,7 +132,7 @@ class TemperatureLab(Lab):
         return figure
 
     def content(self) -> dict[str, Any]:
-        """What the book's script needs, as plain JSON values; weights are base64 of little-endian float32."""
+        """The data for the script of the page, as plain JSON values; weights are those of `softq.lab.export`."""
         first = self.landscapes[0]
         network = None if isinstance(first, Landscape) else export.network(first.critic)
         rows = []

@@ -1,6 +1,6 @@
-"""The exact softmax on a regular grid, as the script in the book sums it too.
+"""The softmax on a regular grid by the midpoint rule, as the script of the page computes it too.
 
-Midpoints suffice for a picture; `softq.exact.boltzmann` is the quadrature to quote numbers from.
+The rule is exact enough for a picture. Numbers to quote come from `softq.exact.boltzmann`, whose quadrature is finer.
 """
 
 import numpy as np
@@ -8,15 +8,17 @@ from scipy.special import logsumexp
 
 from softq.exact.histograms import histogram_tv, tv_floor
 
-CELLS = {1: 4000, 2: 120}  # a side, of the grid
-BINS = {1: 40, 2: 12}  # a side, of the histogram that the total variation compares
+# by the dimension of actions: the cells of the grid along a side, and the bins along a side of the histogram in which
+# the total variation is measured
+CELLS = {1: 4000, 2: 120}
+BINS = {1: 40, 2: 12}
 
 
 class GridSoftmax:
-    """The softmax of Q given at the midpoints of a regular grid, dim 1 or 2.
+    """The softmax of the `values` `(CELLS[dim] ** dim,)` of Q at the midpoints of a regular grid, dim 1 or 2.
 
-    Floats: `log_partition`, `mean_value`, `entropy` (nats); arrays: `density` at the midpoints, `bin_probabilities` of
-    the histogram, `(BINS[dim],) * dim`.
+    `log_partition` and `entropy` are in nats and `mean_value` is the mean of Q. `density` `(CELLS[dim] ** dim,)` is at
+    the midpoints, and `bin_probabilities` `(BINS[dim],) * dim` are those of the bins of the histogram.
     """
 
     def __init__(self, values: np.ndarray, temperature: float, dim: int):
@@ -31,7 +33,7 @@ class GridSoftmax:
         self.bin_probabilities = blocks.sum(axis=tuple(range(1, 2 * dim, 2)))
 
     def tv(self, actions: np.ndarray) -> tuple[float, float]:
-        """Total variation of `actions` `(n, dim)` on the bins, and what exact draws would show on average."""
+        """The total variation of `actions` `(n, dim)` on the bins, and its mean for as many exact draws."""
         p = self.bin_probabilities
         return histogram_tv(actions, p), tv_floor(p, len(actions))
 
@@ -44,12 +46,12 @@ def curvature(values: np.ndarray, dim: int) -> float:
 
 
 def median_regret(values: np.ndarray) -> float:
-    """How far the median of Q lies below its maximum: the scale of its temperatures."""
+    """The maximum of Q less its median over the grid, which scales the temperatures that are of interest."""
     return _rounded(max(float(values.max() - np.median(values)), 1e-6))
 
 
 def temperatures(values: np.ndarray) -> tuple[float, float]:
-    """From almost greedy to almost uniform, by the median regret."""
+    """The range of a slider, from an almost greedy to an almost uniform softmax: 0.01 and 10 median regrets."""
     return _rounded(median_regret(values) / 100), _rounded(median_regret(values) * 10)
 
 

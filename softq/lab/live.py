@@ -1,4 +1,4 @@
-"""The lab as a live widget: every change of a control runs JAX in the notebook's kernel."""
+"""`TemperatureLab` as a live widget: every change of a control runs JAX in the kernel of the notebook."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def widget(lab: "TemperatureLab", png: bytes) -> ipywidgets.VBox:
-    """Controls and a picture that starts as `png`."""
+    """A widget of the controls and the picture, which is `png` until a control changes."""
     wide = {
         "style": {"description_width": "9em"},
         "layout": {"width": "30em"},
@@ -39,7 +39,7 @@ def widget(lab: "TemperatureLab", png: bytes) -> ipywidgets.VBox:
 
     def follow(change: Any) -> None:
         nonlocal following
-        following = True  # the step moves because of another control, so one redraw is enough
+        following = True  # the change of the step calls `redraw` too, which then does nothing
         step.value = lab.step_at(temperature.value, state.value)
         following = False
         redraw(change)

@@ -1,4 +1,4 @@
-"""The lab as a still picture."""
+"""The still picture of a lab: the exact density and the particles, in one or two dimensions."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,6 +10,7 @@ from softq.lab.law import CELLS
 def draw_1d(
     figure: Figure, nodes: np.ndarray, values: np.ndarray, density: np.ndarray, actions: np.ndarray
 ) -> None:
+    """Draw Q, and below it the density and a histogram of the `actions` `(n, 1)`, over the `nodes` `(k, 1)`."""
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2])
     above.plot(nodes[:, 0], values, color=plots.INK)
     above.set(ylabel="Q(a)", yticks=[])
@@ -22,6 +23,7 @@ def draw_1d(
 def draw_2d(
     figure: Figure, nodes: np.ndarray, values: np.ndarray, density: np.ndarray, actions: np.ndarray
 ) -> None:
+    """Draw the density on the grid of the lab as an image, and the `actions` `(n, 2)` as dots."""
     ax = figure.subplots()
     side = CELLS[2]
     ax.imshow(density.reshape(side, side).T, origin="lower", extent=(-1, 1, -1, 1), cmap="Blues")

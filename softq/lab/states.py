@@ -1,4 +1,4 @@
-"""What a lab can show: a landscape, or what a critic sees in some states."""
+"""The landscapes that a lab can show: one of `softq.landscapes`, or those of a critic in given states."""
 
 from typing import Any
 
@@ -11,7 +11,11 @@ from softq.utils.errors import SoftqError
 
 
 def states(q: Any, observations: Any) -> tuple[list, str]:
-    """The landscapes to choose from, and words for them; raises `SoftqError` for anything else."""
+    """The landscapes to choose from, and words that describe them.
+
+    `q` is a `Landscape`, one `critic.at(obs)`, or a `Critic`, which needs `observations` `(n, obs_dim)`. Raises
+    `SoftqError` for another `q`, and for observations that are missing, superfluous or of the wrong width.
+    """
     if isinstance(q, Critic):
         if observations is None:
             raise SoftqError("a lab of a critic needs observations; pass observations=(n, obs_dim).")

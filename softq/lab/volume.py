@@ -1,4 +1,4 @@
-"""`VolumeLab`: a landscape, its volume function, and the price of softness beside its bounds."""
+"""`VolumeLab`: a landscape, its volume function, and the gap of its softmax to the best action beside its bounds."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -16,7 +16,7 @@ from softq.lab.curves import Choice, Curve, CurveLab, Panel, Slider
 from softq.landscapes import Landscape
 from softq.utils.errors import SoftqError
 
-LEVELS = np.geomspace(1e-5, 1.0, 240)  # of the tables, as shares of the largest regret
+LEVELS = np.geomspace(1e-5, 1.0, 240)  # tolerances of the tables, as shares of the largest regret
 TEMPERATURES = np.geomspace(0.01, 2.0, 36)
 LINES = (
     ("Theorem 1", "Theorem 1", "sample", "dash"),
@@ -28,11 +28,12 @@ LINES = (
 
 
 class VolumeLab(CurveLab):
-    """The set of actions within `eps` of the best one, its volume at every tolerance, and what softness costs.
+    """The actions whose Q is within `eps` of the maximum, their volume at every tolerance, and the softmax's gap.
 
-    `landscapes` are one-dimensional, to choose from; `eps` and `temperature` in [0.01, 2] are where it starts. The
-    growth function of Theorem 1 is the largest ratio over the table of levels, so that curve is, if anything, too
-    kind to the theorem. Raises `SoftqError` for a landscape in more than one dimension or values out of range.
+    The gap is the maximum of Q less its mean under the softmax. The control offers the one-dimensional `landscapes`;
+    `eps`, in units of Q, and `temperature` in [0.01, 2] are the values at the start. The growth function of Theorem 1
+    is the largest ratio over the tolerances of a table, so that its curve is at most as high as the theorem's bound.
+    Raises `SoftqError` for a landscape in more than one dimension, or a number out of its range.
     """
 
     kind = "volume"
@@ -53,7 +54,7 @@ class VolumeLab(CurveLab):
         self.landscapes = {landscape.name: landscape for landscape in landscapes}
         self.volumes = {name: volume_of(landscape) for name, landscape in self.landscapes.items()}
         self.laws = {name: Boltzmann(landscape, 1.0) for name, landscape in self.landscapes.items()}
-        self.tables_of = {}  # tolerances and volumes, up to the largest regret
+        self.tables_of = {}  # by landscape: tolerances up to the largest regret, and their volumes
         for name, law in self.laws.items():
             levels = LEVELS * (law.maximum - law.values.min())
             self.tables_of[name] = levels, self.volumes[name](levels)
@@ -68,7 +69,7 @@ class VolumeLab(CurveLab):
         self.alt, self.caption = alt, caption
 
     def bounds(self, name: str, temperature: float) -> dict[str, float]:
-        """The exact gap and its bounds at one temperature."""
+        """The exact gap of the softmax at `temperature` and its bounds, by name, in units of Q."""
         law, volume = self.laws[name].at(temperature), self.volumes[name]
         log_eps, log_vol = np.log(self.tables_of[name])
         ahead = lambda kappa: np.interp(log_eps + np.log(kappa), log_eps, log_vol)
