@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from by_hand import known_draws
 from small import made as small
 
 from softq.algorithms.common.critic_policy import CriticPolicy
@@ -15,10 +16,9 @@ from softq.envs import Bandit
 from softq.landscapes import get as landscape
 from softq.samplers import SAMPLERS, Sample, Uniform
 from softq.testing.probe import random_batch
-from softq.training import evaluate_run
+from softq.training import evaluate, evaluate_run
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
-from softq.training.evaluate import EVALUATION
 from softq.training.run_directory import RunDirectory
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import replace
@@ -104,26 +104,29 @@ def trained(tmp_path_factory) -> Callable:
     return ended
 
 
+# plays the episodes of an evaluation by known draws, so that those of a seed are all the same
+PLAY = jax.jit(evaluate._play.__wrapped__, static_argnames=("env", "episodes", "max_steps", "method"))
+
+
 @jax.jit
 def by_hand(algo, states, temperatures):
-    """Mean reward of each seed in the bandit, whose reward is its landscape at `algo.policy`'s action."""
-    first = [jax.random.fold_in(jax.random.key(seed + EVALUATION), 0) for seed in range(SEEDS)]
-    keys = jnp.stack([jax.random.split(key, EPISODES) for key in first])
-    of_a_seed = jax.vmap(algo.policy, (None, None, 0, None))
-    actions = jax.vmap(of_a_seed, (0, None, 0, 0))(states, OBS, keys, temperatures)
-    return jax.vmap(jax.vmap(landscape("bandit")))(actions).mean(1)
+    """Reward of each seed in the bandit, whose reward is its landscape at `algo.policy`'s action, by known draws."""
+    actions = jax.vmap(algo.policy, (0, None, None, 0))(states, OBS, jax.random.key(0), temperatures)
+    return jax.vmap(landscape("bandit"))(actions)
 
 
 @pytest.mark.parametrize("name", ADJUSTABLE)
-def test_evaluation_acts_at_the_temperature_that_is_asked_for(name, trained):
+def test_evaluation_acts_at_the_temperature_that_is_asked_for(name, trained, monkeypatch):
     """Also after tuning, whose learned factor the question replaces; without a question the learned one acts."""
     (algo, states, own, run), means = trained(name), {}
+    monkeypatch.setattr(evaluate, "_play", PLAY)
     for asked in (0.05, 5.0, None):
-        table = evaluate_run(run, EPISODES, None if asked else "policy", asked)
-        assert set(table["policy"]) == {"policy"}, "also where no policy is named, since a temperature is"
         played = np.full(SEEDS, asked) if asked else own
+        with known_draws():
+            table = evaluate_run(run, EPISODES, None if asked else "policy", asked)
+            expected = by_hand(algo, states, np.float32(played))
+        assert set(table["policy"]) == {"policy"}, "also where no policy is named, since a temperature is"
         means[asked] = table["return"].to_numpy()[:SEEDS]
-        expected = by_hand(algo, states, np.float32(played))
         np.testing.assert_allclose(means[asked], expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(table["temperature"], [*played, played.mean()], rtol=1e-5)
         assert set(table["unit"]) == {algo.temperature_unit}
