@@ -27,7 +27,15 @@ ESTIMATORS: dict[str, Callable[..., Array]] = {
     "combined": combined,
     "rfm": rfm,
 }
-LOG_SNR = (-4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 8.0)  # of a variance-preserving schedule
+LOG_SNR = (
+    -4.0,
+    -2.0,
+    0.0,
+    2.0,
+    4.0,
+    6.0,
+    8.0,
+)  # the levels: logarithms of (signal / noise)^2 of a variance-preserving schedule
 PROPOSALS = (16, 100)
 PLACES = 4000
 

@@ -1,4 +1,4 @@
-"""What a volume-preserving flow can look like: its level sets before and after tanh, beside a law with two modes.
+"""The level sets of volume-preserving flows before and after tanh, beside those of a law with two modes.
 
 The theorem and its proof are on the page book/meow.md, whose picture `python -m softq.experiments.unimodal FILE` draws.
 """
@@ -21,10 +21,10 @@ from softq.utils.atomic_files import atomic_write
 from softq.utils.pytree import replace
 
 SHARES = (0.5, 0.8, 0.95)
-HALF_WIDTH = 4.0  # of the square of u that is drawn; its edge is at 0.9993 in the box
+HALF_WIDTH = 4.0  # half the side of the square of u that is drawn; tanh maps its edge to 0.9993
 NO_STATE = jnp.zeros(0)
 SEEDS = 4, 2
-LOG_STD = -1.2, -0.4  # bounds of log sigma
+LOG_STD = -1.2, -0.4  # the range of the logarithm of the flow's standard deviation
 
 
 def bent_flow(key: Array, size: float = 0.6) -> FlowCritic:
@@ -38,7 +38,10 @@ def bent_flow(key: Array, size: float = 0.6) -> FlowCritic:
     keys = jax.random.split(rest, len(leaves))
     noisy = [leaf + size * jax.random.normal(k, leaf.shape) for leaf, k in zip(leaves, keys, strict=True)]
     params = jax.tree.unflatten(tree, noisy)
-    for name in ("couplings_2", "couplings_3"):  # they move the second coordinate, then the first
+    for name in (
+        "couplings_2",
+        "couplings_3",
+    ):  # the couplings that move the second coordinate and then the first
         centre = replace(flow, params=params).at(NO_STATE).flow(jnp.zeros(2))
         bias = params[name]["Dense_2"]["bias"] - centre
         params = params | {name: params[name] | {"Dense_2": params[name]["Dense_2"] | {"bias": bias}}}
@@ -46,7 +49,7 @@ def bent_flow(key: Array, size: float = 0.6) -> FlowCritic:
 
 
 def levels(log_density: np.ndarray, shares: tuple[float, ...] = SHARES) -> np.ndarray:
-    """The levels above which values on a regular grid hold these shares of the mass, in the order of `shares`."""
+    """The levels above which a log-density on a regular grid holds each of `shares` of its mass, in their order."""
     ordered = np.sort(log_density.ravel())[::-1]
     mass = np.cumsum(np.exp(ordered - ordered[0]))
     return ordered[np.searchsorted(mass / mass[-1], shares)]
@@ -60,14 +63,17 @@ def pieces(log_density: np.ndarray, share: float) -> int:
 
 @jax.jit
 def of_flow(flow: FlowCritic, grid: Array) -> tuple[Array, Array]:
-    """Log-densities, up to constants, at HALF_WIDTH times the points `(n, 2)` of u, and at the points as actions."""
+    """The log-densities of a flow up to constants: of u at `HALF_WIDTH` times the points, and of actions at the points.
+
+    `grid` `(n, 2)` are points of [-1, 1]^2; each result is `(n,)`.
+    """
     landscape = flow.at(NO_STATE)
     return jax.vmap(landscape.before_tanh)(HALF_WIDTH * grid), jax.vmap(landscape)(grid)
 
 
 @jax.jit
 def of_hills(temperature: float | Array, grid: Array) -> tuple[Array, Array]:
-    """The same of the softmax of the landscape "twomode2"."""
+    """The log-densities, as `of_flow` returns them, of the softmax of the landscape "twomode2"."""
     q = landscapes.get("twomode2")
     before_tanh = lambda u: q(jnp.tanh(u)) / temperature + jnp.sum(log_tanh_slope(u))
     return jax.vmap(before_tanh)(HALF_WIDTH * grid), jax.vmap(q)(grid) / temperature

@@ -1,4 +1,7 @@
-"""Every sampler on every landscape at equal budget, measured against the truth: `softq gallery`."""
+"""Every sampler on every landscape at equal numbers of evaluations of Q, compared with the exact softmax.
+
+The command is `softq gallery`.
+"""
 
 from softq.experiments.sampler_benchmark.formula import corners
 from softq.experiments.sampler_benchmark.problems import TEMPERATURE_LEVELS, BenchmarkProblem, names, problem

@@ -1,6 +1,6 @@
-"""Landscapes of the benchmark as numbers of one shape in each dimension, and `corners`, which exists in any dimension.
+"""Landscapes of the benchmark as arrays of the same shapes in each dimension, and the landscape `corners`.
 
-`corners` is two hills of unequal weight on the diagonal of the box, which is no sum over coordinates:
+`corners` has two hills of unequal weight on the diagonal of the box, in any dimension, and is no sum over coordinates:
 
     Q(a) = log( w exp(-|a - c|^2 / 2 s^2) + (1 - w) exp(-|a + c|^2 / 2 s^2) ),   c = (1/2, ..., 1/2)
 """
@@ -10,16 +10,16 @@ import numpy as np
 from softq.landscapes import Formula
 from softq.utils.pytree import replace
 
-CORNER, WEIGHT = 0.5, 0.6  # of `corners`: where the hills are, the weight w of the upper one
+CORNER, WEIGHT = 0.5, 0.6  # each coordinate of the upper hill of `corners`, and the weight w of this hill
 
 
 def corner_width(dim: int) -> float:
-    """s of `corners`: the standard deviation of Q over uniform actions is then about 1 in every dimension."""
+    """The width s of the hills, with which Q has a standard deviation near 1 over uniform actions in each dimension."""
     return 0.4 * dim**0.25
 
 
 def padded(q: Formula) -> Formula:
-    """The same Q in the shapes that all formulas of its dimension have here, so that one program serves them all."""
+    """The same Q with arrays of the shapes of all formulas in its dimension, so that one program serves them all."""
     dim = q.dim
     zero = {"hills": [[0.0, 1.0, 0.0]] * 2, "powers": [0.0, 0.0], "slope": [0.0] * dim}
     if dim <= 2:
@@ -38,7 +38,7 @@ def padded(q: Formula) -> Formula:
 
 
 def corners(dim: int) -> Formula:
-    """Two hills on the diagonal, written as a parabola and a fold along the sum of the coordinates."""
+    """The formula of `corners`, as a parabola and a fold along the sum of the coordinates."""
     square = corner_width(dim) ** 2
     lower = np.exp(-dim * CORNER**2 / (2 * square))
     fold = np.array([CORNER / square, WEIGHT * lower, (1 - WEIGHT) * lower])

@@ -1,4 +1,4 @@
-"""The problems of the gallery: a landscape, its temperatures, what samplers may know about it, and the truth."""
+"""The problems of the benchmark: a landscape, its temperatures, the numbers that samplers may know, and its softmax."""
 
 import abc
 from functools import cached_property
@@ -32,26 +32,28 @@ CURVATURE_QUANTILE, CURVATURE_ACTIONS = 0.9, 512
 
 
 class BenchmarkProblem(abc.ABC):
-    """One landscape in one dimension. `uniform_std` is the standard deviation of Q over uniform actions."""
+    """One landscape in `dim` dimensions. `uniform_std` is the standard deviation of Q over uniform actions."""
 
     def __init__(self, name: str, dim: int, formula: Formula, uniform_std: float):
         self.name, self.dim, self.uniform_std = name, dim, uniform_std
         self.formula = jax.tree.map(jnp.float32, padded(formula))
 
     def temperature(self, level: str) -> float:
+        """The temperature of a `level` of `TEMPERATURE_LEVELS`, in the unit of Q."""
         return self.uniform_std / TEMPERATURE_LEVELS[level]
 
     @abc.abstractmethod
     def truth(self, level: str) -> Truth:
-        """The exact softmax at the temperature of that level."""
+        """The exact softmax at the temperature of `level`."""
 
     @cached_property
     def _curvatures(self) -> np.ndarray:
-        """Of the landscape, then at each of `LEVELS`."""
+        """Typical large curvatures: of the landscape, then of the landscape blurred by each of `LEVELS`."""
         actions = uniform_actions(jax.random.key(1), self.dim, CURVATURE_ACTIONS)
         return np.asarray([_typical(self.formula.blurred(s), actions) for s in (1e-4, *LEVELS.tolist())])
 
     def info(self, level: str) -> LandscapeInfo:
+        """The numbers that a sampler may know of the landscape, at the temperature of `level`."""
         first, *others = self._curvatures
         numbers = (self.temperature(level), self.uniform_std, first, others)
         return LandscapeInfo(*(jnp.asarray(x, jnp.float32) for x in numbers))
@@ -59,6 +61,7 @@ class BenchmarkProblem(abc.ABC):
 
 @jax.jit
 def _typical(q: Formula, actions: jax.Array) -> jax.Array:
+    """The quantile of the largest absolute curvatures of `q` at `actions` `(n, d)`."""
     steepest = jnp.max(jnp.abs(jnp.linalg.eigvalsh(jax.vmap(jax.hessian(q))(actions))), axis=1)
     return jnp.maximum(jnp.quantile(steepest, CURVATURE_QUANTILE), 1e-6)
 
@@ -85,7 +88,7 @@ class Named(BenchmarkProblem):
 
 
 class Corners(BenchmarkProblem):
-    """`corners` at temperatures 1, 1/3 and 1/10, which is near the same shares of its standard deviation."""
+    """`corners` at temperatures 1, 1/3 and 1/10, whole powers for `of_corners`; its `uniform_std` is near 1."""
 
     def __init__(self, dim: int):
         super().__init__("corners", dim, corners(dim), float(of_corners(dim, 0).std_value))
@@ -98,13 +101,16 @@ class Corners(BenchmarkProblem):
 
 
 def names(dim: int) -> list[str]:
-    """All landscapes of this dimension."""
+    """The names of all problems in `dim` dimensions."""
     named = [name for name in landscapes.names() if landscapes.get(name).dim == dim]
     return named + [f"{SUM}{name}" for name in SUMMANDS] + ["corners"] if dim in DIMS else named
 
 
 def problem(name: str, dim: int) -> BenchmarkProblem:
-    """The one called `name`: "bandit", "sum of skew1", "corners". Raises `SoftqError` for one that `dim` has not."""
+    """The problem called `name`, such as "bandit", "sum of skew1" or "corners", in `dim` dimensions.
+
+    Raises `SoftqError` for a name that is not one of `names(dim)`.
+    """
     if name not in names(dim):
         raise SoftqError(f"no landscape '{name}' in {dim} dimensions.{suggest(name, names(dim))}")
     if name == "corners":

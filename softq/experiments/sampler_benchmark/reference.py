@@ -1,7 +1,7 @@
-"""What the samples of a gallery problem should look like, exactly, and how far they are from it.
+"""The exact softmax of a problem of the benchmark, and how far the actions of a sampler are from it.
 
-Three families, three kinds of truth: quadrature in one and two dimensions; independent coordinates for sums; for
-`corners` at temperature 1 / n the n-th power of a mixture of two Gaussians, which is a mixture of n + 1 products.
+It is computed in three ways: by quadrature in one and two dimensions; from independent coordinates for sums; and for
+`corners` at temperature 1 / n as the n-th power of a mixture of two Gaussians, which is a mixture of n + 1 products.
 """
 
 from collections.abc import Callable
@@ -17,16 +17,18 @@ from softq.exact.values import evaluate
 from softq.experiments.sampler_benchmark.formula import CORNER, WEIGHT, corner_width
 from softq.landscapes import Formula, Landscape
 
-CELLS = {1: 40, 2: 12}  # a side
-FINE = {1: 1_000_000, 2: 1600}  # the same, where level sets are measured
-QUANTILES = 20  # cells of the view of one number
-LATTICE = 2000  # points of a coordinate, or of its Q, when sums of independent ones are convolved
+# by the dimension of actions: cells along a side of the box, for the view "action" and to measure level sets
+CELLS = {1: 40, 2: 12}
+FINE = {1: 1_000_000, 2: 1600}
+QUANTILES = 20  # cells of a view that sorts actions by one number
+LATTICE = 2000  # grid points of one coordinate, or of its Q, whose laws are convolved to that of a sum
 
 
 class View(NamedTuple):
-    """A way of sorting actions into cells: `cells(actions, values)` `(pooled * n,)`, and the exact `probabilities`.
+    """A way of sorting actions into cells, and the exact `probabilities` `(k,)` of the cells.
 
-    Coordinates that are alike are `pooled`: each action then gives that many entries.
+    `cells(actions, values)` `(pooled * n,)` are the indices of the cells of n actions with these values of Q. Where the
+    coordinates of an action have one law, each of `pooled` coordinates is an entry of its own; else `pooled` is 1.
     """
 
     cells: Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -34,7 +36,10 @@ class View(NamedTuple):
     pooled: int = 1
 
     def tv(self, actions: np.ndarray, values: np.ndarray, num: int) -> float:
-        """Total variation between shares and probabilities; of `num` actions those that are missing fell nowhere."""
+        """The total variation between the shares of the cells and their probabilities, in [0, 1].
+
+        Of `num` actions, those that are not in `actions` were not finite and count as outside all cells.
+        """
         counts = np.bincount(self.cells(actions, values), minlength=len(self.probabilities))
         shares, lost = counts / (num * self.pooled), 1 - len(actions) / num
         return float(0.5 * (np.abs(shares - self.probabilities).sum() + lost))
@@ -42,16 +47,18 @@ class View(NamedTuple):
     def floor(self, num: int) -> float:
         """The expected `tv` of `num` independent exact draws: half the mean absolute deviations of binomials."""
         num, p = num * self.pooled, np.clip(self.probabilities, 0.0, 1.0)
-        v = np.floor(num * p) + 1  # de Moivre: E|X - num p| = 2 v (1 - p) P(X = v)
+        # de Moivre's formula for a binomial X: E|X - num p| = 2 v (1 - p) P(X = v)
+        v = np.floor(num * p) + 1
         return float((v * (1 - p) * stats.binom.pmf(v, num, p)).sum() / num)
 
 
 class Truth(NamedTuple):
-    """The exact softmax as the gallery needs it. At `edges` `(k,)` each coordinate has the distribution
-    function `cdf` `(d, k)`.
+    """An exact softmax, with all that a set of actions is compared with.
 
-    `views`: "action" (a grid of cells; pooled coordinates where d > 2 or Q is a sum), "scalar" (Q in cells of about
-    equal probability; for `corners` the sum of the coordinates) and "hills" (the mode that is nearest).
+    `mean_value` and `std_value` are those of Q. Each coordinate has the distribution function `cdf` `(d, k)` at `edges`
+    `(k,)`, and `sample(rng, n)` draws n actions `(n, d)`. The three `views` are "action", a grid of cells, or of one
+    coordinate where d > 2 or Q is a sum; "scalar", cells of about equal probability in Q, or in the sum of the
+    coordinates for `corners`; and "hills", the nearest mode.
     """
 
     mean_value: float
@@ -73,8 +80,10 @@ class Truth(NamedTuple):
         return float(np.trapezoid(density, self.edges, axis=1).mean())
 
     def compare(self, q: Formula, actions: np.ndarray) -> dict[str, float]:
-        """Every measure of `actions` `(n, d)` and its floor. `error` is the largest of the three views, each less its
-        floor: a lower bound of the total variation, but for sampling noise. Actions that are not finite are lost.
+        """Every distance of `actions` `(n, d)` from the softmax, and its floor, the mean for n exact draws.
+
+        `error` is the largest total variation of the three views, each less its floor. Up to sampling noise it is a
+        lower bound of the total variation of the laws. An action that is not finite is in no cell.
         """
         num = len(actions)
         actions = np.asarray(actions[np.isfinite(actions).all(1)], np.float64)
@@ -89,12 +98,15 @@ class Truth(NamedTuple):
 
 
 def _grid(actions: np.ndarray, bins: int) -> np.ndarray:
-    """Index of each number's cell."""
+    """The index of the cell of each number in [-1, 1], of `bins` equal cells."""
     return np.clip(((actions + 1) / 2 * bins).astype(int), 0, bins - 1)
 
 
 def _quantiles(points: np.ndarray, p: np.ndarray, of: Callable) -> View:
-    """A view of one number with a law of masses `p` at rising `points`: cells of about equal probability."""
+    """A view by the number `of(actions, values)`, in cells of about equal probability.
+
+    The law of the number has masses `p` at the rising `points`.
+    """
     cumulative = np.cumsum(p) / p.sum()
     last = np.searchsorted(cumulative, np.arange(1, QUANTILES) / QUANTILES)
     last = np.unique(np.clip(last, 0, len(points) - 2))
@@ -104,18 +116,19 @@ def _quantiles(points: np.ndarray, p: np.ndarray, of: Callable) -> View:
 
 
 def _nearest(tops: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    """The index of the mode in `tops` `(k, d)` that is nearest to each of `actions` `(n, d)`."""
     return np.argmin(((actions[:, None] - tops[None]) ** 2).sum(-1), axis=1)
 
 
 def _hills(law: Boltzmann, tops: np.ndarray) -> np.ndarray:
-    """The mass nearest to each of `tops` `(k, d)`."""
+    """The probability `(k,)` that an action of `law` is nearest to each of the modes `tops` `(k, d)`."""
     return np.bincount(_nearest(tops, law.nodes), law.probabilities, len(tops))
 
 
 def scattered(q: Landscape) -> np.ndarray:
-    """Q at one random action in each of many small equal cells, sorted: volumes of level sets, at any temperature.
+    """Sorted values of Q, at one random action in each of many small equal cells, from which level sets are measured.
 
-    On a regular grid values come in ties, and a level between two of them has no sharp volume.
+    On a regular grid many values would be equal, and cells of Q of equal probability would not exist.
     """
     bins, d = FINE[q.dim], q.dim
     corner = np.stack(np.meshgrid(*[np.arange(bins)] * d, indexing="ij"), -1).reshape(-1, d)
@@ -124,7 +137,10 @@ def scattered(q: Landscape) -> np.ndarray:
 
 
 def by_quadrature(law: Boltzmann, levels: np.ndarray, tops: np.ndarray) -> Truth:
-    """For a landscape in one or two dimensions; `levels` are its `scattered` values, `tops` `(k, d)` its modes."""
+    """The truth for a landscape in one or two dimensions, from its softmax `law` by quadrature.
+
+    `levels` are its `scattered` values and `tops` `(k, d)` its modes.
+    """
     d, bins = law.dim, CELLS[law.dim]
     index = lambda actions, _: _grid(actions, bins) @ bins ** np.arange(d)[::-1]
     views = {
@@ -142,12 +158,12 @@ def by_quadrature(law: Boltzmann, levels: np.ndarray, tops: np.ndarray) -> Truth
 
 
 def of_sum(one: Boltzmann, tops: np.ndarray, dim: int) -> Truth:
-    """For a sum over `dim` coordinates, each with the law `one`; coordinates are pooled in two of the views."""
+    """The truth for a sum over `dim` coordinates, each with the law `one`, whose modes are `tops` `(k, 1)`."""
     masses, values = one.cell_probabilities(CELLS[1]), one.values
     step = np.ptp(values) / (LATTICE - 1)
     place = (values - values.min()) / step
     low = np.minimum(place.astype(int), LATTICE - 2)
-    # each mass is shared by the two points beside its place, so that its mean stays
+    # each mass is shared by the two grid points beside its place, so that the mean does not change
     line = np.bincount(low, one.probabilities * (low + 1 - place), LATTICE)
     line += np.bincount(low + 1, one.probabilities * (place - low), LATTICE)
     total = _power(line, dim)
@@ -165,7 +181,7 @@ def of_sum(one: Boltzmann, tops: np.ndarray, dim: int) -> Truth:
 
 
 def _power(p: np.ndarray, times: int) -> np.ndarray:
-    """The law of a sum of `times` independent lattice variables with law `p`."""
+    """The masses of the sum of `times` independent variables on a regular grid, each with the masses `p`."""
     total = np.ones(1)
     for _ in range(times):
         total = np.maximum(signal.fftconvolve(total, p), 0.0)
@@ -173,7 +189,7 @@ def _power(p: np.ndarray, times: int) -> np.ndarray:
 
 
 def of_corners(dim: int, power: int) -> Truth:
-    """For `corners` at temperature 1 / `power`; power 0 is the uniform law.
+    """The truth for `corners` at temperature 1 / `power`; power 0 is the uniform law.
 
     exp(power Q) = (w g + (1 - w) h)^power, g and h Gaussian bumps: a mixture of products g^j h^(power - j). In each of
     them the coordinates are independent and alike, so the sum S of the coordinates is a convolution, and
@@ -188,7 +204,7 @@ def of_corners(dim: int, power: int) -> Truth:
     log_mass = (choose + j * np.log(WEIGHT) + (power - j) * np.log(1 - WEIGHT))[:, 0] + dim * log_z
     mass = np.exp(log_mass - logsumexp(log_mass))
 
-    # the sum on its lattice, with E[|a|^2; S] beside its mass
+    # at each grid point of S, the mass, and the mean of |a|^2 over the actions with this S times the mass
     sums = (2 * np.arange(dim * (LATTICE - 1) + 1) + dim) / LATTICE - dim
     law, squares = np.zeros_like(sums), np.zeros_like(sums)
     for weight, one in zip(mass, p, strict=True):
@@ -227,5 +243,5 @@ def of_corners(dim: int, power: int) -> Truth:
 
 
 def tops_of(q: Landscape) -> np.ndarray:
-    """The modes of a landscape at any temperature `(k, d)`: they do not depend on it."""
+    """The modes `(k, d)` of the softmax of a landscape, which are the same at all temperatures."""
     return np.stack([mode.action for mode in modes(Boltzmann(q, 1.0))])

@@ -1,15 +1,18 @@
-"""The samplers of the gallery: those of `softq.samplers.registry`, each at the settings that a budget pays for.
+"""The samplers of the benchmark: those of `softq.samplers.registry`, each with settings that a budget decides.
 
-Nothing is tuned to a landscape. What a sampler may know: the temperature, the standard deviation of Q over uniform
-actions, and a typical large curvature L, from which steps are shares of the stability limit 4 * temperature / L.
-Knowing these is free of charge, and so are the blurred landscapes of annealing. `printed` are the settings of a paper,
-with its numbers of candidates, schedules, levels or steps scaled to the budget.
+A budget is a number of evaluations of Q for one action. A gradient counts as two, and so does every value that a
+sampler needs, also for the start of a chain and for its last action; `Sampler.at_budget` leaves these out.
 
-The budgets are not those of `Sampler.at_budget`: here methods compete, so a gradient costs what it costs, two
-evaluations, and all that a sampler asks of Q has to be paid for, the start of a chain and the last end point too.
+No sampler is tuned to a landscape. A sampler may know the temperature, the standard deviation of Q over uniform actions
+and a typical large curvature L, from which its steps are shares of the stability limit 4 * temperature / L. Neither
+this knowledge nor the blurred landscapes of annealing count as evaluations. A sampler called "printed" has the settings
+of its paper, whose numbers of candidates, schedules, levels or steps are scaled to the budget.
 
-L is of the second derivative, which does not see the kinks of `abs1` and `abs2`: there chains that accept every step
-take the longest, and chapter 10 shows what that costs. A `StableStep` without a curvature sees kinks.
+L is a second derivative, which is zero beside the kinks of `abs1` and `abs2`. There, chains that accept every step take
+the longest one that is allowed; chapter 10 shows their error. A `StableStep` without a curvature measures kinks too.
+
+In the settings of a sampler m is a number of candidates, T of steps, S of schedules, M of particles, and K of actions
+for one estimate of a score; these letters are also in the column "setting" of the table.
 """
 
 from collections.abc import Callable
@@ -30,13 +33,16 @@ from softq.samplers.start import absolute_step
 from softq.samplers.temperatures import HOTTEST
 from softq.utils.pytree import pytree, static
 
-LEVELS = s.geometric_levels(0.6, 0.02, 5)  # of the repaired annealing
-SHARE = 0.1  # of the stability limit, for chains that accept every step: on a parabola a tenth too wide
-METROPOLIS = 0.5  # for those that may refuse, in one dimension; it falls as dim^(-1/3)
+LEVELS = s.geometric_levels(0.6, 0.02, 5)  # the noise levels of annealing where it aims at the softmax
+# The step of a chain that accepts every proposal, as a share of the stability limit. On a parabola the variance of the
+# chain is then larger than that of the softmax by the factor 1 / (1 - 0.1).
+LANGEVIN_SHARE = 0.1
+# the same of a chain that may refuse proposals in one dimension; in d dimensions it is multiplied by d^(-1/3)
+METROPOLIS_SHARE = 0.5
 
 
 class LandscapeInfo(NamedTuple):
-    """What a sampler may know of a landscape, in the units of Q and of an action.
+    """The numbers that a sampler may know of a landscape, in the units of Q and of an action.
 
     `uniform_std` is the standard deviation of Q over uniform actions, `curvature` the typical large second derivative,
     and `blurred` `(5,)` that of Q blurred by each of `LEVELS`.
@@ -49,20 +55,24 @@ class LandscapeInfo(NamedTuple):
 
     @property
     def hottest(self) -> Array:
-        """The top of a ladder."""
+        """The highest temperature of a ladder."""
         return jnp.maximum(HOTTEST * self.uniform_std, 2 * self.temperature)
 
     def step(self, share: float, longest: float = 0.1) -> s.StableStep:
+        """A step of this share of the stability limit, at most `longest`."""
         return s.StableStep(share, longest, self.curvature)
 
     def metropolis(self, dim: int) -> s.StableStep:
-        return self.step(METROPOLIS * dim ** (-1 / 3), 1.0)
+        """The step of a chain that may refuse proposals."""
+        return self.step(METROPOLIS_SHARE * dim ** (-1 / 3), 1.0)
 
 
 class BenchmarkSampler(NamedTuple):
-    """`make(given, dim, **plan)` is a sampler; `plan(budget, dim)` what the budget pays for, None if nothing.
+    """A sampler of the benchmark at any budget, described by the words `about`.
 
-    `exact`: the law tends to the softmax as the budget grows.
+    `plan(budget, dim)` are the numbers that the budget pays for, by name, or None if it is too small. The sampler is
+    `make(given, dim, **plan)`, where `given` is a `LandscapeInfo`. `exact` says whether the law of its actions tends to
+    the softmax as the budget grows.
     """
 
     about: str
@@ -71,13 +81,15 @@ class BenchmarkSampler(NamedTuple):
     exact: bool = False
 
     def sampler(self, budget: int, dim: int, given: LandscapeInfo) -> Sampler:
+        """The sampler at a budget that is large enough for it."""
         return self.make(given, dim, **self.plan(budget, dim))
 
     def setting(self, budget: int, dim: int) -> str:
+        """The plan as text, such as "m=4 sweeps=4"."""
         return " ".join(f"{name}={number}" for name, number in self.plan(budget, dim).items())
 
     def calls(self, dim: int, budget: int) -> Calls:
-        """Values and gradients per action, counted in the program."""
+        """The numbers of values and of gradients of Q for one action, counted in the compiled program."""
         return _calls(self, dim, budget)
 
 
@@ -88,7 +100,10 @@ def _calls(entry: BenchmarkSampler, dim: int, budget: int) -> Calls:
 
 @pytree
 class ISIRMALA(Sampler):
-    """Sweeps of iterated resampling for the far way, MALA steps for the near one; both leave the softmax invariant."""
+    """Sweeps of iterated resampling, which jump between hills, alternating with MALA steps, which move within one.
+
+    Both leave the softmax invariant.
+    """
 
     num_candidates: int = static()
     cycles: int = static()
@@ -114,11 +129,11 @@ class ISIRMALA(Sampler):
 
 
 def _langevin(boundary: Callable[[Array], Array], g: LandscapeInfo, dim: int, T: int) -> Sampler:
-    return s.Langevin(T, step=g.step(SHARE), boundary=boundary)
+    return s.Langevin(T, step=g.step(LANGEVIN_SHARE), boundary=boundary)
 
 
 def _mala(g: LandscapeInfo, dim: int, T: int, m: int = 1) -> Sampler:
-    """From the survivor of `m` candidates, or from a uniform action."""
+    """MALA from one of `m` uniform candidates, drawn by SNIS; with one candidate it is a uniform action."""
     return s.MALA(T, m, g.metropolis(dim))
 
 
@@ -135,7 +150,7 @@ def _ais(g: LandscapeInfo, dim: int, m: int, levels: int, T: int) -> Sampler:
 
 
 def _svgd(g: LandscapeInfo, dim: int, M: int, T: int) -> Sampler:
-    return s.SVGD(M, T, g.step(0.5, 0.2))  # which is halved
+    return s.SVGD(M, T, g.step(0.5, 0.2))  # SVGD takes half of this step
 
 
 def _qglg_printed(g: LandscapeInfo, dim: int, m: int, S: int, T: int) -> Sampler:
@@ -143,9 +158,9 @@ def _qglg_printed(g: LandscapeInfo, dim: int, m: int, S: int, T: int) -> Sampler
 
 
 def _qglg(select: str, g: LandscapeInfo, dim: int, m: int, S: int, T: int) -> Sampler:
-    """Shares of the stability limit from `SHARE` downwards, as far as the printed range but for its ends."""
+    """QGLG whose schedules start between three times and a third of `LANGEVIN_SHARE` of the stability limit."""
     limit = s.stability_limit(g.temperature, g.curvature)
-    steps = jnp.minimum(jnp.geomspace(3 * SHARE, SHARE / 3, S) * limit, 0.1)
+    steps = jnp.minimum(jnp.geomspace(3 * LANGEVIN_SHARE, LANGEVIN_SHARE / 3, S) * limit, 0.1)
     return s.QGLG(s.linear_schedules(steps, jnp.full(S, jnp.min(steps)), T), m, select=select)
 
 
@@ -158,7 +173,7 @@ def _annealed_printed(g: LandscapeInfo, dim: int, T: int) -> Sampler:
 
 
 def _annealed(g: LandscapeInfo, dim: int, T: int, last: int) -> Sampler:
-    steps = jnp.minimum(2 * SHARE * s.stability_limit(g.temperature, g.blurred), 1.0)
+    steps = jnp.minimum(2 * LANGEVIN_SHARE * s.stability_limit(g.temperature, g.blurred), 1.0)
     repeats = (T,) * (len(LEVELS) - 1) + (last,)
     how = {"unit_slope": False, "boundary": reflect, "slope": _blurred_slope}
     return s.AnnealedLangevin(LEVELS, step_sizes=steps, steps_per_level=repeats, **how)
@@ -172,7 +187,7 @@ def _combined(g: LandscapeInfo, dim: int, T: int, K: int) -> Sampler:
     return s.Diffusion(T, K, "combined", options=(("variance", "posterior"),))
 
 
-# -- what a budget B of evaluations pays for
+# The plans: numbers of candidates, steps and so on that a budget of evaluations pays for
 
 
 def _cycles(budget: int, dim: int) -> dict[str, int]:
@@ -191,7 +206,8 @@ def _cooling(budget: int, dim: int) -> dict[str, int]:
 
 
 def _schedules(budget: int, dim: int) -> dict[str, int]:
-    m, n = budget // 5, min(10, max(2, budget // 40))  # printed: 100 candidates, 10 schedules, 20 steps
+    # the paper has 100 candidates, 10 schedules and 20 steps
+    m, n = budget // 5, min(10, max(2, budget // 40))
     return {"m": m, "S": n, "T": (budget - m - n) // (2 * n)}
 
 
@@ -201,7 +217,7 @@ def _levels(budget: int, dim: int) -> dict[str, int]:
 
 
 def _denoising(most: int, cost: Callable[[int], int], budget: int, dim: int) -> dict[str, int] | None:
-    """T steps with K actions each, T as large as K allows: at least two."""
+    """At most `most` denoising steps T, with K >= 2 actions for each score; an action costs `cost(dim)` evaluations."""
     afford = budget // cost(dim)
     steps = min(most, isqrt(budget), afford // 2)
     return {"T": steps, "K": afford // steps} if steps else None

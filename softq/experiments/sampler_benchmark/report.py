@@ -1,4 +1,4 @@
-"""Reading the table: sizes, winners, how far each sampler stays behind them, and what each of them is."""
+"""The table of `softq gallery` summarised: mean errors, the best samplers, and the distances of the others."""
 
 import numpy as np
 import pandas as pd
@@ -8,8 +8,8 @@ from softq.utils.errors import SoftqError
 
 SIZES = {"d = 1, 2": (1, 2), "d = 4 to 8": (3, 8), "d = 17": (9, np.inf)}
 REGIME = ["size", "temperature_level", "budget"]
-TIE = 0.02  # of the error: what two runs of one sampler may differ by
-NEAR = 0.1  # an error that we call small
+TIE = 0.02  # errors that differ by less count as equal: two runs of one sampler may differ by so much
+NEAR = 0.1  # an error below this number counts as small
 
 
 def read(path: object, exact: bool = False) -> pd.DataFrame:
@@ -25,19 +25,22 @@ def read(path: object, exact: bool = False) -> pd.DataFrame:
 
 
 def sized(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` with a column `size`, ordered categories; `temperature_level` and `size` sort as they are meant."""
+    """`table` with a column `size`; it and `temperature_level` sort from small to large and from hot to cold."""
     size = pd.cut(table["dim"], [0, *(top for _, top in SIZES.values())], labels=list(SIZES))
     level = pd.Categorical(table["temperature_level"], ("hot", "medium", "cold"), ordered=True)
     return table.assign(size=size, temperature_level=level)
 
 
 def mean_errors(table: pd.DataFrame) -> pd.DataFrame:
-    """The mean error over landscapes: a row for each regime, a column for each sampler; empty where unaffordable."""
+    """The mean error over landscapes, with a row for each regime and a column for each sampler.
+
+    A regime is a size, a temperature level and a budget. A cell is empty where the budget is too small for the sampler.
+    """
     return table.pivot_table("error", REGIME, "sampler", observed=True)
 
 
 def winners(table: pd.DataFrame) -> pd.DataFrame:
-    """For each regime the `best` sampler, its mean `error`, and all `within` `TIE` of it, best first."""
+    """For each regime the `best` sampler, its mean `error`, and `within`, all whose error is at most `TIE` larger."""
     rows = {}
     for regime, errors in mean_errors(table).iterrows():
         ordered = errors.dropna().sort_values(kind="stable")
@@ -49,10 +52,11 @@ def winners(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def regret(table: pd.DataFrame) -> pd.DataFrame:
-    """How far behind the best of its regime a sampler is: `mean` and `worst` over regimes, least mean first.
+    """The error of a sampler less that of the best one: `mean` and `worst` over regimes, and the worst `single` case.
 
-    Those are distances of mean errors; `single` is the largest distance from the best in any one case (landscape,
-    dimension, temperature, budget). Samplers that cannot afford every regime are left out.
+    For `mean` and `worst` the errors of a regime are means over landscapes; a single case is one landscape in one
+    dimension at one temperature and budget. Rows are sorted by `mean`. Samplers for which the budget of a regime is too
+    small are left out.
     """
     errors = mean_errors(table).dropna(axis=1)
     behind = errors.sub(mean_errors(table).min(axis=1), axis=0)
@@ -64,11 +68,11 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdicts(table: pd.DataFrame) -> pd.DataFrame:
-    """What each sampler is at its largest budget, a column for each size.
+    """One word for each sampler at its largest budget, with a column for each size.
 
-    "sampler": an error below `NEAR` in three quarters of the cases (landscapes and temperatures) at least. "search":
-    not so, and where the error is larger its mean Q is mostly above that of the softmax; it maximises. "short": not
-    so, and mostly below; it has not arrived, or aims elsewhere.
+    A "sampler" has an error below `NEAR` in at least three quarters of the cases, which are landscapes at a
+    temperature. Of the others, a "search" mostly has a mean Q above that of the softmax where its error is larger, for
+    it maximises. The rest are "short": their mean Q is mostly below, since they have not arrived or aim elsewhere.
     """
     last = table[table["budget"] == table["budget"].max()]
 

@@ -1,4 +1,4 @@
-"""The contest: a row for each landscape, temperature, budget and sampler, and the command that writes the table."""
+"""The benchmark: a row for each landscape, temperature, budget and sampler, and the command that writes the table."""
 
 import os
 import time
@@ -30,10 +30,14 @@ from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.cli_options import Parser
 from softq.utils.errors import SoftqError, suggest
 
-BUDGETS = {20: 4096, 200: 2048, 2000: 1024}  # evaluations per action: actions drawn
-BATCH = 256  # actions at a time
-REFERENCE = "langevin"  # whose time is the unit
-EXACT = "exact"  # draws from the truth, measured as if they came from a sampler: what the floors should be
+BUDGETS = {
+    20: 4096,
+    200: 2048,
+    2000: 1024,
+}  # by evaluations of Q for one action: the number of actions that are drawn
+BATCH = 256  # number of actions that are drawn side by side
+REFERENCE = "langevin"  # the sampler whose time is the unit of all times
+EXACT = "exact"  # the name in the table of draws from the exact softmax, whose distances should be near the floors
 VIEWS = ("tv_action", "tv_scalar", "tv_hills", "mean_q", "w1")
 FLOORS = [f"{view}_floor" for view in VIEWS]
 ROUND = ["landscape", "dim", "temperature_level", "budget"]
@@ -49,16 +53,17 @@ COLUMNS = [
     "gradients",
 ]
 COLUMNS += ["num_samples", "error", *VIEWS, "time_ratio", *FLOORS, "device", "versions"]
-REPEATED = [*FLOORS, "device", "versions"]  # the same for all samplers of a round: in the file only once
+# columns that are equal for all samplers at one landscape, temperature and budget; the file has them once
+REPEATED = [*FLOORS, "device", "versions"]
 
 
 @cache
 def program(
     sampler: str, dim: int, budget: int, num: int
 ) -> Callable[[Array, Formula, LandscapeInfo], Array]:
-    """`program(...)(key, q, given)` draws `num` actions `(num, dim)`; compiled here and now, for any landscape.
+    """A compiled program for any landscape q, whose call with `(key, q, given)` returns `num` actions `(num, dim)`.
 
-    At the first of LLVM's levels: half again as fast to compile as at the highest, and the samplers run as fast.
+    It has the lowest of LLVM's levels of optimisation, which compiles faster and does not slow the samplers down.
     """
 
     def draw(key: Array, q: Formula, given: LandscapeInfo) -> Array:
@@ -74,13 +79,13 @@ def program(
 
 @cache
 def _arguments(dim: int) -> tuple[Formula, LandscapeInfo]:
-    """A landscape and what is known of it; in every other of this dimension the arrays have the same shapes."""
+    """A landscape in `dim` dimensions and its `LandscapeInfo`; the arrays of all others have the same shapes."""
     one = problem(names(dim)[0], dim)
     return one.formula, one.info("hot")
 
 
 def draws(sampler: str, one: BenchmarkProblem, level: str, budget: int, num: int) -> np.ndarray:
-    """`num` independent actions `(num, dim)`, always the same ones."""
+    """`num` independent actions `(num, dim)`, by a key that depends on the arguments alone."""
     key = jax.random.key(_seed(one.name, one.dim, level, sampler, budget))
     return np.asarray(program(sampler, one.dim, budget, num)(key, one.formula, one.info(level)))
 
@@ -97,11 +102,11 @@ def contest(
     landscapes: Sequence[str] | None = None,
     tick: Callable[[str], object] = lambda what: None,
 ) -> pd.DataFrame:
-    """All rows, with the columns `COLUMNS`; by default the whole table. `landscapes` leaves others out.
+    """The table with the columns `COLUMNS` of the given part of the benchmark, by default of all of it.
 
-    `error` is explained at `Truth.compare`. `time_ratio` compares the processor time of an action with that of
-    reflected Langevin: medians over the landscapes and temperatures of a dimension, which all run one program, without
-    its compilation. `tick` hears of each set of draws.
+    `landscapes` are the names of those to include. `Truth.compare` defines `error`. `time_ratio` is the processor time
+    of an action over that of reflected Langevin, without compilation; both are medians over the landscapes and
+    temperatures of a dimension, which run one program. `tick` is called with a line of text for each set of draws.
     Raises `SoftqError` for an unknown sampler, temperature level or landscape.
     """
     budgets = BUDGETS if budgets is None else budgets
@@ -141,7 +146,7 @@ def _affordable(dim: int, budgets: dict[int, int], samplers: Sequence[str]) -> l
 
 
 def _compile(dim: int, budgets: dict[int, int], samplers: Sequence[str], tick: Callable) -> None:
-    """All programs of a dimension, on all cores."""
+    """Compile the programs of all samplers in `dim` dimensions, on all cores at once."""
     program.cache_clear()
     tick(f"d = {dim}: compiling")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -157,7 +162,7 @@ def _round(
     samplers: Sequence[str],
     tick: Callable,
 ) -> list[dict]:
-    """The rows of one landscape, temperature and budget."""
+    """The rows of the table of one landscape at one temperature and budget."""
     label = {
         "landscape": one.name,
         "dim": one.dim,
@@ -181,9 +186,9 @@ def _round(
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """A table of `contest` as CSV, to three digits; `REPEATED` stand in the rows of the exact draws only.
+    """Write a table of `contest` to a CSV file with three digits, the columns `REPEATED` in rows of exact draws only.
 
-    `report.read` fills them in again.
+    `report.read` fills these columns in again.
     """
     lean = table.assign(**{name: table[name].where(table["sampler"] == EXACT) for name in REPEATED})
     lean.to_csv(path, index=False, float_format="%.3g")
@@ -194,20 +199,20 @@ QUICK["samplers"] = ("uniform", "snis", "isir", "langevin", "mala", "svgd")
 
 
 def command(argv: list[str]) -> int:
-    """`softq gallery`."""
+    """Run `softq gallery` with the words `argv` and return its exit code. Raises `SoftqError` for bad input."""
     parser = Parser(
         prog="softq gallery",
         description="Every sampler on every landscape at equal budget, measured against the exact softmax.",
     )
     parser.add_argument(
-        "--out", required=True, metavar="FILE.csv", help="the table, written whole at the end"
+        "--out", required=True, metavar="FILE.csv", help="file for the table, which is written at the end"
     )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="one landscape, one temperature, one budget, six samplers",
+        help="run six samplers on one landscape at one temperature and budget only",
     )
-    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     options = parser.parse(argv)
     path, chosen = csv_file(options.out), QUICK if options.quick else {}
     with tqdm(total=_size(**chosen), unit="draws", disable=options.no_progress, dynamic_ncols=True) as bar:
@@ -230,7 +235,7 @@ def _size(
     landscapes=None,
     samplers=REGISTRY,
 ) -> int:
-    """How many sets of draws the contest makes."""
+    """The number of sets of draws that `contest` makes with these arguments."""
     count = lambda dim: sum(landscapes is None or name in landscapes for name in names(dim))
     return sum(
         len(temperature_levels) * count(dim) * len(_affordable(dim, budgets, samplers)) for dim in dims

@@ -1,1 +1,1 @@
-"""How fast samplers, updates and loops are, in units of bare matrix products: `softq bench`."""
+"""The time of samplers, updates and loops in units of that of their matrix products: the command `softq bench`."""

@@ -1,4 +1,4 @@
-"""Speed against a bound: measured time beside the bare matrix products of the same shapes, in the same run."""
+"""Times of samplers, updates and loops beside those of their matrix products alone, measured in the same run."""
 
 import json
 from collections.abc import Callable
@@ -29,6 +29,26 @@ from softq.utils.errors import SoftqError, suggest
 from softq.utils.flat_settings import built
 
 NOISE = "noise score"
+# the help of the options of all parts of the command, by the name of the parameter
+MEANINGS = {
+    "dim": "dimension of the actions",
+    "act_dim": "dimension of the actions",
+    "obs_dim": "dimension of the observations",
+    "batch": "number of states in a batch",
+    "hidden": "units of each hidden layer of the critics",
+    "steps": "number of steps of a chain, or of each schedule of QGLG",
+    "schedules": "number of step schedules of QGLG",
+    "candidates": "number of uniform candidates of QGLG and of iterated resampling",
+    "sweeps": "number of sweeps of iterated resampling",
+    "levels": "number of noise levels of annealed Langevin",
+    "rungs": "number of temperatures of parallel tempering",
+    "particles": "number of particles of SVGD",
+    "only": "the one sampler to measure; all without it",
+    "env": "environment of Gymnasium",
+    "num_envs": "number of environments that step together",
+    "seconds": "time to measure in all, in seconds",
+    "rounds": "number of rounds, in which the two programs take turns",
+}
 
 
 def sampler(
@@ -47,10 +67,10 @@ def sampler(
     seconds: float = 20.0,
     rounds: int = 7,
 ) -> list[dict]:
-    """Samplers of the registry on a fresh critic, one action for each of `batch` states (SVGD: all particles); or
-    `only` one.
+    """Samplers of the registry on a fresh critic, beside their matrix products, or the one called `only`.
 
-    "noise score" is a chain on a critic with noise levels beside the same chain on a plain one.
+    Each draws an action for each of `batch` states; SVGD draws all its particles. "noise score" is an annealed chain on
+    a critic with noise levels beside the same chain on a plain critic.
     """
     key = jax.random.key(0)
     like = key, jnp.zeros(obs_dim), jnp.zeros(dim)
@@ -95,7 +115,7 @@ def sampler(
         one_of("sampler", only, cases)
 
     def acting(name: str, **settings: Any) -> Callable:
-        """An action for each state's critic; all particles where there are several."""
+        """A function that draws an action for each state, or all particles where the sampler has several."""
         sampler = get(name)(**settings)
 
         def act(critic: Critic | NoiseCritic, obs: Array, key: Array) -> Array:
@@ -121,7 +141,7 @@ def sampler(
 def update(
     algo: Any, obs_dim: int = 17, act_dim: int = 6, batch: int = 256, seconds: float = 30.0, rounds: int = 5
 ) -> list[dict]:
-    """One update of `algo`, beside the products in its own program."""
+    """One update of `algo` beside the matrix products that its own program makes."""
     from softq.algorithms import Transition
 
     key = jax.random.key(0)
@@ -140,7 +160,7 @@ def update(
 def loop(
     algo: Any, env: str = "HalfCheetah-v5", num_envs: int = 20, seconds: float = 60.0, rounds: int = 5
 ) -> list[dict]:
-    """One iteration of the host loop, everything in it, beside the bare update on the same replay."""
+    """One iteration of the training loop, with its environments and replay, beside the update alone."""
     from softq.envs import make
     from softq.training import TrainConfig
     from softq.training.host_loop import HostLoop
@@ -170,7 +190,7 @@ BENCHMARKS: dict[str, Callable[..., list[dict]]] = {"sampler": sampler, "update"
 
 
 def command(argv: list[str]) -> int:
-    """`softq bench sampler | update ALGORITHM | loop`."""
+    """Run `softq bench` with the words `argv` and return its exit code. Raises `SoftqError` for bad input."""
     from softq.algorithms import get
     from softq.algorithms.base import idle_settings
 
@@ -191,7 +211,9 @@ def command(argv: list[str]) -> int:
         kind: dict[str, Any] = (
             {"nargs": "+", "type": int} if isinstance(default, tuple) else {"type": type(default)}
         )
-        parser.add_argument(f"--{name.replace('_', '-')}", default=default, help=f"[{default}]", **kind)
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", default=default, help=f"{MEANINGS[name]} [{default}]", **kind
+        )
     if what != "sampler":
         add_fields(parser, algorithm, "hyper-parameters", hidden=idle_settings(algorithm))
         add_old_names(parser, algorithm)
@@ -206,7 +228,7 @@ def command(argv: list[str]) -> int:
 
 
 def defaults(function: Callable) -> list[tuple[str, Any]]:
-    """Names and defaults of the parameters that have one."""
+    """The names and defaults of those parameters of `function` that have a default."""
     import inspect
 
     parameters = inspect.signature(function).parameters.values()

@@ -1,9 +1,8 @@
-"""Bare matrix products: the yardstick of `softq bench`.
+"""Programs of matrix products alone, whose time is the unit of `softq bench`.
 
-A program of products is a tuple of `Dot` and `Loop`. For the samplers it is written down here from the
-mathematics, so that needless work in our code cannot hide in the yardstick; for an algorithm's update it is
-read off the program itself. Each product waits for the one before it, as in the real chain, and none can be
-optimised away.
+A program of products is a tuple of `Dot` and `Loop`. For the samplers it is written here from the mathematics, so that
+a needless product in softq counts as lost time. For an algorithm's update it is read from the jaxpr of the update. Each
+product depends on the one before it, as in a chain, and the compiler can leave none out.
 """
 
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from jax import Array
 
 @dataclass(frozen=True)
 class Dot:
-    """One product: shapes, and the dimension numbers of `jax.lax.dot_general`."""
+    """One product of arrays with the shapes `left` and `right`; `dims` are those of `jax.lax.dot_general`."""
 
     left: tuple[int, ...]
     right: tuple[int, ...]
@@ -34,7 +33,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Loop:
-    """A program repeated `length` times."""
+    """The program `body`, repeated `length` times."""
 
     length: int
     body: tuple
@@ -44,35 +43,38 @@ Program = tuple["Dot | Loop", ...]
 
 
 def flops(program: Program) -> float:
-    """Floating-point operations of a program of products."""
+    """The number of floating-point operations of a program of products."""
     return sum(x.flops if isinstance(x, Dot) else x.length * flops(x.body) for x in program)
 
 
 def twins(rows: int, fan_in: int, fan_out: int) -> Dot:
-    """Both twins' `(rows, fan_in) @ (fan_in, fan_out)` as one batched product."""
+    """The products `(rows, fan_in) @ (fan_in, fan_out)` of both twins as one batched product."""
     return Dot((2, rows, fan_in), (2, fan_in, fan_out), (((2,), (1,)), ((0,), (0,))))
 
 
 def forward(rows: int, dim: int, hidden: tuple[int, ...]) -> Program:
-    """Values of both twins at `rows` actions; the state part is not in it."""
+    """The products for the values of both twins at `rows` actions, without those of the state part."""
     sizes = (dim, *hidden, 1)
     return tuple(twins(rows, a, b) for a, b in pairwise(sizes))
 
 
 def gradient(rows: int, dim: int, hidden: tuple[int, ...]) -> Program:
-    """Values and action gradients: back through all layers but the last, whose slope is its weights."""
+    """The products for values and slopes of both twins at `rows` actions, without those of the state part.
+
+    The way back needs no product for the last layer, whose slope is its weights.
+    """
     sizes = (dim, *hidden)
     back = (twins(rows, b, a) for a, b in pairwise(sizes))
     return forward(rows, dim, hidden) + tuple(back)[::-1]
 
 
 def langevin_products(batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], steps: int) -> Program:
-    """A Langevin chain for each of `batch` states: the state part once, a gradient per step."""
+    """The products of a Langevin chain for each of `batch` states: the state part once, and a slope for each step."""
     return (twins(batch, obs_dim, hidden[0]), Loop(steps, gradient(batch, dim, hidden)))
 
 
 def mala_products(batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], steps: int) -> Program:
-    """MALA: as many gradients as Langevin and one at the start; their forward passes give the values."""
+    """The products of MALA: a slope for each step and one at the start, which bring the values along."""
     state, chain = langevin_products(batch, obs_dim, dim, hidden, steps)
     return (state, *gradient(batch, dim, hidden), chain)
 
@@ -80,7 +82,7 @@ def mala_products(batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], s
 def tempering_products(
     batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], steps: int, rungs: int
 ) -> Program:
-    """Parallel tempering: MALA at each rung; a swap needs no product, the values are there."""
+    """The products of parallel tempering: MALA at each temperature; a swap compares values that are known."""
     _, *chains = mala_products(batch * rungs, obs_dim, dim, hidden, steps)
     return (twins(batch, obs_dim, hidden[0]), *chains)
 
@@ -94,7 +96,7 @@ def annealed_products(
     levels: int,
     code: int = 16,
 ) -> Program:
-    """Annealed Langevin: the codes of all levels once for the whole batch, the state part once, a gradient per step."""
+    """The products of annealed Langevin: the codes of all levels, the state part, and a slope for each step."""
     sizes = (code, 2 * code, code, hidden[0])
     embed = (twins(levels, a, b) for a, b in pairwise(sizes))
     return (*embed, *langevin_products(batch, obs_dim, dim, hidden, levels * steps_per_level))
@@ -103,7 +105,7 @@ def annealed_products(
 def svgd_products(
     batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], steps: int, particles: int
 ) -> Program:
-    """SVGD: a gradient at each particle, and each state's kernel times its scores."""
+    """The products of SVGD: a slope at each particle, and the kernel of each state times the scores."""
     mix = Dot((batch, particles, particles), (batch, particles, dim), (((2,), (1,)), ((0,), (0,))))
     step = (*gradient(batch * particles, dim, hidden), mix)
     return (twins(batch, obs_dim, hidden[0]), Loop(steps, step))
@@ -112,7 +114,7 @@ def svgd_products(
 def isir_products(
     batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], candidates: int, sweeps: int
 ) -> Program:
-    """Iterated resampling: the values of one pool for the start and of one for each sweep."""
+    """The products of iterated resampling: the values of the candidates of the start and of each sweep."""
     pool = forward(batch * candidates, dim, hidden)
     return (twins(batch, obs_dim, hidden[0]), *pool, Loop(sweeps, pool))
 
@@ -120,14 +122,14 @@ def isir_products(
 def qglg_products(
     batch: int, obs_dim: int, dim: int, hidden: tuple[int, ...], steps: int, schedules: int, candidates: int
 ) -> Program:
-    """QGLG: the candidates' values, one chain per schedule, the end points' values."""
+    """The products of QGLG: the values of the candidates, a chain for each schedule, and the values of its ends."""
     start = twins(batch, obs_dim, hidden[0]), *forward(batch * candidates, dim, hidden)
     chains = Loop(steps, gradient(batch * schedules, dim, hidden))
     return (*start, chains, *forward(batch * schedules, dim, hidden))
 
 
 def products_of(function: Callable, *args: Any) -> Program:
-    """The products that `function(*args)` makes, read off its program."""
+    """The products that `function(*args)` makes, read from its jaxpr."""
 
     def is_program(x: Any) -> bool:
         return hasattr(x, "eqns") or hasattr(x, "jaxpr")
@@ -149,7 +151,7 @@ def products_of(function: Callable, *args: Any) -> Program:
 
 
 def bare(program: Program) -> tuple[Callable, Any]:
-    """A jitted function that makes these products, and its arguments."""
+    """A compiled function that makes the products of `program`, and its arguments."""
     rng = np.random.default_rng(0)
 
     def buffers(program: Program) -> list:
@@ -162,7 +164,8 @@ def bare(program: Program) -> tuple[Callable, Any]:
         after = []
         for x, held in zip(program, data, strict=True):
             if isinstance(x, Dot):
-                # one number from the product before: the order is kept, and nothing can leave a loop
+                # a number of the product before is put into this one, so that the compiler keeps their order and
+                # moves none out of its loop
                 left = jax.lax.dynamic_update_slice(
                     held[0], link.reshape((1,) * held[0].ndim), (0,) * held[0].ndim
                 )

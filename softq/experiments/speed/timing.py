@@ -1,6 +1,6 @@
-"""Two programs timed against each other: alternating rounds, so that a busy machine disturbs both.
+"""The ratio of the times of two programs, which run in alternating rounds so that a busy machine disturbs both.
 
-Medians and the range of the ratio over rounds are reported; the smallest ratio is the least disturbed one.
+Reported are the medians over rounds, and the smallest and the largest ratio of a round.
 """
 
 import statistics
@@ -14,10 +14,10 @@ from softq.experiments.speed.matmuls import Program, bare, flops
 
 
 def compare(functions: dict[str, Callable[[], Any]], seconds: float, rounds: int) -> dict[str, list[float]]:
-    """Seconds per call of each function in `rounds` interleaved rounds, about `seconds` in all."""
+    """The time of a call of each function in each round, in seconds; all `rounds` take about `seconds` in all."""
     repeats = {}
     for name, function in functions.items():
-        jax.block_until_ready(function())  # compiles
+        jax.block_until_ready(function())  # the first call compiles
         began = time.perf_counter()
         jax.block_until_ready(function())
         share = seconds / rounds / len(functions)
@@ -37,21 +37,21 @@ def compare(functions: dict[str, Callable[[], Any]], seconds: float, rounds: int
 def against(
     name: str, function: Callable[[], Any], base: str, other: Callable[[], Any], seconds: float, rounds: int
 ) -> dict:
-    """A row: one function beside another, called `base`."""
+    """The row `name` of a table, with the times of `function` and of the `other` one, which is called `base`."""
     return row(name, compare({"measured": function, base: other}, seconds, rounds), base)
 
 
 def against_products(
     name: str, function: Callable, args: tuple, program: Program, seconds: float, rounds: int
 ) -> dict:
-    """A row: `function(*args)` beside the bare products of `program`."""
+    """The row `name` of a table, with the times of `function(*args)` and of the products of `program`."""
     compiled, (products, given) = jax.jit(function), bare(program)
     made = against(name, lambda: compiled(*args), "products", lambda: products(*given), seconds, rounds)
     return made | {"gflop": flops(program) / 1e9}
 
 
 def row(name: str, times: dict[str, list[float]], base: str) -> dict:
-    """Medians in milliseconds and their ratio; the range of the ratio is over rounds."""
+    """A row of a table: the median `times` in milliseconds, their ratio, and its range over rounds."""
     ratios = sorted(a / b for a, b in zip(times["measured"], times[base], strict=True))
     medians = {key: statistics.median(value) for key, value in times.items()}
     result: dict[str, Any] = {"name": name} | {f"{key}_ms": 1e3 * value for key, value in medians.items()}
@@ -63,7 +63,7 @@ def row(name: str, times: dict[str, list[float]], base: str) -> dict:
 
 
 def show(rows: list[dict]) -> str:
-    """The rows as text."""
+    """The rows as text, one line each."""
     lines = []
     for r in rows:
         (base,) = (name[:-3] for name in r if name.endswith("_ms") and name != "measured_ms")
