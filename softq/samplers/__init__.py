@@ -1,8 +1,8 @@
 """Samplers of exp(Q / temperature) on the box [-1, 1]^d.
 
-A sampler sees a function of the action and nothing else: no state, no agent, no environment. Each is written for one
-action; `jax.vmap` over keys makes many. The functions in small letters are the kernels, with all their arguments; the
-classes hold settings and are all called alike (`softq.samplers.base`). `SAMPLERS` lists the classes by name.
+A sampler gets Q as a function of the action alone, without a state or an environment. It draws one action; `jax.vmap`
+over keys draws many. The functions are the kernels, with all their arguments. The classes hold settings and are called
+alike, see `softq.samplers.base`; `SAMPLERS` lists them by name.
 """
 
 from softq.samplers.ais import AIS, Annealed, ais

@@ -1,18 +1,18 @@
-"""Annealed importance sampling: one chain from hot to cold that returns an action and what it knows of its own entropy.
+"""Annealed importance sampling: a chain from hot to cold that returns an action and bounds of its entropy.
 
 Neal (2001) on the box, with a start by SNIS and Metropolis-adjusted Langevin moves. The chain's weight is an unbiased
 estimate of the partition function Z, the integral of exp(Q / temperature), whatever the moves; so the mean of its
-logarithm is at most log Z. With the value at the end it bounds an entropy, and that of the chain as it is:
+logarithm is at most log Z. Together with Q at the end a of the chain it bounds an entropy:
 
-    E[log weight - Q(a) / temperature]  <=  the entropy of the law of a,
+    E[log weight - Q(a) / temperature]  <=  the entropy of the law of a, which need not be the softmax,
 
 for any number of candidates, levels and steps. Proof: with P the law of all that the chain draws and R that of the
 same draws backwards from a ~ softmax, weight / Z = R / P. So the left side is the entropy, plus KL(law of a |
-softmax), less KL(P | R), and forgetting all but a can only lower a divergence. DDSQ's estimate errs the other way and
-cannot fall below dim log 2 - log m (`softq.samplers.entropy`); this one has no floor.
+softmax), less KL(P | R), and the divergence of a alone is at most that of all draws. DDSQ's estimate is too high
+instead and cannot fall below dim log 2 - log m (`softq.samplers.entropy`); this bound has no lowest value.
 
-The mean of Q rises as the temperature falls. Cooling by the value before each level's moves therefore errs low, and
-by the value after them errs high, if the chain keeps up: thermodynamic integration by left and by right sums.
+The weight is a sum over the levels, thermodynamic integration. The mean of Q rises as the temperature falls, so that a
+sum of Q before the moves of each level is too low, and a sum of Q after them too high if the chain is in equilibrium.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from jax.scipy.special import logsumexp
 
 from softq.box import uniform_actions
 from softq.samplers.base import Landscape, Sample, Sampler
-from softq.samplers.mala import State, check_steps, offer
+from softq.samplers.mala import State, check_steps, metropolis_step
 from softq.samplers.snis import survivor
 from softq.samplers.start import is_measured
 from softq.samplers.step_size import StableStep
@@ -38,13 +38,15 @@ from softq.utils.pytree import pytree, static
 
 
 class Annealed(NamedTuple):
-    """The end of a chain."""
+    """The end of a chain, and bounds of the entropy of its law."""
 
     action: Array  # (d,)
-    value: Array  # Q there
-    lower: Array  # log weight - value / temperature, nats: on average at most the entropy of the action's law
-    upper: Array  # the same by right sums: on average at least that, for a chain in equilibrium and a long ladder
-    accepted: Array  # (K,) share of accepted proposals at each temperature
+    value: Array  # Q at the action
+    # log weight - value / temperature, in nats, whose mean is at most the entropy of the law of the action
+    lower: Array
+    # `lower` with Q after the moves of each level: in equilibrium and with many levels its mean is at least the entropy
+    upper: Array
+    accepted: Array  # the share of accepted proposals at each temperature, (K,)
 
 
 @checked(above_zero=("temperatures", "num_candidates", "steps_per_level"))
@@ -60,12 +62,14 @@ def ais(
 ) -> Annealed:
     """One action from about exp(Q / temperatures[-1]), through the softmaxes at `temperatures` `(K,)`, hot to cold.
 
-    The start is one draw of `snis` at the first temperature; at each, `steps_per_level` Metropolis-adjusted Langevin
-    steps of `step_sizes` `(K,)`. lower + value / temperatures[-1] estimates log Z. Each step costs one gradient.
-    With `num_fresh` the steps of each level follow a sweep of `isir`: the action competes with so many uniform ones,
-    at one value each and a gradient more.
-    Raises `SoftqError` for temperatures that rise, shapes that do not fit, anything that is not positive, or a step
-    above 1; called by hand, also where Q or its slope is not finite (compiled, such actions have weight nought).
+    The start is one draw of `snis` from `num_candidates` at the first temperature. At each temperature the chain takes
+    `steps_per_level` Metropolis-adjusted Langevin steps of length `step_sizes` `(K,)`, each for one gradient of Q. With
+    `num_fresh` a sweep of `isir` against so many uniform actions comes before these steps, for one value each and one
+    gradient. `lower` + `value` / temperatures[-1] estimates log Z.
+
+    Raises `SoftqError` for temperatures that rise, shapes that do not fit, a temperature, step or count that is not
+    positive, or a step above 1; called by hand, also where Q or its slope is not finite. In a compiled program such
+    actions have weight zero.
     """
     check_steps(step_sizes)
     if np.ndim(temperatures) != 1 or np.shape(temperatures) != np.shape(step_sizes):
@@ -86,12 +90,13 @@ def ais(
     values = weighable(jax.vmap(q)(pool), pool)
     inverse = 1 / jnp.asarray(temperatures, values.dtype)
     start = pool[jax.random.categorical(pick, values * inverse[0])]
-    best = jnp.max(values)  # the entropy does not feel a constant in Q; single precision does
+    # a constant in Q does not change the entropy, but without it fewer digits are lost in single precision
+    best = jnp.max(values)
     reference = jnp.where(best > -jnp.inf, best, 0.0)
     log_weight = logsumexp((values - reference) * inverse[0]) - jnp.log(num_candidates) + dim * jnp.log(2.0)
 
     def compete(place: State, temperature: Array, key: Array) -> State:
-        """One of the action and `num_fresh` uniform ones, by the softmax of Q over them: it leaves that of all."""
+        """One of the action and `num_fresh` uniform ones, by the softmax of Q over them, as in `isir`."""
         draw, pick = jax.random.split(key)
         fresh = uniform_actions(draw, dim, num_fresh, place[1].dtype)
         values = jnp.append(jax.vmap(q)(fresh), place[1])
@@ -100,11 +105,12 @@ def ais(
         return tamed(kept, *q_and_slope(kept))
 
     def level(state: tuple[State, Array, Array], given: tuple) -> tuple[tuple[State, Array, Array], Array]:
-        """Cool, compete, move."""
+        """One level: add to the sums, exchange the action for a fresh one perhaps, and move by Langevin steps."""
         (place, left, right), (temperature, colder, step, key, *noise) = state, given
 
-        move = lambda place, noise: offer(q_and_slope, place, temperature, step, *noise)
-        rise = lambda value: jnp.where(colder > 0, (value - reference) * colder, 0.0)  # value may be infinite
+        move = lambda place, noise: metropolis_step(q_and_slope, place, temperature, step, *noise)
+        # the condition is for a value that is infinite, whose product with 0 is not a number
+        rise = lambda value: jnp.where(colder > 0, (value - reference) * colder, 0.0)
         left = left + rise(place[1])
         place = compete(place, temperature, key) if num_fresh else place
         place, accepted = jax.lax.scan(move, place, tuple(noise))
@@ -125,7 +131,7 @@ def ais(
 
 @pytree
 class AIS(Sampler):
-    """`ais` down the ladder that `softq.samplers.tempering.rungs` describes; what it knows of itself is in `info`."""
+    """`ais` on the temperatures of `softq.samplers.temperatures.rungs`; `info` holds the other fields of `Annealed`."""
 
     num_candidates: int = static(default=20)
     num_levels: int = static(default=5)

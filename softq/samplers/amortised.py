@@ -1,13 +1,13 @@
-"""Amortised SVGD: a network that has learned where Stein's particles would go.
+"""Amortised SVGD: a network that learns to move its actions in the direction of Stein variational gradient descent.
 
 SQL Sections 3.3 and C (Haarnoja et al. 2017) after Wang and Liu (2016). A network turns noise into an action,
-a = f(xi). K of its actions, held fixed, tell M others which way to move (Equation 13), and the network follows:
+a = f(xi). K of its actions, held fixed, give the directions of M others (Equation 13), which the network follows:
 
     Delta f(a_j) = mean_i [ k(a_i, a_j) score(a_i) + grad_{a_i} k(a_i, a_j) ]
     gradient of the KL by phi:  - mean_j Delta f(a_j)^T df(xi_j) / dphi                                  (Equation 14)
 
-Deviation: the paper prints Equation 14 without the minus. Delta f makes the divergence *smaller*, so as printed a
-descent would climb. The official code has the sign right.
+Deviation: the paper prints Equation 14 without the minus. Delta f makes the divergence *smaller*, so that a descent by
+the printed gradient would make it larger. The official code has the right sign.
 """
 
 from collections.abc import Callable
@@ -34,8 +34,8 @@ def amortised_direction(
     """Delta f at each of `updated` `(M, d)`, averaged over `fixed` `(K, d)`: Equation 13 / temperature, `(M, d)`.
 
     `score` is grad Q / temperature. `bandwidth` is a number, or a rule of `median_bandwidth` applied to these
-    particles, for which K >= 2. `repulsion` = 1 / temperature is the slip of C.1. Raises `SoftqError` for no
-    particles, shapes that do not fit, or a bandwidth that is not positive.
+    particles, for which K >= 2. `repulsion` 1 is right, and 1 / temperature is the error of the paper's C.1. Raises
+    `SoftqError` for no particles, shapes that do not fit, or a bandwidth that is not positive.
     """
     if not (
         fixed.ndim == updated.ndim == 2 and fixed.shape[1] == updated.shape[1] and fixed.size * updated.size
@@ -59,10 +59,10 @@ def amortised_loss(
     bandwidth: float | Array | Bandwidth = "squared",
     repulsion: float | Array = 1.0,
 ) -> Array:
-    """- mean_j Delta f(a_j) . a_j, Delta f held: its gradient by the parameters inside `push` is Equation 14.
+    """- mean_j Delta f(a_j) . a_j with fixed Delta f, whose gradient by the parameters of `push` is Equation 14.
 
     `push` maps one noise vector `(n,)` to one action `(d,)`; `fixed_noise` `(K, n)` and `updated_noise` `(M, n)` may be
-    the same. Differentiate it; its value measures nothing. Over a batch of states, average it: that is Algorithm 1.
+    the same. Only the gradient has a meaning. Algorithm 1 takes the mean over a batch of states.
     """
     fixed, updated = jax.vmap(push)(fixed_noise), jax.vmap(push)(updated_noise)
     held = jax.lax.stop_gradient((fixed, updated))
@@ -71,10 +71,10 @@ def amortised_loss(
 
 
 def squashed(score: Score) -> Score:
-    """`score` plus the slope of sum log(1 - a^2 + 1e-6), a term that the official code adds and the paper has not.
+    """`score` plus the slope of sum log(1 - a^2 + 1e-6), a term of the official code that the paper does not have.
 
-    Deviation: it belongs to a density before tanh, while kernel and slope live after it. The particles then aim at
-    exp(Q / temperature) * prod(1 - a^2), and keep away from the walls.
+    Deviation: the term belongs to a density before tanh, but kernel and slope are those of actions. With it the
+    particles aim at exp(Q / temperature) * prod(1 - a^2), which is 0 on the walls.
     """
     return lambda action: score(action) - 2 * action / (1 - action**2 + 1e-6)
 
@@ -82,9 +82,10 @@ def squashed(score: Score) -> Score:
 def change_of_variables(push: Callable[[Array], Array], noise: Array) -> tuple[Array, Array]:
     """The action `push(noise)` and the log-density that Equation 33 gives it, nats; noise `(d,)` is standard normal.
 
-    Deviation: the paper asks for a non-singular Jacobian; the formula needs a `push` that is one-to-one. Where several
-    noises lead to the same action it counts one of them: the density comes out too small, by half for xi^2. A network
-    of several modes folds in just this way. Raises `SoftqError` unless the noise is as long as the action.
+    Deviation: the paper asks for a non-singular Jacobian, but the formula needs a `push` that is one-to-one. Where
+    several noises lead to one action the formula counts one of them, so that the density is too small, by half for
+    xi^2. Networks with several modes can be of this kind. Raises `SoftqError` unless the noise is as long as the
+    action.
     """
     action = push(noise)
     if action.shape != noise.shape:

@@ -1,9 +1,9 @@
 """Annealed Langevin: NC-LQL's noise-conditioned sampler, and Langevin Q-learning's as the case of one level.
 
-Definition 2, Algorithm 6 and Appendix E.2 of Ki et al. (2026). T steps at each of L noise levels, coarse to fine, each
-along the slope of a critic that was blurred by that much. With the paper's slopes of length one the chain does not
-target exp(Q / temperature): in one dimension its law depends only on where Q rises and falls. `unit_slope=False`,
-reflection and steps that the landscape can bear give a chain that does, as far as a finite chain can.
+Definition 2, Algorithm 6 and Appendix E.2 of Ki et al. (2026). The chain takes T steps at each of L noise levels,
+coarse to fine, along the slope of a critic that is blurred by the noise of the level. With the paper's slopes of length
+one its law is not near exp(Q / temperature): in one dimension the law depends only on where Q rises and falls. With
+`unit_slope=False`, reflection and steps below the stability limit, the law tends to that softmax.
 """
 
 import dataclasses
@@ -43,10 +43,10 @@ def geometric_levels(sigma_max: float, sigma_min: float, num: int) -> np.ndarray
 def initial_action(
     key: Array, dim: int, law: Literal["uniform", "normal"] = "uniform", std: float = 1.0
 ) -> Array:
-    """A first action: uniform on the box, or normal with standard deviation `std`, put back into the box.
+    """A first action `(dim,)`: uniform on the box, or normal with standard deviation `std` and clipped to the box.
 
-    Deviation: the paper starts its bandit from N(0, I) and names no domain, so nothing there is put back; its released
-    code starts from the uniform law.
+    Deviation: in the paper's bandit the first action is from N(0, I) and no box is named, so that nothing is clipped.
+    The released code starts from uniform actions.
     """
     if law not in STARTS:
         raise SoftqError(f"unknown start '{law}'.{suggest(law, STARTS)}")
@@ -57,7 +57,8 @@ def initial_action(
 def level_steps(levels: Array, last_step: float | Array) -> Array:
     """alpha_i = eps * sigma_i^2 / sigma_L^2, the step at each level; `last_step` is the paper's eps (Algorithm 6).
 
-    The rule is that of score matching, where a score has size 1 / sigma_i and drift over noise stays the same.
+    The rule is that of score matching: a score at noise sigma_i has a size near 1 / sigma_i, so that the ratio of the
+    drift to the noise of a step is the same at all levels.
     """
     positive("levels", levels)
     positive("last_step", last_step)
@@ -89,7 +90,7 @@ def annealed_langevin(
     `slope_at(action, sigma)` `(d,)` is the slope of the blurred Q in the action, not divided by the temperature (the
     paper's w is 1 / temperature). `levels` `(L,)` fall; `step_sizes` `(L,)` are their alpha_i, by `level_steps` as
     printed or any others; `steps_per_level` is T, or one number for each level. `unit_slope` divides each slope by its
-    length (E.2): the temperature then has the unit of an action, not of Q. LQL is one level.
+    length (E.2), which gives the temperature the unit of an action instead of that of Q. LQL has one level.
 
     Returns the last action `(d,)`, or all of them `(1 + L * T, d)` with `trajectory`. Raises `SoftqError` for levels
     that do not fall, shapes that do not fit, a start outside the box, or a step, count or temperature that is not
@@ -135,7 +136,7 @@ def annealed_langevin(
 
 
 def plain_slope(q: Landscape, action: Array, sigma: Array) -> Array:
-    """The slope of Q itself at every level: what there is for a critic that was not blurred."""
+    """The slope `(d,)` of Q itself at every noise level, for critics that are not blurred."""
     return softmax_score(q, 1.0)(action)
 
 
@@ -143,7 +144,8 @@ def plain_slope(q: Landscape, action: Array, sigma: Array) -> Array:
 class AnnealedLangevin(Chain):
     """`annealed_langevin` from a uniform action, by default with the levels, steps and boundary of NC-LQL Table 6.
 
-    `slope(q, action, sigma)` is that of Q blurred by sigma. Without `step_sizes` they are those of `level_steps`.
+    `slope(q, action, sigma)` is the slope of Q blurred by sigma. Where `step_sizes` is None the steps are those of
+    `level_steps`.
     """
 
     levels: Array = dataclasses.field(default_factory=lambda: geometric_levels(0.1, 0.001, 10))  # (L,)

@@ -1,4 +1,4 @@
-"""How wide the kernel of Stein's particles is: by the median of their distances, in three ways."""
+"""The width of the kernel of SVGD by the median distance of its particles, in three published ways."""
 
 from typing import Literal
 
@@ -46,8 +46,8 @@ def order_statistic(x: Array, rank: int) -> Array:
     """The value of `x` `(n,)` that has `rank` values before it in sorted order; `rank` counts from 0.
 
     `x` is in single or double precision, and nowhere negative.
-    By bisection over the bits, which are ordered as the numbers are: exact, and on a CPU far cheaper than XLA's sort.
-    No gradient passes.
+    It is found by bisection over the bits of the numbers, which are ordered as the numbers are. This is exact and, on a
+    CPU, cheaper than the sort of XLA. No gradient passes through it.
     """
     integer = jnp.int64 if x.dtype == jnp.float64 else jnp.int32
     bits = jax.lax.bitcast_convert_type(x, integer)

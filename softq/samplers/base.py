@@ -1,7 +1,7 @@
-"""What a sampler is: its settings, and a call that makes an action out of a landscape and a temperature.
+"""The interface of samplers: an object of settings that draws an action for a landscape and a temperature.
 
-Each sampler of `softq.samplers.registry` is one class with this interface around a plain function, its kernel. The
-classes are pytrees: numbers such as step sizes are leaves, whatever decides a shape is static.
+Each sampler of `softq.samplers.registry` is a class with this interface around a function, its kernel. The classes are
+pytrees whose leaves are numbers such as step sizes; numbers that decide the shape of an array are static.
 """
 
 import abc
@@ -21,10 +21,10 @@ Landscape = Callable[[Array], Array]
 
 
 class Sample(NamedTuple):
-    """What one call of a sampler returns."""
+    """The result of one call of a sampler."""
 
     action: Array  # (dim,), in the box
-    info: dict[str, Array]  # what else the sampler found out, such as its share of accepted proposals
+    info: dict[str, Array]  # further results by name, such as the share of accepted proposals
 
 
 class Sampler(abc.ABC):
@@ -35,7 +35,7 @@ class Sampler(abc.ABC):
         """One action for one key; `jax.vmap` over keys draws many.
 
         Raises `SoftqError` for settings or a temperature that the kernel refuses; called by hand, also where Q is not
-        finite at an action that the sampler met.
+        finite at an action at which the sampler computes it.
         """
 
     def path(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Array:
@@ -50,12 +50,13 @@ class Sampler(abc.ABC):
     def at_budget(cls, evaluations: int, dim: int) -> Self | None:
         """The sampler at settings that suit `evaluations` of Q in `dim` dimensions; None if they are too few.
 
-        A value and a gradient of Q count as one evaluation each. Not counted is what stays the same at any budget: how
-        a step or a ladder is measured, a chain's first gradient, the second look at its last action.
+        A value and a gradient of Q count as one evaluation each. Evaluations whose number does not depend on the budget
+        are not counted: those that measure a step or a ladder of temperatures, the first gradient of a chain, and the
+        check of its last action.
         """
 
     def cost(self, dim: int) -> Calls:
-        """Values and gradients of Q for one draw, counted in the program; of a measured step, none."""
+        """The numbers of values and gradients of Q for one draw, counted in the program; a measured step has none."""
         is_step = lambda x: isinstance(x, StableStep)
         known = lambda x: replace(x, curvature=1.0) if is_step(x) else x
         sampler = jax.tree.map(known, self, is_leaf=is_step)
@@ -63,7 +64,7 @@ class Sampler(abc.ABC):
 
 
 class Chain(Sampler):
-    """A sampler that goes from action to action: one `run` gives the last of them, or its path."""
+    """A sampler that moves from action to action: `run` returns the last action, or all of them."""
 
     @abc.abstractmethod
     def run(

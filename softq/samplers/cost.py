@@ -1,7 +1,7 @@
-"""What a sampler costs, read off its own program: how often it asks for a value of Q and for a gradient.
+"""The numbers of values and of gradients of Q that a sampler computes, counted in its own program.
 
-A gradient brings its value along. It counts as two evaluations: one pass through Q forwards and one backwards, which
-for a network are about the same number of products.
+A gradient includes the value at the same action. It counts as two evaluations: one pass forwards and one backwards
+through Q, which make about the same number of products in a network.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from jax import Array
 
 from softq.utils.errors import SoftqError
 
-GRADIENT = 2  # evaluations
+GRADIENT = 2  # the number of evaluations that a gradient counts as
 
 
 class Calls(NamedTuple):
-    """Per action."""
+    """The numbers of values and of gradients of Q for one action."""
 
     values: int
     gradients: int
@@ -47,7 +47,7 @@ _q.defvjp(_gradient, lambda slope, weight: (weight * slope,))
 
 
 class CountedLandscape:
-    """Stands in for a landscape: its values and gradients are calls that can be found in a program by name."""
+    """A landscape whose values and gradients are calls that can be found in a program by their names."""
 
     def __init__(self, dim: int):
         self.dim = dim
@@ -60,7 +60,7 @@ class CountedLandscape:
 
 
 def count(sampler: Callable[[Array, CountedLandscape], Array], dim: int) -> Calls:
-    """The calls of `sampler(key, q)` for one action, loops and batches multiplied out."""
+    """The calls of Q in `sampler(key, q)` for one action in `dim` dimensions; one in a loop counts for every turn."""
     program = jax.make_jaxpr(lambda key: sampler(key, CountedLandscape(dim)))(jax.random.key(0))
     return Calls(*(_found(program.jaxpr, f.__name__, dim) for f in (_counted_value, _counted_gradient)))
 

@@ -1,4 +1,4 @@
-"""Diffusion with no network: the score estimated on the fly, from Q alone."""
+"""A diffusion sampler without a network: the score is estimated at every step from Q alone."""
 
 from collections.abc import Callable
 from math import isqrt
@@ -43,10 +43,11 @@ def diffusion_sampler(
 ) -> Array:
     """One action `(dim,)` from about exp(Q / temperature) on the box, by `num_steps` denoising steps.
 
-    At each step the score is estimated anew from `num` actions around the noisy one: `num_steps * num` values of Q in
-    all (and slopes, but for "qne"). `estimate` holds further arguments of the estimator, `options` of the process; an
-    action that would end outside is put back. Raises `SoftqError` for a number that is not positive, or an unknown
-    name; called by hand, also where Q is not finite in the box, or an estimated score is not.
+    At each step the score is estimated from `num` new actions around the noisy one, which needs `num_steps * num`
+    values of Q in all, and as many slopes except for "qne". `estimate` holds further arguments of the estimator and
+    `options` those of the process. An action that ends outside the box is reflected or clipped into it. Raises
+    `SoftqError` for a number that is not positive, or an unknown name; called by hand, also where Q is not finite in
+    the box, or an estimated score is not.
     """
     one_of("estimator", estimator, SCORE_ESTIMATORS)
     first, fresh = jax.random.split(key)
@@ -54,7 +55,7 @@ def diffusion_sampler(
     nodes = times(schedule, num_steps, options.get("spacing", "time"), options.get("t_end"))
 
     def score(a: Array, t: Array) -> Array:
-        # noise of its own at every node, by the node's number: the last bit of a time depends on the compiler
+        # the key of a step comes from the number of the nearest node, since the last bit of a time may differ
         at = jax.random.fold_in(fresh, jnp.argmin(jnp.abs(nodes - t)))
         return SCORE_ESTIMATORS[estimator](
             at, q, temperature, a, schedule.signal(t), schedule.noise(t), num, **extra
@@ -73,7 +74,7 @@ def diffusion_sampler(
 class Diffusion(Chain):
     """`diffusion_sampler`; `options` are further arguments of the process, as pairs of name and value.
 
-    Its path leads from noise to the action: all but the last may lie outside the box.
+    The path leads from noise to the action, and all but its last element may lie outside the box.
     """
 
     num_steps: int = static(default=10)

@@ -1,10 +1,10 @@
-"""A Gaussian mixture fitted to draws of a law, and the entropy of that law by it, as DACER estimates it.
+"""A Gaussian mixture fitted to draws of a law, by which DACER estimates the entropy of the law.
 
-"Diffusion actor-critic with entropy regulator" (Wang et al. 2024): the entropy of a policy that has no density is that
-of a mixture of Gaussians with full covariances, fitted to actions by expectation and maximisation. The entropy of a
-mixture has no closed form either. What is taken in its place, the sum of w_k (H_k - log w_k) over components of weight
-w_k and entropy H_k, is that of action and component together. It is too high by what the action leaves unknown of its
-component: by 0 where components lie apart, by log K where all K are one.
+"Diffusion actor-critic with entropy regulator" (Wang et al. 2024): a policy without a known density is described by a
+mixture of Gaussians with full covariances, fitted to its actions by expectation and maximisation. The entropy of a
+mixture has no closed form. The sum of w_k (H_k - log w_k) over components of weight w_k and entropy H_k takes its
+place, which is the entropy of the action and its component together. It is too high by the entropy of the component
+given the action: by 0 where the components lie apart, and by log K where all K are equal.
 """
 
 import jax
@@ -14,15 +14,15 @@ from jax.scipy.linalg import solve_triangular
 
 from softq.utils.pytree import pytree
 
-# The variance that is added in every direction, so that actions on a wall have an entropy at all. Deviation: the code's
-# scikit-learn adds 1e-6 in double precision; single precision cannot factor that beside variances of 1.
+# The variance that is added in every direction, without which actions on a wall have the entropy -inf. Deviation: the
+# code's scikit-learn adds 1e-6 in double precision; single precision cannot factor that beside variances of 1.
 FLOOR = 1e-5
-LLOYD_STEPS = 10  # of the k-means that the fit starts from
+LLOYD_STEPS = 10  # the number of steps of k-means, at whose end the fit starts
 
 
 @pytree
 class GaussianMixture:
-    """Weights `(K,)` of sum 1, means `(K, d)` and covariances `(K, d, d)`."""
+    """A mixture with weights `(K,)` of sum 1, means `(K, d)` and covariances `(K, d, d)`."""
 
     weights: Array
     means: Array
@@ -40,7 +40,7 @@ class GaussianMixture:
         return jnp.log(self.weights) + jax.vmap(log_normal)(self.means, self.covariances)
 
     def entropy_bound(self) -> Array:
-        """The sum of w_k (H_k - log w_k), nats: the mixture's entropy or more, by at most log K."""
+        """The sum of w_k (H_k - log w_k) in nats, which is above the entropy of the mixture by at most log K."""
         dim = self.means.shape[1]
         each = dim / 2 * jnp.log(2 * jnp.pi * jnp.e) + jnp.linalg.slogdet(self.covariances)[1] / 2
         return jnp.sum(self.weights * (each - jnp.log(self.weights)))
@@ -82,5 +82,5 @@ def fit_mixture(samples: Array, num_components: int = 3, num_iterations: int = 5
 
 
 def squared_distances(samples: Array, centres: Array) -> Array:
-    """Between samples `(n, d)` and centres `(K, d)`: `(n, K)`."""
+    """The squared distances `(n, K)` between samples `(n, d)` and centres `(K, d)`."""
     return jnp.sum((samples[:, None] - centres[None]) ** 2, axis=2)

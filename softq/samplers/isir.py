@@ -1,9 +1,8 @@
-"""Iterated resampling: let the current action compete with fresh uniform candidates, again and again.
+"""Iterated resampling: the current action is one of the candidates of the next resampling.
 
-The two-line upgrade of self-normalised importance sampling (Andrieu, Lee and Vihola 2018, there as conditional or
-iterated sampling importance resampling). Each sweep leaves the softmax exactly invariant at any number of
-candidates from two on, and the distance to it falls geometrically, by 1 - (m - 1) / (2 W_max + m - 2) or better;
-`softq.exact.importance.Importance.isir` computes the law after each sweep.
+Andrieu, Lee and Vihola (2018) call it conditional or iterated sampling importance resampling. Each sweep leaves the
+softmax exactly invariant at any number of candidates from two on, and the distance to it falls geometrically, by 1 - (m
+- 1) / (2 W_max + m - 2) or better; `softq.exact.importance.Importance.isir` computes the law after each sweep.
 """
 
 from collections.abc import Callable
@@ -35,7 +34,7 @@ def isir(
 ) -> Array:
     """One action `(dim,)` from about exp(Q / temperature), after `sweeps` sweeps from `start` `(dim,)`.
 
-    All `(sweeps + 1, dim)` with `trajectory`, the start included.
+    With `trajectory` it returns all actions `(sweeps + 1, dim)`, the start included.
 
     A sweep draws `num_candidates - 1` uniform actions, adds the current one and keeps one of them with probability
     proportional to exp(Q / temperature). Without a `start` the first action is one draw of `snis`.
@@ -63,7 +62,7 @@ def isir(
 
 @pytree
 class ISIR(Chain):
-    """`isir` from one draw of SNIS, or from a uniform action."""
+    """`isir` from one draw of SNIS, or from a uniform action with `uniform_start`."""
 
     num_candidates: int = static(default=20)
     sweeps: int = static(default=4)
@@ -80,4 +79,5 @@ class ISIR(Chain):
 
     @classmethod
     def at_budget(cls, evaluations: int, dim: int) -> Self | None:
-        return cls(evaluations // 5, 4) if evaluations >= 10 else None  # the start and four sweeps
+        # a fifth of the evaluations for the start and for each of four sweeps
+        return cls(evaluations // 5, 4) if evaluations >= 10 else None

@@ -1,4 +1,4 @@
-"""Langevin chains on the box: follow the score, add noise, come back inside.
+"""Langevin chains on the box: each step follows the score, adds noise and returns to the box.
 
 The Euler chain of dX = (1/2) grad log p dt + dB (DDSQ Section 2; in a box Section 4). With a fixed step its law is
 close to, and never equal to, the softmax; `softq.exact.laws.chain_law` computes that law exactly in one dimension.
@@ -21,9 +21,9 @@ from softq.utils.pytree import pytree, static
 
 
 def softmax_score(q: Callable[[Array], Array], temperature: float | Array) -> Callable[[Array], Array]:
-    """The score of exp(Q / temperature): a -> grad Q(a) / temperature. No normaliser is needed.
+    """The score of exp(Q / temperature), the function a -> grad Q(a) / temperature, which needs no normaliser.
 
-    NaN where Q is not finite, even if its slope is: by that a chain sees that it has left the landscape.
+    It is not a number where Q is not finite, even if the slope of Q is: by this a chain detects such an action.
     """
     both = jax.value_and_grad(q)
 
@@ -64,11 +64,11 @@ def chain(
     trajectory: bool = False,
     check_last: bool = False,
 ) -> Array:
-    """The same chain driven by given standard-normal `noise` `(T, d)`: what QGLG shares between schedules.
+    """`langevin` with given standard-normal `noise` `(T, d)`, which QGLG shares between its schedules.
 
-    A step to where the score is not finite is taken back before the next one is made; with `check_last` the last step
-    is looked at too, for the price of one more score. While no score has been finite, as after a start in such a place,
-    the chain moves by its noise alone.
+    A step to an action where the score is not finite is taken back before the next step. With `check_last` this holds
+    for the last step too, which needs one more score. Until a score is finite, as after a start at such an action, the
+    chain moves by its noise alone.
     """
     a0 = working(a0)
 
@@ -87,7 +87,7 @@ def chain(
 
 @pytree
 class Langevin(Chain):
-    """`langevin` with all steps alike, from the draw of SNIS over `num_candidates`, or one uniform action."""
+    """`langevin` with equal steps, from a draw of SNIS from `num_candidates`; one candidate is a uniform action."""
 
     num_steps: int = static(default=50)
     num_candidates: int = static(default=1)
@@ -106,5 +106,5 @@ class Langevin(Chain):
 
     @classmethod
     def at_budget(cls, evaluations: int, dim: int) -> Self | None:
-        half = evaluations // 2  # for the start; the other half are steps
+        half = evaluations // 2  # half of the evaluations for the start, and half for the steps
         return cls(half, half, check_last=True) if half else None

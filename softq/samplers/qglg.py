@@ -1,10 +1,10 @@
-"""QGLG, the Q-gradient Langevin generator of DDSQ (Algorithm 1): SNIS start, several step schedules, one survivor.
+"""QGLG, the Q-gradient Langevin generator of DDSQ (Algorithm 1): Langevin chains with several step schedules.
 
-Every schedule starts from the same action and is driven by the same noise; the end point with the largest Q is
-returned. That choice is a maximisation, not a draw: on a parabola the output is about nine times colder than the
-temperature asked for. `select="weight"` draws an end point with probability proportional to exp(Q / temperature), which
-counts Q twice, `select="random"` keeps one schedule at random; with steps below the stability limit the latter does
-sample about the softmax.
+Every schedule starts from the same draw of SNIS and has the same noise. The end point with the largest Q is returned.
+This maximises Q, so that the law of the result is colder than the softmax at the given temperature.
+`select="weight"` draws an end point with probability proportional to exp(Q / temperature), which counts Q twice.
+`select="random"` takes the end point of a random schedule, whose law is near the softmax if the steps are below the
+stability limit.
 """
 
 import dataclasses
@@ -36,10 +36,10 @@ def linear_schedules(starts: Array, ends: Array, num_steps: int) -> Array:
 
 
 def uniform_std(values: Array) -> Array:
-    """The standard deviation of Q over uniform actions, by which DDSQ's lambda(s) scales (Section 5).
+    """The standard deviation of `values` `(m,)` of Q at uniform actions, the scale of DDSQ's lambda(s) (Section 5).
 
-    Deviation: floored at 1e-6, since a state in which all actions are equal would give 0 / 0. Values that are not
-    finite do not count.
+    Deviation: it is at least 1e-6, since a state in which all actions have one value would give 0 / 0. Values that are
+    not finite are left out.
     """
     finite = jnp.isfinite(values)
     return jnp.where(jnp.any(finite), jnp.maximum(jnp.std(values, where=finite), 1e-6), 1e-6)
@@ -85,7 +85,7 @@ def qglg(
     noise = jax.random.normal(drive, (schedules.shape[1], dim), a0.dtype)  # line 2
     noise = jnp.where(greedy, 0.0, noise)
 
-    # Lines 3 to 6. Deviation: line 4 forgets to put every schedule back at a_0; the text means it.
+    # Lines 3 to 6. Deviation: line 4 does not start every schedule at a_0 again, as the text says.
     score = softmax_score(q, temperature)
     ends = jax.vmap(lambda steps: chain(score, a0, steps, noise, boundary))(schedules)
 
@@ -95,7 +95,7 @@ def qglg(
         chosen = jax.random.categorical(choose, heights / temperature)
     if select == "random":
         chosen = jax.random.randint(choose, (), 0, len(schedules))
-    # an end point where Q is not finite gives way to the best one, and if there is none, to the start
+    # the best end point replaces one where Q is not finite; the start does if Q is finite at none
     end = ends[jnp.where(greedy | (heights[chosen] == -jnp.inf), best, chosen)]
     return jnp.where(heights[best] > -jnp.inf, end, a0)
 
@@ -107,7 +107,7 @@ def printed_schedules(num_steps: int) -> Array:
 
 @pytree
 class QGLG(Sampler):
-    """`qglg` with the printed schedules, boundary and end point, or others."""
+    """`qglg`, by default with the schedules, the boundary and the choice of an end point that the paper prints."""
 
     schedules: Array = dataclasses.field(default_factory=lambda: printed_schedules(20))  # (S, T)
     num_candidates: int = static(default=100)
@@ -122,5 +122,5 @@ class QGLG(Sampler):
 
     @classmethod
     def at_budget(cls, evaluations: int, dim: int) -> Self | None:
-        """Steps for the evaluations, and the printed 100 candidates and ten end points on top."""
+        """As many steps as the evaluations allow; the paper's 100 candidates and ten end points are not counted."""
         return cls(printed_schedules(evaluations // 10)) if evaluations >= 10 else None

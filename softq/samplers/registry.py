@@ -1,4 +1,4 @@
-"""The samplers by name: what `softq evaluate --sampler`, the benchmarks and the labs choose from."""
+"""The samplers by the names that `softq evaluate --sampler`, the benchmarks and the labs use."""
 
 from softq.samplers.ais import AIS
 from softq.samplers.annealed import AnnealedLangevin
@@ -31,6 +31,6 @@ SAMPLERS: dict[str, type[Sampler]] = {
 
 
 def get(name: str) -> type[Sampler]:
-    """The sampler class called `name`; raises `SoftqError` with the nearest name otherwise."""
+    """The sampler class called `name`. Raises `SoftqError`, which suggests the nearest name, if there is none."""
     one_of("sampler", name, SAMPLERS)
     return SAMPLERS[name]

@@ -1,7 +1,7 @@
 """Self-normalised importance sampling: draw candidates, keep one with probability proportional to its weight.
 
-DDSQ Section 4 and Theorem 2. The law of the survivor tends to the softmax as the number of candidates grows; at any
-finite number it is a known density, not the softmax.
+DDSQ Section 4 and Theorem 2. The law of the action tends to the softmax as the number of candidates grows. At a finite
+number it is another law, whose density is known (`softq.exact.importance`).
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from softq.utils.pytree import pytree, static
 def survivor(key: Array, actions: Array, values: Array, temperature: float | Array) -> Array:
     """One of `actions` `(n, d)` with probability proportional to exp(values / temperature); values `(n,)`.
 
-    Values that are not finite count as minus infinity. If none is finite, nothing can be weighed: the first is kept.
+    Values that are not finite have weight zero. If no value is finite, the first action is returned.
     """
     return actions[jax.random.categorical(key, weighable(values, actions) / temperature)]
 
@@ -33,7 +33,7 @@ def snis(
 
     `q` maps one action `(dim,)` to a scalar. With one candidate this is the uniform law.
     Raises `SoftqError` if `num_candidates < 1` or a concrete `temperature` is not positive; called by hand, also where
-    Q is not finite (in a compiled program such actions have weight nought).
+    Q is not finite (in a compiled program such actions have weight zero).
     """
     draw, pick = jax.random.split(key)
     actions = uniform_actions(draw, dim, num_candidates)

@@ -1,4 +1,4 @@
-"""Where a chain starts, and how long its steps are: found from the landscape, once for each action."""
+"""The first action of a chain and the length of its steps, found from the landscape once for each draw."""
 
 import jax
 import jax.numpy as jnp
@@ -11,19 +11,19 @@ from softq.samplers.snis import snis
 from softq.samplers.step_size import StableStep, stability_limit, stable_step
 from softq.utils.checks import eager
 
-PROBES = 4  # actions at which a curvature is measured, each drawn by SNIS
-POOL = 32  # from so many uniform ones
+PROBES = 4  # the number of actions at which a curvature is measured, each drawn by SNIS
+POOL = 32  # the number of uniform candidates of each of these draws
 
 
 def is_measured(step: float | Array | StableStep) -> bool:
-    """Whether finding the step takes a look at the landscape, and a key."""
+    """Whether the step is found by evaluations of Q, for which `absolute_step` needs a key."""
     return isinstance(step, StableStep) and step.curvature is None
 
 
 def absolute_step(
     step: float | Array | StableStep, key: Array | None, q: Landscape, dim: int, temperature: float | Array
 ) -> float | Array:
-    """The step in absolute units; one that is a number is just that. `key` is for a step that `is_measured`."""
+    """The step size as a number, in squared units of an action; `key` may be None unless the step `is_measured`."""
     if not isinstance(step, StableStep):
         return step
     if step.curvature is not None:
@@ -33,7 +33,7 @@ def absolute_step(
 
 
 def repeated(step: float | Array, num: int) -> Array | np.ndarray:
-    """`num` steps alike, `(num,)`. A number that the compiler knows stays known, which shortens MALA's program."""
+    """`num` equal steps, `(num,)`, as a NumPy array where `step` is concrete, which shortens the program of MALA."""
     return np.full(num, step) if eager(step) else jnp.full(num, step)
 
 
@@ -45,7 +45,7 @@ def start_and_step(
     num_candidates: int,
     step: float | Array | StableStep,
 ) -> tuple[Array, float | Array]:
-    """What one chain needs: its first action, a draw of `snis` (a uniform one for one candidate), and its step."""
+    """The first action `(dim,)` of a chain, a draw of `snis` or a uniform one for one candidate, and its step size."""
     probe, draw = jax.random.split(key) if is_measured(step) else (None, key)
     start = (
         uniform_action(draw, dim) if num_candidates == 1 else snis(draw, q, dim, temperature, num_candidates)

@@ -1,13 +1,13 @@
-"""Stein variational gradient descent: particles that climb Q together and keep each other at a distance.
+"""Stein variational gradient descent: particles that climb Q and repel each other.
 
 SQL Section 3.3 (Haarnoja et al. 2017) after Liu and Wang (2016). Each particle moves along the average of its
-neighbours' scores, weighted by a kernel, plus a repulsion:
+scores of all particles, weighted by a kernel, plus a repulsion:
 
     Delta f(a) = mean_j [ k(a_j, a) score(a_j) + grad_{a_j} k(a_j, a) ],      k(x, y) = exp(-|x - y|^2 / h)
 
-Deterministic once the start is drawn. The law of *finitely many* particles is not the softmax: one particle finds a
-maximum of Q, two keep too close together, and only as their number grows do they cover exp(Q / temperature). And the
-update rests on Stein's identity without its boundary term: where the softmax has mass at a wall it is not covered.
+Only the start is random. The law of *finitely many* particles is not the softmax: one particle finds a maximum of Q,
+two are too close together, and only as their number grows do they cover exp(Q / temperature). The direction comes from
+Stein's identity without its boundary term, so that the limit is another law where the softmax has mass at a wall.
 """
 
 from collections.abc import Callable
@@ -39,10 +39,10 @@ def svgd_direction(
 ) -> Array:
     """Delta f (SQL Equation 13, divided by the temperature) at the actions `at` `(M, d)`, `(M, d)`.
 
-    The mean runs over `particles` `(K, d)`; by default the direction is wanted at these themselves. `score` is that of
-    the target, grad Q / temperature; `repulsion` 1 makes the softmax the target. Deviation: SQL's C.1 drops the
-    temperature in front of the kernel's gradient, which is `repulsion` = 1 / temperature: then the particles ignore
-    the temperature altogether.
+    The mean is over `particles` `(K, d)`, which are also the default of `at`. `score` is that of the target,
+    grad Q / temperature, and `repulsion` 1 makes the softmax the target. Deviation: SQL's C.1 drops the temperature in
+    front of the kernel's gradient, which is `repulsion` = 1 / temperature; the resting places of the particles then do
+    not depend on the temperature.
     """
     return stein_direction(jax.vmap(score)(particles), particles, bandwidth, repulsion, at)
 
@@ -54,7 +54,7 @@ def stein_direction(
     repulsion: Array | float,
     at: Array | None = None,
 ) -> Array:
-    """`svgd_direction` from the scores `(K, d)`; one that is not finite pulls nobody."""
+    """`svgd_direction` from the scores `(K, d)`; a score that is not finite counts as zero."""
     at, scores = particles if at is None else at, _finite(scores)
     offsets = at[:, None] - particles[None]  # [j, i] = a_j - a_i
     kernel = jnp.exp(-jnp.sum(offsets**2, -1) / bandwidth)
@@ -66,11 +66,10 @@ def stein_direction(
 def stein_trace(
     scores: Array, particles: Array, bandwidth: Array | float, repulsion: Array | float = 1.0
 ) -> Array:
-    """How the direction at each particle spreads the actions around it, `(M,)` (S2AC's entropy, one step).
+    """The trace of the derivative of the direction at each particle by the particle's place, `(M,)`.
 
-    The trace of the derivative of `stein_direction` at a particle by its own place, from the *other* particles: their
-    pull and push change, while they stay and the bandwidth does. Left out is the trace of the particle's own score's
-    derivative, over M: it needs second derivatives of Q.
+    It is the change of the log-density in one step of S2AC. The other particles and the bandwidth are held fixed. Left
+    out is the trace of the derivative of the particle's own score, over M, which needs second derivatives of Q.
     """
     (count, dim), scores = particles.shape, _finite(scores)
     offsets = particles[:, None] - particles[None]  # [i, j] = a_i - a_j
@@ -101,8 +100,8 @@ def svgd(
     `bandwidth` is a number, or a rule of `median_bandwidth` that is applied anew at each step. Returns the last
     particles `(M, d)`, or all `(T + 1, M, d)` with `trajectory`. Raises `SoftqError` for no particles, particles
     outside the box, or steps or a bandwidth that are not positive; called by hand, also where the score is not finite.
-    In a compiled program a particle that comes to such a place is taken back, after the last step with `check_last`, as
-    in `softq.samplers.langevin.chain`.
+    In a compiled program a step to such a place is taken back, the last one with `check_last`, as in
+    `softq.samplers.langevin.chain`.
     """
     if particles.ndim != 2 or len(particles) == 0:
         raise SoftqError(
@@ -113,7 +112,7 @@ def svgd(
             raise SoftqError(
                 f"bandwidth must be a number or a rule, got {bandwidth!r}.{suggest(bandwidth, RULES)}"
             )
-        alone = len(particles) == 1  # no pair to take a median of, and no width matters
+        alone = len(particles) == 1  # there is no pair to take a median of, and the width has no effect
         width = (lambda a: jnp.ones(())) if alone else lambda a: median_bandwidth(a, bandwidth)
     else:
         positive("bandwidth", bandwidth)
@@ -136,12 +135,10 @@ def svgd(
 
 @pytree
 class SVGD(Chain):
-    """`svgd` from uniform actions, all steps alike. The first particle acts; `info` holds them all.
+    """`svgd` from uniform actions with equal steps; the first particle is the action, and `info` holds all particles.
 
-    The sampler's path is that of the first particle.
-
-    A particle moves by the step times its direction, a Langevin chain by half the step times the score: a `StableStep`
-    is halved.
+    The path is that of the first particle. A particle moves by the step times its direction, but a Langevin chain by
+    half the step times the score. A `StableStep` is therefore halved here.
     """
 
     num_particles: int = static(default=10)

@@ -1,4 +1,4 @@
-"""Ladders of temperatures, from the one asked for to one at which a chain crosses every valley."""
+"""Ladders of temperatures, from the wanted one to one at which a chain crosses every valley of Q."""
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,8 @@ from softq.samplers.step_size import StableStep
 from softq.utils.checks import eager, positive
 from softq.utils.errors import SoftqError
 
-HOTTEST = 4.0  # the top of a ladder, in standard deviations of Q
-LOOKS = 32  # uniform actions at which that is measured
+HOTTEST = 4.0  # the highest temperature of a ladder, in standard deviations of Q over uniform actions
+NUM_ACTIONS = 32  # the number of uniform actions at which the standard deviation is measured
 
 
 def ladder(coldest: float, hottest: float, num: int) -> np.ndarray:
@@ -42,16 +42,16 @@ def rungs(
 ) -> tuple[Array, Array]:
     """`num` temperatures from the one asked for to the `hottest`, in geometric progression, and a step for each.
 
-    Without a `hottest` it is 4 standard deviations of Q over uniform actions, or twice the temperature if that is more.
-    A `step` that is a number is the coldest one; the others are longer as their temperatures are higher, up to 1.
-    `keys` are for what is measured: the steps and the hottest temperature.
+    If `hottest` is None it is `HOTTEST` standard deviations of Q over uniform actions, or twice the temperature if that
+    is more. If `step` is a number it is the step at the lowest temperature; the others grow in proportion to the
+    temperature, up to 1. Both results are `(num,)`. `keys` are those of measured steps and of the hottest temperature.
     """
     probe, scale = keys
     if hottest is None:
         hottest = jnp.maximum(
-            HOTTEST * uniform_std(jax.vmap(q)(uniform_actions(scale, dim, LOOKS))), 2 * temperature
+            HOTTEST * uniform_std(jax.vmap(q)(uniform_actions(scale, dim, NUM_ACTIONS))), 2 * temperature
         )
-    # numbers that the compiler knows stay known, which shortens the program of MALA's steps
+    # with concrete numbers the results are NumPy arrays, which shortens the program of MALA's steps
     xp = np if eager(temperature, hottest, step) else jnp
     temperatures = temperature * (hottest / temperature) ** xp.linspace(0, 1, num)
     if not isinstance(step, StableStep):

@@ -15,7 +15,7 @@ from jax import Array
 
 from softq.box import uniform_actions
 from softq.samplers.base import Chain, Landscape
-from softq.samplers.mala import State, check_steps, needs_all_images, offer
+from softq.samplers.mala import State, check_steps, metropolis_step, needs_all_images
 from softq.samplers.start import is_measured
 from softq.samplers.step_size import StableStep
 from softq.samplers.temperatures import rungs
@@ -42,8 +42,7 @@ def tempering(
     the steps, one for each temperature. Returns all actions `(K, d)`, the wanted one first, or those of every round
     `(rounds + 1, K, d)` with `trajectory`, and the share of accepted swaps. Raises `SoftqError` for a ladder that does
     not rise, shapes that do not fit, starts outside the box, steps that `mala` refuses, or counts below one; called by
-    hand, also where Q or its slope is not finite. In a compiled program the chains treat such actions as those of
-    `mala` do.
+    hand, also where Q or its slope is not finite. In a compiled program the chains treat such actions as `mala` does.
     """
     check_steps(step_sizes)
     count = len(temperatures)
@@ -59,15 +58,16 @@ def tempering(
     a0 = working(a0)
     temperatures, steps = jnp.asarray(temperatures, a0.dtype), jnp.asarray(step_sizes, a0.dtype)
     q_and_slope, all_images = jax.value_and_grad(q), needs_all_images(step_sizes)
-    propose = jax.vmap(lambda state, t, *given: offer(q_and_slope, state, t, *given, all_images))
+    propose = jax.vmap(lambda state, t, *given: metropolis_step(q_and_slope, state, t, *given, all_images))
 
     def swap(coins: Array, states: State, first: Array) -> tuple[State, Array]:
-        """Offer each pair (i, i + 1), i = first, first + 2, ..., to change places, with value and slope."""
+        """Swap the states of the pairs (i, i + 1), i = first, first + 2, ..., where the Metropolis rule accepts it."""
         values, index = states[1], jnp.arange(count)
         partner = jnp.where((index - first) % 2 == 0, index + 1, index - 1)
         partner = jnp.where((partner < 0) | (partner >= count), index, partner)
         gain = (1 / temperatures - 1 / temperatures[partner]) * (values[partner] - values)
-        accept = (coins[jnp.minimum(index, partner)] < gain) & (partner != index)  # one coin for a pair
+        # both members of a pair go by the coin of the first
+        accept = (coins[jnp.minimum(index, partner)] < gain) & (partner != index)
         source = jnp.where(accept, partner, index)
         return jax.tree.map(lambda x: x[source], states), accept
 
@@ -94,9 +94,9 @@ def tempering(
 
 @pytree
 class Tempering(Chain):
-    """`tempering` from uniform actions on the ladder that `rungs` describes, one step of each chain a round.
+    """`tempering` from uniform actions on the temperatures of `rungs`, with one step of each chain in a round.
 
-    Its path is that of the coldest rung, which holds another replica after each swap.
+    Its path is the sequence of actions at the coldest temperature, where another chain continues after a swap.
     """
 
     num_rungs: int = static(default=4)

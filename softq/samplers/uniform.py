@@ -1,4 +1,4 @@
-"""The two extremes between which a softmax lies: an action that does not look at Q, and the best of many."""
+"""The softmax at an infinite temperature, a uniform action, and at temperature zero, the best of many actions."""
 
 from collections.abc import Callable
 from typing import Self
@@ -16,7 +16,7 @@ from softq.utils.pytree import pytree, static
 
 @checked(above_zero=("num_candidates",))
 def best_of(key: Array, q: Callable[[Array], Array], dim: int, num_candidates: int = 100) -> Array:
-    """The best of `num_candidates` uniform actions, `(dim,)`: no softmax at all, whatever the temperature.
+    """The best of `num_candidates` uniform actions, `(dim,)`.
 
     Raises `SoftqError` for fewer than one candidate; called by hand, also where Q is not finite (in a compiled program
     such an action is never the best).
@@ -27,7 +27,7 @@ def best_of(key: Array, q: Callable[[Array], Array], dim: int, num_candidates: i
 
 @pytree
 class Uniform(Sampler):
-    """A uniform action: the softmax at an infinite temperature."""
+    """A uniform action, the softmax at an infinite temperature."""
 
     def __call__(self, key: Array, q: Landscape, dim: int, temperature: float | Array) -> Sample:
         return Sample(uniform_action(key, dim), {})
@@ -39,7 +39,7 @@ class Uniform(Sampler):
 
 @pytree
 class Greedy(Sampler):
-    """`best_of` so many candidates: towards the softmax at temperature zero."""
+    """`best_of` `num_candidates`, which tends to the softmax at temperature zero as their number grows."""
 
     num_candidates: int = static(default=100)
 
