@@ -28,11 +28,12 @@ from by_hand import (
     twins_of,
 )
 from scipy import stats
+from small import with_preset
 
 from softq.algorithms import LAC
 from softq.networks.actors import Normal, NormalActor
 from softq.testing import THRESHOLD
-from softq.utils.flat_settings import fields_from, flat
+from softq.utils.flat_settings import flat
 from softq.utils.pytree import replace
 
 # Three updates
@@ -334,6 +335,5 @@ def test_defaults_are_those_of_the_code():
 
 def test_the_code_starts_anywhere_and_halves_its_rates():
     """Typed from `models.py` and `main.py`."""
-    code = LAC.presets["code"]
-    assert code == LAC.presets["paper"] | {"clip_start": False, "rate_decay": 0.5}
-    assert flat(LAC(**fields_from(code, LAC))) == flat(LAC()) | {"clip_start": False, "rate_decay": 0.5}
+    assert LAC.presets["code"] == LAC.presets["paper"] | {"clip_start": False, "rate_decay": 0.5}
+    assert flat(with_preset(LAC, "code")) == flat(LAC()) | {"clip_start": False, "rate_decay": 0.5}

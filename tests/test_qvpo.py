@@ -270,7 +270,7 @@ def test_defaults_are_those_of_the_code():
 def test_the_code_has_its_settings():
     """Typed from `model.py` and `qvpo.py` of the released code, and from the loss `l2` that it has from DIPO's."""
     expected = {"hidden_sizes": (256, 256, 256), "adam_epsilon": 1e-5, "mean_over_dimensions": True}
-    assert flat(QVPO(**fields_from(QVPO.presets["code"], QVPO))) == flat(QVPO()) | expected
+    assert flat(with_preset(QVPO, "code")) == flat(QVPO()) | expected
 
 
 def test_the_port_has_its_settings():

@@ -31,12 +31,12 @@ from softq.exact.modes import modes
 from softq.exact.values import evaluate
 from softq.experiments.exact_critic import Levels, fit
 from softq.landscapes import Landscape
-from softq.training import preset_of
+from softq.training import TrainConfig, preset_of
 from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.checks import one_of
 from softq.utils.cli_options import Parser, int_option
 from softq.utils.errors import SoftqError
-from softq.utils.flat_settings import fields_from
+from softq.utils.flat_settings import built
 from softq.utils.pytree import unstacked
 
 TEMPERATURE = 0.1
@@ -67,7 +67,7 @@ def settled(name: str, preset: str, truth: Boltzmann) -> Algorithm:
     or preset.
     """
     cls = get(name)
-    made = lambda given: cls(**fields_from(given, cls))
+    made = lambda given: built(cls, given, TrainConfig)
     given = preset_of(cls, preset)
     unit = made(given).temperature_unit
     if unit in ("action", None) or cls is DPMD:

@@ -27,10 +27,10 @@ from softq.experiments.settings import TITLES, reported, tuned
 from softq.experiments.speed.matmuls import Dot
 from softq.landscapes import Landscape
 from softq.networks import DistributionalCritic, FlowCritic, NoiseCritic
-from softq.training import preset_of
+from softq.training import TrainConfig, preset_of
 from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.errors import SoftqError
-from softq.utils.flat_settings import fields_from
+from softq.utils.flat_settings import built
 from softq.utils.pytree import replace
 
 OBS_DIM, ACTION_DIM = 17, 6  # of HalfCheetah
@@ -314,7 +314,7 @@ def target_adds(algo: Algorithm) -> str:
 def row(name: str) -> dict[str, Any]:
     """The row of the method called `name`, with the settings of its paper. Raises `SoftqError` for an unknown one."""
     cls, words = get(name), words_of(name)
-    made = lambda preset: cls(**fields_from(preset_of(cls, preset), cls))
+    made = lambda preset: built(cls, preset_of(cls, preset), TrainConfig)
     algo = made("paper")
     inputs = jnp.zeros(OBS_DIM), jnp.zeros(ACTION_DIM)
     state = jax.eval_shape(algo.init, jax.random.key(0), *inputs)
