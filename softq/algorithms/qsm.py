@@ -37,7 +37,7 @@ class QSM(Algorithm):
 
     presets: ClassVar[dict] = {
         "paper": TRAINING,
-        "small": {"actor_learning_rate": 2e-3, "num_steps": 10, "temperature": 0.1},
+        "small": {"actor_learning_rate": 2e-3, "num_steps": 10, "temperature": 1.0},
         "code": TRAINING | {"scaled": False, "exploration_noise": 0.1, "decay": "cosine"},
         # The port in the DPRL code, the QSM of DDSQ, NC-LQL and SDAC. It hardly is the method: its network knows no
         # noise level and sees no noisy action. The last step's noise, 0.22 a coordinate, stays in each draw, of which
