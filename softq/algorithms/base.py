@@ -93,6 +93,8 @@ class Algorithm(ABC):
     tuned_by: ClassVar[Rule | None] = None
     """The rule by which the temperature learns where it is asked to; None for a method that measures no entropy."""
     temperature: ClassVar[Temperature | None] = None
+    actor_learning_rate: ClassVar[float | None] = None
+    """The learning rate of the actor; None is that of the critics."""
     policy_delay: ClassVar[int] = 1
     """Number of updates between two steps of the actor and of all targets."""
     backup: ClassVar[Backup] = "boltzmann"
@@ -160,7 +162,8 @@ class Algorithm(ABC):
         return optax.adam(self.learning_rate)
 
     def actor_optimiser(self) -> optax.GradientTransformation:
-        return optax.adam(self.learning_rate)
+        rate = self.actor_learning_rate
+        return optax.adam(self.learning_rate if rate is None else rate)
 
     def target_rate(self, step: Array) -> float | Array:
         """How far the targets move in the update number `step`, in [0, 1]."""

@@ -58,9 +58,6 @@ class DDPG(Algorithm):
     def critic_optimiser(self) -> optax.GradientTransformation:
         return optax.chain(optax.add_decayed_weights(self.weight_decay), optax.adam(self.learning_rate))
 
-    def actor_optimiser(self) -> optax.GradientTransformation:
-        return optax.adam(self.actor_learning_rate)
-
     def policy(self, state: State, obs: Array, key: Array, temperature: float | Array | None = None) -> Array:
         """The target actor's action, which the Bellman target uses; `key` is ignored."""
         self.check_adjustable(temperature)

@@ -10,7 +10,6 @@ from typing import ClassVar, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
 from softq.algorithms.base import Algorithm, Info, State, Transition
@@ -119,9 +118,6 @@ class DQS(Algorithm):
         layers, inputs = (self.hidden_sizes, self.activation), 2 if self.condition else 1
         actor = ScoreNetwork.create(for_actor, obs, action, *layers, self.style, inputs)
         return self.fresh_state(critic, actor.scale_action_weights(self.action_gain))
-
-    def actor_optimiser(self) -> optax.GradientTransformation:
-        return optax.adam(self.actor_learning_rate)
 
     def diffusion(self, network: ScoreNetwork) -> DiffusionPolicy:
         """The policy of a score network: the reverse equation from N(0, sigma_max^2) (Equation 3)."""

@@ -12,7 +12,6 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
 from softq.algorithms.base import Algorithm, Info, State
@@ -63,9 +62,6 @@ class MFP(Algorithm):
         layers = self.hidden_sizes, self.activation
         critic = Critic.create(for_critic, obs, action, *layers)
         return self.fresh_state(critic, ScoreNetwork.create(for_actor, obs, action, *layers, "fourier", 2))
-
-    def actor_optimiser(self) -> optax.GradientTransformation:
-        return optax.adam(self.actor_learning_rate)
 
     def mean_velocity(self, network: ScoreNetwork, obs: Array) -> MeanVelocity:
         """u(a_t, t, r, s) of the flow in one state, from noise at t = 0 to the action at t = 1."""

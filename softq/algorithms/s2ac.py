@@ -16,7 +16,6 @@ from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
 from softq.algorithms.base import Algorithm, Info, State
@@ -77,9 +76,6 @@ class S2AC(Algorithm):
         critic = Critic.create(for_critic, obs, action, self.hidden_sizes, self.activation)
         sizes = self.actor_hidden_sizes
         return self.fresh_state(critic, GaussianActor.create(for_actor, obs, action, sizes, self.activation))
-
-    def actor_optimiser(self) -> optax.GradientTransformation:
-        return optax.adam(self.actor_learning_rate)
 
     # Acting
 

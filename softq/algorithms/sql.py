@@ -9,7 +9,6 @@ from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
 from softq.algorithms.base import Algorithm, Info, State, Transition
@@ -97,9 +96,6 @@ class SQL(Algorithm):
         return self.fresh_state(
             critic, SamplingNetwork.create(for_actor, obs, action, self.hidden_sizes, self.activation)
         )
-
-    def actor_optimiser(self) -> optax.GradientTransformation:
-        return optax.adam(self.actor_learning_rate)
 
     def target_rate(self, step: Array) -> Array:
         """The target is replaced after every `target_cycle` updates, and stays in between."""
