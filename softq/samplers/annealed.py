@@ -3,7 +3,7 @@
 Definition 2, Algorithm 6 and Appendix E.2 of Ki et al. (2026). The chain takes T steps at each of L noise levels,
 coarse to fine, along the slope of a critic that is blurred by the noise of the level. With the paper's slopes of length
 one its law is not near exp(Q / temperature): in one dimension the law depends only on where Q rises and falls. With
-`unit_slope=False`, reflection and steps below the stability limit, the law tends to that softmax.
+`unit_slope=False`, reflection and steps below the stability limit, the law is near that softmax.
 """
 
 import dataclasses

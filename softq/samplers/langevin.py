@@ -91,7 +91,7 @@ class Langevin(Chain):
 
     num_steps: int = static(default=50)
     num_candidates: int = static(default=1)
-    # a chain whose step is a share s of the stability limit is wider than the softmax by the factor 1 / (1 - s)
+    # on a parabola, a step of a share s of the stability limit makes the variance larger by the factor 1 / (1 - s)
     step: float | Array | StableStep = StableStep(0.05)
     boundary: Callable[[Array], Array] = static(default=reflect)
     check_last: bool = static(default=False)

@@ -68,8 +68,9 @@ def stein_trace(
 ) -> Array:
     """The trace of the derivative of the direction at each particle by the particle's place, `(M,)`.
 
-    It is the change of the log-density in one step of S2AC. The other particles and the bandwidth are held fixed. Left
-    out is the trace of the derivative of the particle's own score, over M, which needs second derivatives of Q.
+    In a step of S2AC the log-density of a particle falls by the step size times this number. The other particles and
+    the bandwidth are held fixed. Left out is the trace of the derivative of the particle's own score, over M, which
+    needs second derivatives of Q.
     """
     (count, dim), scores = particles.shape, _finite(scores)
     offsets = particles[:, None] - particles[None]  # [i, j] = a_i - a_j

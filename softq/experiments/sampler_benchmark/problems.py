@@ -88,7 +88,7 @@ class Named(BenchmarkProblem):
 
 
 class Corners(BenchmarkProblem):
-    """`corners` at temperatures 1, 1/3 and 1/10, whole powers for `of_corners`; its `uniform_std` is near 1."""
+    """`corners` at the temperatures 1, 1/3 and 1/10, since `of_corners` needs the reciprocal of a whole number."""
 
     def __init__(self, dim: int):
         super().__init__("corners", dim, corners(dim), float(of_corners(dim, 0).std_value))
