@@ -348,22 +348,21 @@ def test_loops_keep_their_types_in_double_precision(name, env):
     algo = ALGORITHMS[name](hidden_sizes=(8,))
     config = TrainConfig(env=env, num_envs=2, iterations=20, warmup=8, batch_size=4)
 
-    def shapes():
+    def start():
         loop_of = DeviceLoop(JAX_ENVS[env](), config)
         keys = jax.vmap(jax.random.key)(np.arange(1, dtype=np.uint32))
-        loop = loop_of.shapes(algo, keys, keys)
+        return loop_of, loop_of.shapes(algo, keys, keys), keys
+
+    types = lambda loop: jax.tree.map(lambda x: (x.shape, x.dtype), loop)
+    expected = types(start()[1])
+    with jax.enable_x64(True):
+        loop_of, loop, keys = start()
+        assert types(loop) == expected
         for uniform in (True, False):
             new = jax.eval_shape(lambda *x, u=uniform: loop_of._run(*x, uniform=u), algo, loop, keys, 3)
-            assert jax.tree.map(lambda x: (x.shape, x.dtype), new) == jax.tree.map(
-                lambda x: (x.shape, x.dtype), loop
-            )
+            assert types(new) == expected
         evaluator = Evaluator(env, [0], 2)
         jax.eval_shape(evaluator._play, algo, loop.state, evaluator.keys)
-        return [x.dtype for x in jax.tree.leaves(loop)]
-
-    expected = shapes()
-    with jax.enable_x64(True):
-        assert shapes() == expected
 
 
 def softq(*words, **environment):
