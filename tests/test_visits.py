@@ -19,6 +19,7 @@ from softq.experiments.mode_coverage import (
     FACTORS,
     RESOLUTION,
     TASKS,
+    Ablation,
     ResampledPolicy,
     count,
     exact_states,
@@ -28,6 +29,7 @@ from softq.experiments.mode_coverage import (
     settings,
     softmax_temperature,
     verdict,
+    visits,
 )
 from softq.experiments.settings import MEASURED
 from softq.training import TrainConfig
@@ -121,16 +123,36 @@ def test_goals_reached_behind_walls():
     assert counted([1.0, 0.0], blocked="north") == [20, 0, 0, 0, 0]
 
 
-def test_the_command_tests_where_it_did_not_train(tmp_path, capsys):
+FEW = ["--seeds", "1", "--episodes", "20", "--iterations", "5", "--algorithms", "ddpg", "--no-progress"]
+MULTIGOAL = list(TASKS["multigoal"].outcomes)
+
+
+def test_the_command_tests_where_it_did_not_train(tmp_path):
     """The same training, and other counts behind walls that are unlike any move of the training."""
-    few = ["--seeds", "1", "--episodes", "20", "--iterations", "5", "--algorithms", "ddpg", "--no-progress"]
-    tables = []
-    for words in ([], ["--test-kwargs", "blocked=all", "wall_distance=0.5", "wall_length=14"]):
-        out = tmp_path / f"{len(words)}.csv"
-        assert main(["visits", "multigoal", "--out", str(out), *few, *words]) == 0
-        tables.append(pd.read_csv(out))
-    assert list(tables[0]["algorithm"]) == ["ddpg", "ddpg"] and (tables[1]["none"] == 20).all()
-    assert (tables[0]["return"] != tables[1]["return"]).any()
+    walls = ["--test-kwargs", "blocked=all", "wall_distance=0.5", "wall_length=14"]
+    assert main(["visits", "multigoal", "--out", str(tmp_path / "walls.csv"), *FEW, *walls]) == 0
+    closed = pd.read_csv(tmp_path / "walls.csv")
+    blocked = {"blocked": "all", "wall_distance": 0.5, "wall_length": 14.0}
+    tables = visits(TASKS["multigoal"], "ddpg", Ablation("ddpg"), 1, 20, 3, 5, tests=[{}, blocked])
+    (free, _), (again, _) = tables
+    assert list(closed["algorithm"]) == ["ddpg", "ddpg"] and (closed["none"] == 20).all()
+    pd.testing.assert_frame_equal(again.round(2), closed)
+    assert (free["return"] != again["return"]).any()
+
+
+def test_all_completes_the_tables_that_lack_an_algorithm(tmp_path, capsys):
+    """Of four files, three know DDPG already: they stay as they are, and the fourth is added."""
+    known = [tmp_path / f"{name}.csv" for name in ("bandit-modes", "multigoal-modes", "maze-visits")]
+    before = "algorithm,seed\nddpg,0\n"
+    for path in known:
+        path.write_text(before)
+    assert main(["visits", "all", "--out", str(tmp_path), *FEW]) == 0
+    new = tmp_path / "multigoal-blocked.csv"
+    assert set(tmp_path.iterdir()) == {*known, new}
+    assert {path.read_text() for path in known} == {before}
+    added = pd.read_csv(new)
+    assert list(added["algorithm"]) == ["ddpg"] * 2 and added[MULTIGOAL].sum(axis=1).tolist() == [20, 20]
+    assert capsys.readouterr().out.startswith("ddpg in multigoal-blocked.csv: all 4 in")
 
 
 def test_stored_paths_end_where_the_path_does():
@@ -147,7 +169,21 @@ def test_every_algorithm_has_settings(task):
         cls = get(name)
         algo, config = built(cls, given, TrainConfig), built(TrainConfig, given, cls)
         assert algo.hidden_sizes == (64, 64) and config.iterations == TASKS[task].iterations
+        assert {algo.learning_rate, getattr(algo, "actor_learning_rate", 2e-3)} == {2e-3}
     assert make(TASKS[task].env_id).action_dim == 2
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_temperatures_of_one_law_are_equal(task):
+    """Methods whose softmax divides Q by the temperature have one value; LAC's law has half of it, by its prior."""
+    common = TASKS[task].common["temperature"]
+    for name, cls in ALGORITHMS.items():
+        algo = built(cls, settings(TASKS[task], name), TrainConfig)
+        if algo.temperature is None or algo.temperature_unit != "Q":
+            continue
+        law = algo.temperature.value * (1 - algo.prior if name == "lac" else 1)
+        cooled = (common, 10 * common) if name == "dqs" else (common,)
+        assert any(np.isclose(law, value) for value in cooled), name
 
 
 def test_verdict_counts_seeds_that_visit_everything():
@@ -347,6 +383,10 @@ def test_stored_snapshots_are_whole():
         (["maze", "--out", "a.csv", "--seeds", "0"], "at least 1"),
         (["maze", "--out", "a.csv", "--variants", "--algorithms", "sac"], "maze has no variants of sac"),
         (["maze", "--out", "a.csv", "--algorithms", "sacc"], "Did you mean 'sac'"),
+        (["all", "--out", "a.csv"], "softq visits all writes into a folder that exists"),
+        (["all"], "softq visits all writes into a folder that exists"),
+        (["all", "--out", ".", "--variants"], "softq visits all takes no --variants"),
+        (["al", "--out", "."], "Did you mean 'all'"),
     ],
 )
 def test_bad_input_is_one_line(words, message, capsys, tmp_path, monkeypatch):

@@ -1,7 +1,9 @@
 """The command `softq visits`: counts or snapshots of one algorithm after another; rows of a file are not made again."""
 
 import argparse
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -13,6 +15,30 @@ from softq.experiments.mode_coverage.tasks import TASKS
 from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.cli_options import Keywords, Parser, int_option
 from softq.utils.errors import SoftqError, suggest
+
+USAGE = "|".join((*TASKS, "all"))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file of counts, and the settings of the environment in which the episodes for it are played."""
+
+    out: Path
+    paths: Path | None = None  # file for some paths
+    test_kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+def stored(folder: str) -> dict[str, list[Table]]:
+    """The tables that `softq visits all` completes in `folder`, by task; those of a task share its trainings."""
+    at = lambda name: csv_file(str(Path(folder) / name))
+    return {
+        "bandit": [Table(at("bandit-modes.csv"))],
+        "multigoal": [
+            Table(at("multigoal-modes.csv")),
+            Table(at("multigoal-blocked.csv"), test_kwargs={"blocked": "north"}),
+        ],
+        "maze": [Table(at("maze-visits.csv"), at("maze-paths.csv"))],
+    }
 
 
 def add(table: pd.DataFrame, path: Path, digits: int, order: list[str]) -> None:
@@ -34,14 +60,16 @@ def has_rows(path: Path, name: str) -> bool:
 def parser_of(task: str | None) -> Parser:
     """The options of `softq visits`; `task` appears in the usage line."""
     parser = Parser(
-        prog=f"softq visits {task or '|'.join(TASKS)}",
-        description="Train algorithms on a small task and count which modes, goals or paths their policies visit.",
+        prog=f"softq visits {task or USAGE}",
+        description="Train algorithms on a small task and count which modes, goals or paths their policies visit. "
+        "The task all stands for every table of counts in the folder results/.",
     )
     add_option, number = parser.add_argument, {"type": int_option, "metavar": "N"}
     add_option(
         "--out",
         metavar="FILE.csv",
-        help="file for the counts; algorithms in it are not trained again",
+        help="file for the counts, or with the task all the folder of the files; algorithms in a file are not trained "
+        "for it again",
     )
     add_option("--paths", metavar="FILE.csv", help="file for some paths of the first seed of each algorithm")
     add_option(
@@ -86,23 +114,42 @@ def command(argv: list[str]) -> int:
     """Run `softq visits` with the words `argv` and return its exit code. Raises `SoftqError` for bad input."""
     task = argv[0] if argv and not argv[0].startswith("-") else None
     options = parser_of(task).parse(argv[1:] if task else argv)
-    if task not in TASKS:
-        hint = suggest(task, TASKS) if task else ""
-        raise SoftqError(f"name a task: softq visits {'|'.join(TASKS)} --out FILE.csv.{hint}")
+    if task not in (*TASKS, "all"):
+        hint = suggest(task, (*TASKS, "all")) if task else ""
+        raise SoftqError(f"name a task: softq visits {USAGE} --out FILE.csv.{hint}")
     for name in ("seeds", "episodes", "keep", "iterations"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise SoftqError(f"--{name} is {value}; it must be at least 1.")
     for name in options.algorithms:
         get(name)
+    if task == "all":
+        for each, tables in all_tables(options).items():
+            count_all(each, tables, options)
+        return 0
     if bool(options.out) == bool(options.portrait):
         raise SoftqError("name one of --out FILE.csv, for counts, and --portrait PREFIX.")
-    return snapshots(task, options) if options.portrait else count_all(task, options)
+    if options.portrait:
+        return snapshots(task, options)
+    paths = csv_file(options.paths) if options.paths else None
+    count_all(task, [Table(csv_file(options.out), paths, options.test_kwargs)], options)
+    return 0
 
 
-def count_all(task: str, options: argparse.Namespace) -> int:
-    """Train and count the chosen algorithms, or with --variants their ablations, and print a line for each."""
-    out, paths = csv_file(options.out), csv_file(options.paths) if options.paths else None
+def all_tables(options: argparse.Namespace) -> dict[str, list[Table]]:
+    """The tables of `softq visits all`. Raises `SoftqError` for options that it does not take."""
+    if options.variants or options.paths or options.portrait or options.test_kwargs:
+        raise SoftqError("softq visits all takes no --variants, --paths, --portrait or --test-kwargs.")
+    if not options.out or not Path(options.out).is_dir():
+        raise SoftqError(f"--out is {options.out}; softq visits all writes into a folder that exists.")
+    return stored(options.out)
+
+
+def count_all(task: str, tables: list[Table], options: argparse.Namespace) -> None:
+    """Train and count the chosen algorithms, or with --variants their ablations, and print a line for each table.
+
+    A training serves all `tables` in which the algorithm has no rows yet.
+    """
     if options.variants:
         runs = {k: v for k, v in ABLATIONS[task].items() if v.algorithm in options.algorithms}
         if not runs:
@@ -113,16 +160,18 @@ def count_all(task: str, options: argparse.Namespace) -> int:
         runs = {name: Ablation(name) for name in options.algorithms}
     order = [*ALGORITHMS, *ABLATIONS[task]]
     for label, ablation in runs.items():
-        if has_rows(out, label):
+        missing = [table for table in tables if not has_rows(table.out, label)]
+        if not missing:
             continue
         size = options.seeds, options.episodes, options.keep, options.iterations
-        more = {"progress": not options.no_progress, "test_kwargs": options.test_kwargs}
-        table, kept = visits(TASKS[task], label, ablation, *size, **more)
-        if paths:
-            add(kept, paths, 2, order)
-        add(table, out, 2, order)
-        print(f"{label}: {verdict(TASKS[task], table)}", flush=True)
-    return 0
+        tests = [table.test_kwargs for table in missing]
+        found = visits(TASKS[task], label, ablation, *size, progress=not options.no_progress, tests=tests)
+        for table, (counts, kept) in zip(missing, found, strict=True):
+            if table.paths:
+                add(kept, table.paths, 2, order)
+            add(counts, table.out, 2, order)
+            where = f"{label} in {table.out.name}" if len(tables) > 1 else label
+            print(f"{where}: {verdict(TASKS[task], counts)}", flush=True)
 
 
 def snapshots(task: str, options: argparse.Namespace) -> int:

@@ -1,6 +1,6 @@
 """Train an algorithm on a task, let its policy play episodes, and count their outcomes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -81,18 +81,25 @@ def visits(
     keep: int = 40,
     iterations: int | None = None,
     progress: bool = False,
-    test_kwargs: Mapping[str, Any] | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    tests: Sequence[Mapping[str, Any]] = ({},),
+) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
     """Train `ablation` on `task` and count the outcomes of `episodes` episodes for each of `seeds` seeds.
 
-    Returns the counts, a row for each seed and kind of start (`STARTS`), and `keep` paths of the first seed in the form
-    of `paths_to_frame`. `label` names the rows. `iterations` replaces the number of updates. `test_kwargs` are settings
-    of the environment in which the episodes are counted; the training has the default ones. Raises `SoftqError` for a
-    setting that the environment does not have, before the training.
+    `tests` are settings of the environments in which the same trained policies are counted; the training has the
+    default ones. For each of them returns the counts, a row for each seed and kind of start (`STARTS`), and `keep`
+    paths of the first seed in the form of `paths_to_frame`. `label` names the rows. `iterations` replaces the number of
+    updates. Raises `SoftqError` for a setting that the environment does not have, before the training.
     """
-    env = make(task.env_id, env_kwargs=test_kwargs)
+    envs = [make(task.env_id, env_kwargs=test) for test in tests]
     algo, states = trained(task, ablation, seeds, iterations, progress)
     actor = ResampledPolicy(algo, task.common["temperature"]) if ablation.exact_sampler else algo
+    return [counts_in(env, task, label, actor, states, seeds, episodes, keep) for env in envs]
+
+
+def counts_in(
+    env: Any, task: Task, label: str, actor: Any, states: Any, seeds: int, episodes: int, keep: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Counts and paths of `actor` with its trained `states` in `env`, as `visits` returns them for one environment."""
     starts = STARTS[:1] if env.max_steps == 1 else STARTS  # the bandit has a single state to start from
     rows, kept = [], []
     for seed in range(seeds):

@@ -10,7 +10,8 @@ from jax import Array
 
 from softq.algorithms import get
 from softq.envs.maze import ROUTES
-from softq.training import preset_of
+from softq.training import TrainConfig, preset_of
+from softq.utils.flat_settings import settings_of
 
 SIDES = ("east", "north", "west", "south")
 # a "fixed" start is the centre of the task, without noise; a "usual" one is drawn by the environment
@@ -59,9 +60,15 @@ def multigoal_goal(env: Any, path: Array) -> Array:
     return jnp.array([4, 0, 2, 1, 3])[1 + env.nearest_goal(path[-1])]
 
 
-SOFT = {"hidden_sizes": (64, 64), "learning_rate": 2e-3, "polyak": 0.02, "batch_size": 64}
+SOFT = {"hidden_sizes": (64, 64), "learning_rate": 2e-3, "actor_learning_rate": 2e-3}
+SOFT |= {"polyak": 0.02, "batch_size": 64}
 PRINTED = {"space": "tanh", "estimator": "idem", "truncate": False, "predict": "score"}
 COOLING = {"temperature": 1.0, "temperature_decay": 0.1, "decay_updates": 3000.0}
+# These algorithms keep the temperature of their preset, since its unit is not that of Q. For LQL, NC-LQL, DACER and ACA
+# it is a size of a step or of noise, for DPMD the standard deviation of Q.
+UNITS: dict[str, dict[str, Any]] = {name: {} for name in ("lql", "nclql", "dpmd", "dacer", "aca")}
+# In all tasks QVPO's weight of uniform actions falls during the whole training, as in its preset, and LAC's law, whose
+# temperature is `temperature * (1 - prior)` with a prior of 0.5, has the temperature of the other algorithms.
 TASKS = {
     "bandit": Task(
         "Bandit",
@@ -71,8 +78,13 @@ TASKS = {
         1,
         SOFT | {"warmup": 2000, "num_envs": 4, "temperature": 0.1, "reward_scale": 1.0},
         # DDSQ's temperature multiplies the standard deviation of Q; with 16 candidates instead of 64 all of them
-        # often miss the high modes. LQL's and NC-LQL's temperatures have a unit of their own.
-        {"ddsq": {"temperature": 0.3, "num_candidates": 64}, "lql": {}, "nclql": {}},
+        # often miss the high modes.
+        UNITS
+        | {
+            "ddsq": {"temperature": 0.3, "num_candidates": 64},
+            "qvpo": {"decay_updates": 1500.0},
+            "lac": {"temperature": 0.2},
+        },
     ),
     "multigoal": Task(
         "MultiGoal",
@@ -81,7 +93,14 @@ TASKS = {
         2500,
         1,
         SOFT | {"warmup": 100_000, "num_envs": 20, "temperature": 0.3, "reward_scale": 0.1},
-        {"ddsq": {"temperature": 0.3}, "lql": {}, "nclql": {}},
+        # The noise on SDAC's actions is `exploration_noise * temperature`: 0.1, as on the other tasks.
+        UNITS
+        | {
+            "ddsq": {"temperature": 0.3},
+            "sdac": {"exploration_noise": 1 / 3},
+            "qvpo": {"decay_updates": 2500.0},
+            "lac": {"temperature": 0.6},
+        },
         ((0.0, 0.0), (2.5, 2.5)),
     ),
     "maze": Task(
@@ -93,17 +112,24 @@ TASKS = {
         SOFT | {"warmup": 20_000, "num_envs": 16, "temperature": 0.1, "reward_scale": 0.2, "discount": 0.95},
         # The maze is DQS's own example, so DQS has the space, estimator, truncation and prediction of its paper here.
         # Its temperature falls from ten times that of the other algorithms to theirs.
-        {"ddsq": {"temperature": 0.3}, "lql": {}, "nclql": {}, "dqs": PRINTED | COOLING},
+        UNITS
+        | {
+            "ddsq": {"temperature": 0.3},
+            "dqs": PRINTED | COOLING,
+            "qvpo": {"decay_updates": 3000.0},
+            "lac": {"temperature": 0.2},
+        },
     ),
 }
 
 
 def settings(task: Task, name: str) -> dict[str, Any]:
     """The settings of the algorithm called `name` on `task`: fields of `TrainConfig` and of the algorithm."""
-    own = task.own.get(name)
-    common = dict(task.common)
-    # the temperature of this algorithm has another unit than `task.common` gives, or it has none
-    if own == {} or get(name).temperature is None:
-        del common["temperature"]
-    given = preset_of(get(name), "small") | common | (own or {})
+    own, cls = task.own.get(name), get(name)
+    # not every algorithm has a temperature, an actor or a scale of rewards
+    has = settings_of(cls) | settings_of(TrainConfig)
+    common = {setting: value for setting, value in task.common.items() if setting in has}
+    if own == {}:  # the temperature of this algorithm has another unit than `task.common` gives
+        common.pop("temperature", None)
+    given = preset_of(cls, "small") | common | (own or {})
     return given | {"iterations": task.iterations, "eval_every": task.iterations}
