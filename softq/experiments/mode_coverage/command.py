@@ -114,7 +114,7 @@ def command(argv: list[str]) -> int:
     """Run `softq visits` with the words `argv` and return its exit code. Raises `SoftqError` for bad input."""
     task = argv[0] if argv and not argv[0].startswith("-") else None
     options = parser_of(task).parse(argv[1:] if task else argv)
-    if task not in (*TASKS, "all"):
+    if task is None or task not in (*TASKS, "all"):
         hint = suggest(task, (*TASKS, "all")) if task else ""
         raise SoftqError(f"name a task: softq visits {USAGE} --out FILE.csv.{hint}")
     for name in ("seeds", "episodes", "keep", "iterations"):
