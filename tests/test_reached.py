@@ -25,6 +25,7 @@ def test_rows_and_numbers() -> None:
     table = reached.table(LAWS, ("dqs", "sac"), "bandit").data
     assert list(table.index) == ["softmax", "DQS, code", "DQS (QNE)", "SAC"]
     assert list(table["TV"]) == ["0.03", "0.25", "0.35", "0.40 (0.20 to 0.60)"]
+    assert list(table["trainings"]) == ["", "1", "1", "2"]
     assert table.loc["softmax", "mean Q"] == "0.90" and table.loc["softmax", "least hill"] == ""
 
 
@@ -35,18 +36,19 @@ def test_a_missing_law_is_refused() -> None:
         reached.table(LAWS, ("sac",), "twomode1")
 
 
-def test_a_square_for_each_law() -> None:
-    """Each method's own draws, and as many of the exact softmax, all in the box."""
+def test_a_histogram_for_each_law() -> None:
+    """Each panel has the draws of its own method, on the two hills only."""
     x = np.linspace(-0.9, 0.9, 5)
-    parts = [pd.DataFrame({"method": m, "landscape": "bandit", "x": x, "y": s * x}) for m, s in PAIRS]
-    figure = reached.clouds(pd.concat(parts), tuple(m for m, _ in PAIRS))
-    shown = {ax.get_title(): np.asarray(ax.collections[0].get_offsets()) for ax in figure.axes}
-    assert list(shown) == ["softmax", "SAC", "DQS (QNE)", "SQL"]
-    assert np.allclose(shown["SAC"], np.stack([x, -x], -1)) and np.allclose(
-        shown["SQL"], np.stack([x, x], -1)
-    )
-    assert shown["softmax"].shape == (5, 2) and np.abs(shown["softmax"]).max() <= 1
+    parts = [
+        pd.DataFrame({"method": method, "landscape": place, "x": sign * x**2 * (place == "twomode1")})
+        for method, sign in (("sac", -1.0), ("dqs", 1.0))
+        for place in ("twomode1", "bandit")
+    ]
+    figure = reached.histograms(pd.concat(parts), ("sac", "dqs"))
+    shown = {ax.get_title(): [(bar.get_x(), bar.get_height()) for bar in ax.patches] for ax in figure.axes}
+    assert list(shown) == ["SAC", "DQS (QNE)"]
+    for (_, bars), sign in zip(shown.items(), (-1, 1), strict=True):
+        assert sum(height for _, height in bars) * 0.05 == pytest.approx(1)
+        filled = [at for at, height in bars if height > 0]
+        assert len(filled) == 3 and all(sign * (at + 0.025) > 0 or abs(at) < 0.06 for at in filled)
     plt.close(figure)
-
-
-PAIRS = (("sac", -1.0), ("dqs", 0.5), ("sql", 1.0))

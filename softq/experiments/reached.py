@@ -4,13 +4,11 @@ The laws are those of `softq.experiments.actor_laws`: the actor of each method, 
 """
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
 from softq import landscapes, plots
-from softq.exact.boltzmann import Boltzmann
 from softq.experiments.settings import title, wrapped
 from softq.utils.errors import SoftqError
 
@@ -51,28 +49,28 @@ def table(laws: pd.DataFrame, methods: tuple[str, ...], landscape: str) -> Style
     """
     found = rows(laws, methods, landscape)
     first = next(iter(found.values())).iloc[0]
-    exact = {"temperature": f"{TEMPERATURE:g} Q", "TV": f"{first['tv_floor']:.2f}"}
+    exact = {"trainings": "", "temperature": f"{TEMPERATURE:g} Q", "TV": f"{first['tv_floor']:.2f}"}
     text = {"softmax": exact | {"mean Q": f"{first['exact_mean_q']:.2f}"}}
     for name, frame in found.items():
         settled = ", ".join(dict.fromkeys(frame["temperature"]))
-        text[name] = {"temperature": settled} | {to: span(frame[was]) for was, to in MEASURED.items()}
+        text[name] = {"trainings": str(len(frame)), "temperature": settled}
+        text[name] |= {to: span(frame[was]) for was, to in MEASURED.items()}
     return wrapped(pd.DataFrame(text).T.fillna("").rename_axis(HILLS[landscape]))
 
 
-def clouds(draws: pd.DataFrame, methods: tuple[str, ...]) -> Figure:
-    """Squares with the draws of each method on the bandit, after one with as many of the exact softmax."""
-    q, here = landscapes.get("bandit"), draws[draws["landscape"] == "bandit"]
-    shown = {title(name): here[here["method"] == name][["x", "y"]].to_numpy() for name in methods}
-    num = max(len(dots) for dots in shown.values())
-    shown = {"softmax": Boltzmann(q, TEMPERATURE).sample(np.random.default_rng(0), num)} | shown
-    columns = 2 if len(shown) in (2, 4) else 3
-    height = -(-len(shown) // columns)
-    size = 5.6, 5.6 / columns * height + 0.3
+def histograms(draws: pd.DataFrame, methods: tuple[str, ...]) -> Figure:
+    """The law of each method on the two hills as a histogram of its draws, over the density of the softmax."""
+    q, here = landscapes.get("twomode1"), draws[draws["landscape"] == "twomode1"]
+    columns = 2 if len(methods) in (2, 4) else 3
+    height = -(-len(methods) // columns)
+    size = 5.6, 1.75 * height + 0.5
     figure, axes = plt.subplots(height, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
-    for ax in axes.flat[len(shown) :]:
+    for ax in axes.flat[len(methods) :]:
         ax.remove()
-    for ax, (name, dots) in zip(axes.flat, shown.items(), strict=False):
-        plots.landscape_2d(ax, q, cmap="Greys", alpha=0.6)
-        plots.samples_2d(ax, dots, s=5, color=plots.EXACT if name == "softmax" else plots.SAMPLE)
-        ax.set_title(name)
+    for ax, name in zip(axes.flat, methods, strict=False):
+        plots.histogram_1d(ax, here[here["method"] == name]["x"].to_numpy())
+        plots.density_1d(ax, q, TEMPERATURE)
+        ax.set(title=title(name), ylim=(0, 10), xlabel="", xticks=[-1, 0, 1])
+    for ax in axes[-1]:
+        ax.set(xlabel="action")
     return figure
