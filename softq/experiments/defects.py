@@ -31,7 +31,7 @@ from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.checks import one_of
 from softq.utils.cli_options import Parser, int_option
 from softq.utils.errors import SoftqError
-from softq.utils.flat_settings import fields_from
+from softq.utils.flat_settings import built
 from softq.utils.pytree import pytree
 
 BANDIT, REACHER = "bandit", "Reacher-v5"
@@ -201,7 +201,7 @@ def on_bandit(method: str, given: tuple, learned: bool, seeds: int, iterations: 
     """The returns and counts of the policy of a method on the bandit, a row for each seed."""
     task = TASKS[BANDIT]
     ablation = Ablation(method, dict(given), exact_critic=not learned)
-    counts, _ = visits(task, method, ablation, seeds, EPISODES[BANDIT], 1, iterations)
+    ((counts, _),) = visits(task, method, ablation, seeds, EPISODES[BANDIT], 1, iterations)
     share, updates = counts[list(SIDES)] / EPISODES[BANDIT], iterations or task.iterations
     steps = task.common["warmup"] + task.common["num_envs"] * updates if learned else 0
     counts = counts.assign(updates=updates, env_steps=steps)
@@ -216,8 +216,8 @@ def on_gym(
     length = TRAINING | {"seeds": seeds, "eval_episodes": EPISODES[REACHER]}
     length |= {"iterations": iterations, "eval_every": iterations} if iterations else {}
     settings = preset_of(cls, "small") | length | dict(given)
-    algo = cls(**fields_from(settings, cls))
-    run = train(algo, env_id, TrainConfig(**fields_from(settings, TrainConfig)), progress=False)
+    algo, config = built(cls, settings, TrainConfig), built(TrainConfig, settings, cls)
+    run = train(algo, env_id, config, progress=False)
     if not run.finished:
         raise KeyboardInterrupt
     at = ["seed", "updates"]
