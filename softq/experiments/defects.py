@@ -298,7 +298,7 @@ def add(rows: pd.DataFrame, path: Path) -> None:
     """Append `rows` to the CSV file `path`, which is written whole."""
     table = pd.concat([pd.read_csv(path), rows]) if path.exists() else rows
     with atomic_write(path) as partial_file:
-        table.round(4).to_csv(partial_file, index=False)
+        table.astype({"modes": "Int64"}).round(4).to_csv(partial_file, index=False)
 
 
 if __name__ == "__main__":
