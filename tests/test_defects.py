@@ -22,9 +22,9 @@ from softq.experiments.defects import (
     TRAINING,
     VARIANTS,
     PunishedSAC,
+    command,
     differences,
     limit_ends,
-    main,
     measure,
 )
 from softq.experiments.mode_coverage import TASKS
@@ -118,7 +118,7 @@ def test_the_command_on_the_bandit(tmp_path: Path, capsys: pytest.CaptureFixture
         "--iterations",
         "2",
     ]
-    assert main(words) == 0
+    command(words)
     table = pd.read_csv(out)
     assert list(table.columns) == COLUMNS and len(table) == 4
     assert set(table["variant"]) == set(VARIANTS) and set(table["updates"]) == {2}
@@ -129,16 +129,16 @@ def test_the_command_on_the_bandit(tmp_path: Path, capsys: pytest.CaptureFixture
     assert (by_seed["right"] != by_seed["defect"]).all()
 
     before = out.read_text()
-    assert main(words) == 0
+    command(words)
     assert out.read_text() == before
-    assert main([str(out), "--task", BANDIT, "--only", "time limit as end"]) == 0
+    command([str(out), "--task", BANDIT, "--only", "time limit as end"])
     assert out.read_text() == before  # each episode of the bandit ends by itself
 
 
 @pytest.mark.parametrize("words", (["--only", "SAC"], ["--seeds", "0"], ["--iterations", "-1"]))
 def test_bad_options_are_refused(words: list[str], tmp_path: Path) -> None:
     with pytest.raises(SoftqError, match=words[1]):
-        main([str(tmp_path / "defects.csv"), *words])
+        command([str(tmp_path / "defects.csv"), *words])
 
 
 def test_the_stored_table_has_every_defect_and_seed() -> None:

@@ -12,7 +12,6 @@ softmax is taken. Elsewhere it is that of the preset, with the method's own rule
 """
 
 import argparse
-import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,6 +29,7 @@ from softq.exact.boltzmann import Boltzmann
 from softq.exact.modes import modes
 from softq.exact.values import evaluate
 from softq.experiments.exact_critic import Levels, fit
+from softq.experiments.script import run
 from softq.landscapes import Landscape
 from softq.training import TrainConfig, preset_of
 from softq.utils.atomic_files import atomic_write, csv_file
@@ -221,4 +221,4 @@ def command(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command(sys.argv[1:])
+    run(command)

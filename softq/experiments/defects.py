@@ -9,7 +9,6 @@ the limit for an end touches one transition in 50; on the pendulum it is one in 
 seed to seed than those of the pendulum, where a pole falls at once or never.
 """
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,6 +25,7 @@ from softq.algorithms import SAC, Algorithm, get
 from softq.algorithms.base import Info, State
 from softq.experiments.mode_coverage import TASKS, Ablation, visits
 from softq.experiments.mode_coverage.tasks import SIDES
+from softq.experiments.script import run
 from softq.training import TrainConfig, preset_of, train
 from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.checks import one_of
@@ -253,7 +253,7 @@ def limit_ends(env_id: str) -> str:
     return name
 
 
-def main(argv: list[str]) -> int:
+def command(argv: list[str]) -> None:
     """Measure what is missing in the file that `argv` names, and write it whole after each defect and task."""
     parser = Parser(
         prog="python -m softq.experiments.defects",
@@ -284,7 +284,6 @@ def main(argv: list[str]) -> int:
                 continue
             add(measure(name, task, options.seeds, options.iterations), out)
             print(f"{task}: {name}", flush=True)
-    return 0
 
 
 def present(path: Path, name: str, task: str) -> bool:
@@ -302,7 +301,4 @@ def add(rows: pd.DataFrame, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except SoftqError as error:
-        sys.exit(str(error))
+    run(command)

@@ -11,7 +11,6 @@ an update in which everything is due and no temperature learns:
 - work: floating-point operations of all matrix products, over those of one evaluation of the method's own critic.
 """
 
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ import pandas as pd
 from softq.algorithms import ALGORITHMS, Algorithm, Transition, get
 from softq.algorithms.common.learner import Learner
 from softq.experiments.exact_critic import ExactCritic
+from softq.experiments.script import only_file, run
 from softq.experiments.settings import TITLES, reported, tuned
 from softq.experiments.speed.matmuls import Dot
 from softq.landscapes import Landscape
@@ -348,6 +348,12 @@ def table(names: tuple[str, ...] = tuple(ALGORITHMS)) -> pd.DataFrame:
     return pd.DataFrame([row(name) for name in names])
 
 
-if __name__ == "__main__":
-    with atomic_write(csv_file(sys.argv[1])) as partial_file:
+def command(argv: list[str]) -> None:
+    """Write the table to the file that `argv` names. Raises `SoftqError` for bad input."""
+    what = "Write the table of all methods: what they sample, what their targets add, and what they cost."
+    with atomic_write(csv_file(only_file(argv, "methods", what))) as partial_file:
         table().to_csv(partial_file, index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    run(command)

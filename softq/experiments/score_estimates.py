@@ -5,7 +5,6 @@ proposals and estimator. Noisy actions are drawn from the noised mixture itself,
 An error is of the noise in an action, -noise * score, so that all levels have one unit.
 """
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from jax import Array
 
 from softq.diffusion.scores import combined, idem, qne, rfm
 from softq.exact.laws.diffused import FOUR_GAUSSIANS
+from softq.experiments.script import only_file, run
 from softq.utils.atomic_files import atomic_write, csv_file
 
 ESTIMATORS: dict[str, Callable[..., Array]] = {
@@ -74,6 +74,12 @@ def errors(key: Array, log_snr: Array, num: int) -> dict[str, Any]:
     return {name: jnp.mean((noise * (f(*given) - exact)) ** 2) for name, f in ESTIMATORS.items()}
 
 
-if __name__ == "__main__":
-    with atomic_write(csv_file(sys.argv[1])) as partial_file:
+def command(argv: list[str]) -> None:
+    """Write the table to the file that `argv` names. Raises `SoftqError` for bad input."""
+    what = "Measure the errors of all score estimates on four Gaussians, whose score is known."
+    with atomic_write(csv_file(only_file(argv, "score_estimates", what))) as partial_file:
         table().to_csv(partial_file, index=False, float_format="%.4g")
+
+
+if __name__ == "__main__":
+    run(command)

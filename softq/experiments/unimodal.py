@@ -3,9 +3,6 @@
 The theorem and its proof are on the page book/meow.md, whose picture `python -m softq.experiments.unimodal FILE` draws.
 """
 
-import sys
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
@@ -16,6 +13,7 @@ from scipy import ndimage
 
 from softq import landscapes, plots
 from softq.box import log_tanh_slope
+from softq.experiments.script import only_file, run
 from softq.networks import FlowCritic
 from softq.utils.atomic_files import atomic_write
 from softq.utils.pytree import replace
@@ -104,9 +102,12 @@ def draw(temperature: float = 0.1) -> Figure:
     return figure
 
 
-if __name__ == "__main__":
-    with (
-        plt.rc_context(plots.STYLE | {"savefig.facecolor": "white"}),
-        atomic_write(Path(sys.argv[1])) as partial_file,
-    ):
+def command(argv: list[str]) -> None:
+    """Write the picture to the file that `argv` names. Raises `SoftqError` for bad input."""
+    out = only_file(argv, "unimodal", "Draw laws of MEow's flow, before tanh and in the box.", "FILE.png")
+    with plt.rc_context(plots.STYLE | {"savefig.facecolor": "white"}), atomic_write(out) as partial_file:
         draw().savefig(partial_file, dpi=140, format="png", bbox_inches="tight")
+
+
+if __name__ == "__main__":
+    run(command)

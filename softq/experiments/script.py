@@ -1,0 +1,28 @@
+"""What every `python -m softq.experiments.NAME` has in common: its --help, and one line for bad input."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from softq.utils.cli_options import Parser
+from softq.utils.errors import SoftqError
+
+
+def run(command: Callable[[list[str]], Any]) -> None:
+    """Run `command` with the words of the process. A `SoftqError` ends the process in one line, with exit code 2."""
+    try:
+        command(sys.argv[1:])
+    except SoftqError as error:
+        print(f"softq: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+def only_file(argv: list[str], name: str, description: str, metavar: str = "FILE.csv") -> Path:
+    """The file that `argv` names, which is all that the experiment called `name` can be told.
+
+    Raises `SoftqError` for anything else than one file or --help.
+    """
+    parser = Parser(prog=f"python -m softq.experiments.{name}", description=description)
+    parser.add_argument("out", metavar=metavar, help="file to write; one that exists is replaced")
+    return Path(parser.parse(argv).out)
