@@ -2,8 +2,10 @@
 
 from importlib import import_module
 
+import pandas as pd
 import pytest
 
+from softq.experiments.growing_table import append, has_rows
 from softq.experiments.script import run
 
 NAMES = ("actor_laws", "defects", "methods", "score_estimates", "unimodal")
@@ -33,3 +35,20 @@ def test_bad_words_end_in_one_line(name, words, monkeypatch, capsys, tmp_path):
     assert err.startswith("softq: ") and err.count("\n") == 1
     assert f"softq.experiments.{name} --help" in err or "--sedes" in err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_table_grows_sorted_and_knows_its_rows(tmp_path):
+    """Two rows of one method keep their order; a column of whole numbers stays one where a row has none."""
+    path, order = tmp_path / "a.csv", {"method": ["sac", "td3"]}
+    rows = lambda *all_rows: pd.DataFrame(all_rows, columns=["method", "task", "modes", "tv"])
+    assert not has_rows(path, method="td3")
+    append(rows(("td3", "b", 3, 0.12345), ("td3", "a", None, 0.5)), path, 2, order, whole=["modes"])
+    append(rows(("sac", "a", 1, 0.25)), path, 2, order, whole=["modes"])
+    assert path.read_text().splitlines() == [
+        "method,task,modes,tv",
+        "sac,a,1,0.25",
+        "td3,b,3,0.12",
+        "td3,a,,0.5",
+    ]
+    assert has_rows(path, method="td3", task="b") and has_rows(path, method="sac")
+    assert not has_rows(path, method="sac", task="b") and not has_rows(path, method="ddpg")

@@ -14,7 +14,6 @@ softmax is taken. Elsewhere it is that of the preset, with the method's own rule
 import argparse
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -29,17 +28,18 @@ from softq.exact.boltzmann import Boltzmann
 from softq.exact.modes import modes
 from softq.exact.values import evaluate
 from softq.experiments.exact_critic import Levels, fit
+from softq.experiments.growing_table import append, has_rows
 from softq.experiments.script import run
 from softq.landscapes import Landscape
 from softq.training import TrainConfig, preset_of
-from softq.utils.atomic_files import atomic_write, csv_file
+from softq.utils.atomic_files import csv_file
 from softq.utils.checks import one_of
 from softq.utils.cli_options import Parser, int_option
 from softq.utils.errors import SoftqError
 from softq.utils.flat_settings import built
 from softq.utils.pytree import unstacked
 
-TEMPERATURE = 0.1
+TEMPERATURE = 0.1  # of the exact softmax with which the laws are compared, in units of Q
 GROWTH = 0.5  # share of the updates in which the landscape grows
 BATCH, DRAWS, KEPT_DRAWS = 32, 20_000, 400
 OBS = jnp.ones(1)  # the one state, as in `fit`
@@ -57,6 +57,8 @@ class Case:
 
 
 CASES = {case.landscape: case for case in (Case("twomode1", 40, 2), Case("bandit", 20, 4))}
+
+ORDER = {"method": ALGORITHMS, "landscape": CASES}  # of the rows of a file
 
 
 def settled(name: str, preset: str, truth: Boltzmann) -> Algorithm:
@@ -148,24 +150,6 @@ def in_words(algo: Algorithm, state: State) -> str:
     return f"{float(algo.current_temperature(state)):.3g} {algo.temperature_unit}"
 
 
-def add(table: pd.DataFrame, path: Path) -> None:
-    """Append `table` to the CSV file `path`, whose rows are sorted by the order of the methods and landscapes."""
-    table = pd.concat([pd.read_csv(path), table]) if path.exists() else table
-    order = {name: i for i, name in enumerate([*ALGORITHMS, *CASES])}
-    by = [name for name in ("method", "setting", "landscape") if name in table]
-    ranked = table.sort_values(by, key=lambda column: column.map(lambda x: order.get(x, 0)), kind="stable")
-    with atomic_write(path) as partial_file:
-        ranked.to_csv(partial_file, index=False)
-
-
-def has(path: Path, **row: str) -> bool:
-    """Whether the CSV file `path` exists and has a row with these values."""
-    if not path.exists():
-        return False
-    table = pd.read_csv(path)
-    return bool(np.logical_and.reduce([table[name] == value for name, value in row.items()]).any())
-
-
 def parser() -> Parser:
     """The options of the command."""
     parser = Parser(
@@ -207,14 +191,14 @@ def command(argv: list[str]) -> None:
     out, kept = csv_file(options.out), csv_file(options.draws) if options.draws else None
     for name in options.methods:
         for case in (CASES[name] for name in options.landscapes):
-            if has(out, method=name, setting=options.preset, landscape=case.landscape):
+            if has_rows(out, method=name, setting=options.preset, landscape=case.landscape):
                 continue
             table, draws = laws(name, case, options.preset, options.seeds, options.updates)
-            if kept and not has(kept, method=name, landscape=case.landscape):
+            if kept and not has_rows(kept, method=name, landscape=case.landscape):
                 points = np.round(draws[:KEPT_DRAWS], 3)
                 shown = pd.DataFrame({"method": name, "landscape": case.landscape, "x": points[:, 0]})
-                add(shown.assign(y=points[:, 1] if case.landscape == "bandit" else np.nan), kept)
-            add(table.round(4), out)
+                append(shown.assign(y=points[:, 1] if case.landscape == "bandit" else np.nan), kept, 3, ORDER)
+            append(table, out, 4, ORDER)
             print(
                 f"{name} on {case.landscape}: TV {', '.join(map('{:.2f}'.format, table['tv']))}", flush=True
             )

@@ -12,7 +12,6 @@ seed to seed than those of the pendulum, where a pole falls at once or never.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -23,11 +22,12 @@ from scipy import stats
 
 from softq.algorithms import SAC, Algorithm, get
 from softq.algorithms.base import Info, State
+from softq.experiments.growing_table import append, has_rows
 from softq.experiments.mode_coverage import TASKS, Ablation, visits
 from softq.experiments.mode_coverage.tasks import SIDES
 from softq.experiments.script import run
 from softq.training import TrainConfig, preset_of, train
-from softq.utils.atomic_files import atomic_write, csv_file
+from softq.utils.atomic_files import csv_file
 from softq.utils.checks import one_of
 from softq.utils.cli_options import Parser, int_option
 from softq.utils.errors import SoftqError
@@ -280,24 +280,10 @@ def command(argv: list[str]) -> None:
     for task in [options.task] if options.task else [BANDIT, REACHER]:
         for name in names:
             asked = task in DEFECTS[name].tasks or (options.task and task != BANDIT)
-            if not asked or present(out, name, task):
+            if not asked or has_rows(out, defect=name, task=task):
                 continue
-            add(measure(name, task, options.seeds, options.iterations), out)
+            append(measure(name, task, options.seeds, options.iterations), out, 4, whole=["modes"])
             print(f"{task}: {name}", flush=True)
-
-
-def present(path: Path, name: str, task: str) -> bool:
-    """Whether the CSV file `path` has rows of this defect on this task."""
-    return path.exists() and (name, task) in set(
-        pd.read_csv(path)[["defect", "task"]].itertuples(index=False, name=None)
-    )
-
-
-def add(rows: pd.DataFrame, path: Path) -> None:
-    """Append `rows` to the CSV file `path`, which is written whole."""
-    table = pd.concat([pd.read_csv(path), rows]) if path.exists() else rows
-    with atomic_write(path) as partial_file:
-        table.astype({"modes": "Int64"}).round(4).to_csv(partial_file, index=False)
 
 
 if __name__ == "__main__":

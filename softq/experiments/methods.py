@@ -22,13 +22,12 @@ import pandas as pd
 from softq.algorithms import ALGORITHMS, Algorithm, Transition, get
 from softq.algorithms.common.learner import Learner
 from softq.experiments.exact_critic import ExactCritic
-from softq.experiments.script import only_file, run
+from softq.experiments.script import run, write_table
 from softq.experiments.settings import TITLES, reported, tuned
 from softq.experiments.speed.matmuls import Dot
 from softq.landscapes import Landscape
 from softq.networks import DistributionalCritic, FlowCritic, NoiseCritic
 from softq.training import TrainConfig, preset_of
-from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.errors import SoftqError
 from softq.utils.flat_settings import built
 from softq.utils.pytree import replace
@@ -351,8 +350,7 @@ def table(names: tuple[str, ...] = tuple(ALGORITHMS)) -> pd.DataFrame:
 def command(argv: list[str]) -> None:
     """Write the table to the file that `argv` names. Raises `SoftqError` for bad input."""
     what = "Write the table of all methods: what they sample, what their targets add, and what they cost."
-    with atomic_write(csv_file(only_file(argv, "methods", what))) as partial_file:
-        table().to_csv(partial_file, index=False, float_format="%.6g")
+    write_table(argv, "methods", what, table, digits=6)
 
 
 if __name__ == "__main__":

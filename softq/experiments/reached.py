@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
 from softq import landscapes, plots
+from softq.experiments.actor_laws import TEMPERATURE
 from softq.experiments.settings import title, wrapped
 from softq.utils.errors import SoftqError
 
-TEMPERATURE = 0.1  # of the exact softmax with which the laws are compared, in units of Q
 HILLS = {"twomode1": "two hills", "bandit": "bandit"}  # landscapes, as the book calls them
 MEASURED = {"tv": "TV", "mean_q": "mean Q", "least_hill": "least hill", "largest_hill": "largest hill"}
 

@@ -17,8 +17,7 @@ from jax import Array
 
 from softq.diffusion.scores import combined, idem, qne, rfm
 from softq.exact.laws.diffused import FOUR_GAUSSIANS
-from softq.experiments.script import only_file, run
-from softq.utils.atomic_files import atomic_write, csv_file
+from softq.experiments.script import run, write_table
 
 ESTIMATORS: dict[str, Callable[..., Array]] = {
     "qne": qne,
@@ -77,8 +76,7 @@ def errors(key: Array, log_snr: Array, num: int) -> dict[str, Any]:
 def command(argv: list[str]) -> None:
     """Write the table to the file that `argv` names. Raises `SoftqError` for bad input."""
     what = "Measure the errors of all score estimates on four Gaussians, whose score is known."
-    with atomic_write(csv_file(only_file(argv, "score_estimates", what))) as partial_file:
-        table().to_csv(partial_file, index=False, float_format="%.4g")
+    write_table(argv, "score_estimates", what, table, digits=4)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.cli_options import Parser
 from softq.utils.errors import SoftqError
 
@@ -26,3 +29,11 @@ def only_file(argv: list[str], name: str, description: str, metavar: str = "FILE
     parser = Parser(prog=f"python -m softq.experiments.{name}", description=description)
     parser.add_argument("out", metavar=metavar, help="file to write; one that exists is replaced")
     return Path(parser.parse(argv).out)
+
+
+def write_table(
+    argv: list[str], name: str, description: str, table: Callable[[], pd.DataFrame], digits: int
+) -> None:
+    """Write `table()` to the CSV file that `argv` names, with `digits` that count; `SoftqError` for bad input."""
+    with atomic_write(csv_file(only_file(argv, name, description))) as partial_file:
+        table().to_csv(partial_file, index=False, float_format=f"%.{digits}g")

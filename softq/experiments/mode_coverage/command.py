@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from softq.algorithms import ALGORITHMS, get
+from softq.experiments.growing_table import append, has_rows
 from softq.experiments.mode_coverage.ablations import ABLATIONS, Ablation
 from softq.experiments.mode_coverage.count import verdict, visits
 from softq.experiments.mode_coverage.snapshot import snapshot
 from softq.experiments.mode_coverage.tasks import TASKS
-from softq.utils.atomic_files import atomic_write, csv_file
+from softq.utils.atomic_files import csv_file
 from softq.utils.cli_options import Keywords, Parser, int_option
 from softq.utils.errors import SoftqError, suggest
 
@@ -39,22 +38,6 @@ def stored(folder: str) -> dict[str, list[Table]]:
         ],
         "maze": [Table(at("maze-visits.csv"), at("maze-paths.csv"))],
     }
-
-
-def add(table: pd.DataFrame, path: Path, digits: int, order: list[str]) -> None:
-    """Append `table` to the CSV file `path`, rounded to `digits`, and sort its rows by the algorithms in `order`.
-
-    Raises `SoftqError` when the file cannot be written; it is then as it was.
-    """
-    table = pd.concat([pd.read_csv(path), table]) if path.exists() else table
-    table = table.sort_values("algorithm", key=lambda c: c.map(order.index), kind="stable")
-    with atomic_write(path) as partial:
-        table.round(digits).to_csv(partial, index=False)
-
-
-def has_rows(path: Path, name: str) -> bool:
-    """Whether the CSV file `path` exists and has rows of the algorithm or ablation called `name`."""
-    return path.exists() and name in set(pd.read_csv(path)["algorithm"])
 
 
 def parser_of(task: str | None) -> Parser:
@@ -158,9 +141,9 @@ def count_all(task: str, tables: list[Table], options: argparse.Namespace) -> No
             )
     else:
         runs = {name: Ablation(name) for name in options.algorithms}
-    order = [*ALGORITHMS, *ABLATIONS[task]]
+    order = {"algorithm": [*ALGORITHMS, *ABLATIONS[task]]}
     for label, ablation in runs.items():
-        missing = [table for table in tables if not has_rows(table.out, label)]
+        missing = [table for table in tables if not has_rows(table.out, algorithm=label)]
         if not missing:
             continue
         size = options.seeds, options.episodes, options.keep, options.iterations
@@ -168,8 +151,8 @@ def count_all(task: str, tables: list[Table], options: argparse.Namespace) -> No
         found = visits(TASKS[task], label, ablation, *size, progress=not options.no_progress, tests=tests)
         for table, (counts, kept) in zip(missing, found, strict=True):
             if table.paths:
-                add(kept, table.paths, 2, order)
-            add(counts, table.out, 2, order)
+                append(kept, table.paths, 2, order)
+            append(counts, table.out, 2, order)
             where = f"{label} in {table.out.name}" if len(tables) > 1 else label
             print(f"{where}: {verdict(TASKS[task], counts)}", flush=True)
 
@@ -182,10 +165,10 @@ def snapshots(task: str, options: argparse.Namespace) -> int:
         )
     files = {part: csv_file(f"{options.portrait}-{part}.csv") for part in ("during", "moves", "critics")}
     for name in options.algorithms:
-        if has_rows(files["critics"], name):  # of the three files this one is written last
+        if has_rows(files["critics"], algorithm=name):  # of the three files this one is written last
             continue
         tables = snapshot(TASKS[task], name, iterations=options.iterations)
         for part, digits in (("during", 2), ("moves", 3), ("critics", 4)):
-            add(tables[part], files[part], digits, list(ALGORITHMS))
+            append(tables[part], files[part], digits, {"algorithm": ALGORITHMS})
         print(f"{name}: done", flush=True)
     return 0
