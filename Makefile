@@ -19,8 +19,10 @@ BROWSER ?= 1
 # other.
 WORKERS ?= 2
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --color=no --numprocesses=$(WORKERS) --durations=10
+# without the plugin for notebooks, which takes each process seconds to import
+PLAIN := $(PYTEST) -p no:nbmake
 # a file of tests stays in one process, which compiles its fixtures once
-TESTS := $(PYTEST) --dist=loadfile --no-loadscope-reorder
+TESTS := $(PLAIN) --dist=loadfile --no-loadscope-reorder
 # What the optional extras bring lies on top of the environment, so that nothing is installed twice.
 EXTRAS := _build/extras
 # what needs the built book is not a unit test
@@ -101,7 +103,7 @@ unit: env
 
 browser: env
 	@mkdir -p $(LOGS)
-	$(PYTEST) $(BROWSER_TESTS) --dist=worksteal | tee $(LOGS)/browser.log
+	$(PLAIN) $(BROWSER_TESTS) --dist=worksteal | tee $(LOGS)/browser.log
 
 # The unit tests run beside the notebooks and the book that is made of them: where one waits for a disk, a child or a
 # browser, the other computes. What the unit tests say is printed when both have ended.

@@ -23,7 +23,6 @@ import sys
 import time
 from pathlib import Path
 
-import nbformat
 import pytest
 
 ROOT = Path(__file__).parent
@@ -50,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not config.option.nbcache:
         return
+    import nbformat  # takes more than a second; the tests of softq do without it
     from jupyter_cache import get_cache
     from jupyter_cache.base import CacheBundleIn
     from nbmake import pytest_items
