@@ -158,6 +158,21 @@ DEFECTS: dict[str, Defect] = {
         learned=True,
         tasks=(BANDIT,),
     ),
+    "DIPO's replace": Defect(
+        "dipo",
+        "An action that has climbed is not stored in place of the executed one, so that none climbs twice.",
+        ("BellmanTimeHut/DIPO",),
+        {"revises": False},
+        tasks=(BANDIT,),
+    ),
+    "DACER's port": Defect(
+        "dacer",
+        "The chain has another schedule, and starts at a standard deviation of 0.5 where that schedule ends at 0.98.",
+        (DPRL,),
+        {"schedule": "linear", "start_std": 0.5, "num_steps": 20},
+        {"num_steps": 20},
+        tasks=(BANDIT,),
+    ),
     "S2AC's chain": Defect(
         "s2ac",
         "The chain climbs Q at actions before tanh, and at temperature 1 whatever the temperature is.",
