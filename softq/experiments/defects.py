@@ -173,6 +173,15 @@ DEFECTS: dict[str, Defect] = {
         {"num_steps": 20},
         tasks=(BANDIT,),
     ),
+    "DPMD's second step": Defect(
+        "dpmd",
+        "Each gradient of the critics is applied to them twice.",
+        (DPRL,),
+        {"critic_steps": 2, "num_actions": 4},
+        {"num_actions": 4},
+        learned=True,
+        tasks=(BANDIT,),
+    ),
     "S2AC's chain": Defect(
         "s2ac",
         "The chain climbs Q at actions before tanh, and at temperature 1 whatever the temperature is.",
