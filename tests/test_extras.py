@@ -1,15 +1,23 @@
 """Environments of the extras with the real packages, which `make extras` installs; elsewhere they are skipped."""
 
 import importlib.util
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from collected import check_rows, collected, limited, pendulum
 
 from softq.cli import main
 from softq.envs import make
 from softq.envs.trial import cannot_be_saved
+from softq.experiments.mode_coverage import TASKS as COUNTED
+from softq.experiments.mode_coverage import count, play
+from softq.experiments.mode_coverage.tasks import CORNERS
+from softq.training.evaluate import Evaluator
 from softq.utils.errors import SoftqError, SoftqWarning
+from softq.utils.pytree import pytree
 
 # tasks of the suite on which DQS (Section 5.2) and others compare, with the numbers that they observe and act with
 TASKS = {
@@ -168,6 +176,55 @@ def test_the_map_of_dqs():
         todo += [c for c in ((i + 1, j), (i - 1, j), (i, j + 1), (i, j - 1)) if c in free - seen]
     assert MAP[4][4] == "r" and MAP[1][1] == MAP[7][7] == "g" and "".join(MAP).count("g") == 2
     assert {(1, 1), (7, 7)} <= seen and set(MAP[0]) == set(MAP[8]) == {"1"}
+
+
+@pytree
+class Along:
+    """Pull the ball to the point that follows the nearest one of `points` `(n, 2)`, and slow it down."""
+
+    points: Any
+
+    def policy(self, state, obs, key):
+        nearest = jnp.argmin(jnp.linalg.norm(self.points - obs[None, :2], axis=-1))
+        aim = self.points[jnp.minimum(nearest + 1, len(self.points) - 1)]
+        return jnp.clip(2 * (aim - obs[:2]) - obs[2:], -1, 1)
+
+
+@robotics
+def test_the_goals_that_are_counted_in_the_maze_of_dqs():
+    """A ball that is led along each of three ways, from the exact middle, and one that is not; any goal is drawn."""
+    task = COUNTED["pointmaze"]
+    player = Evaluator(task.env_id, [0], 6, "policy", {"max_episode_steps": 400})
+    envs = player.env.vector.envs
+    np.testing.assert_array_equal(envs[0].unwrapped.maze.unique_goal_locations, CORNERS)
+    ways = {
+        "A_left": [(0, 0), (0, 1), (-1, 1), (-2, 1), (-3, 1), (-3, 2), (-3, 3)],
+        "A_top": [(0, 0), (0, 1), (0, 2), (0, 3), (-1, 3), (-2, 3), (-3, 3)],
+        "B": [(0, 0), (1, 0), (2, 0), (3, 0), (3, -1), (3, -2), (3, -3)],
+        "none": [(0, 0), (0, -1)] + [(0, -1)] * 5,
+    }
+    for way, points in ways.items():
+        paths, returns = play(Along(jnp.array(points, float)), None, player, task.noise, True)
+        assert (paths[:, 0] == 0).all() and len(np.unique(paths, axis=0)) == 1
+        assert dict(zip(task.outcomes, count(task, None, paths).tolist(), strict=True))[way] == 6
+        drawn = [np.abs(env.unwrapped.goal - points[-1]).max() == 0 for env in envs]
+        assert ((returns > 50) == drawn).all() and (returns[~np.array(drawn)] == 0).all()
+        assert way == "none" or 0 < sum(drawn) < 6
+    paths, _ = play(Along(jnp.array(ways["A_left"], float)), None, player, task.noise, False)
+    assert len(np.unique(paths[:, 0], axis=0)) == 6 and abs(paths[:, 0]).max() <= 0.25
+    player.close()
+
+
+@robotics
+def test_the_command_counts_the_goals_of_the_maze_of_dqs(tmp_path, monkeypatch):
+    task = COUNTED["pointmaze"]
+    monkeypatch.setitem(task.common, "warmup", 100)
+    few = ["--seeds=2", "--episodes=3", "--iterations=3", "--algorithms", "ddpg", "--no-progress"]
+    few += ["--test-kwargs", "max_episode_steps=20"]
+    assert main(["visits", "pointmaze", "--out", str(tmp_path / "a.csv"), *few]) == 0
+    table = pd.read_csv(tmp_path / "a.csv")
+    assert table["start"].tolist() == ["fixed", "usual"] * 2 and table["seed"].tolist() == [0, 0, 1, 1]
+    assert (table[list(task.outcomes)].sum(axis=1) == 3).all()
 
 
 @robotics

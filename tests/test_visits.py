@@ -1,5 +1,8 @@
 """Counting what policies visit: outcomes of paths drawn by hand, rollouts of a known policy, the command."""
 
+import sys
+
+import gymnasium as gym
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +13,7 @@ from softq import landscapes
 from softq.algorithms import ALGORITHMS, get
 from softq.algorithms.common.learner import Learner
 from softq.cli import main
-from softq.envs import Bandit, Maze, MultiGoal, make
+from softq.envs import Bandit, Maze, MultiGoal, is_jax, make
 from softq.envs.maze import ROUTES
 from softq.exact.boltzmann import Boltzmann
 from softq.experiments.exact_critic import ExactCritic
@@ -25,6 +28,7 @@ from softq.experiments.mode_coverage import (
     exact_states,
     inspect_state,
     paths_to_frame,
+    play,
     rollout,
     settings,
     softmax_temperature,
@@ -33,6 +37,7 @@ from softq.experiments.mode_coverage import (
 )
 from softq.experiments.settings import MEASURED
 from softq.training import TrainConfig
+from softq.training.evaluate import Evaluator
 from softq.utils.flat_settings import built, settings_of
 from softq.utils.pytree import pytree, replace
 
@@ -123,6 +128,67 @@ def test_goals_reached_behind_walls():
     assert counted([1.0, 0.0], blocked="north") == [20, 0, 0, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("points", "goal"),
+    [
+        ([(0, 0), (-3, 0), (-3, 2.4), (-3, 2.6)], "A_left"),
+        ([(0, 0), (-2.6, 2.4), (-2.6, 2.6)], "A_left"),
+        ([(0, 0), (0, 3), (-2.4, 3), (-2.6, 3)], "A_top"),
+        ([(0, 0), (3, 0), (3, -2.4), (3, -2.6)], "B"),
+        ([(0, 0), (-3, 2.4), (-3, 3), (-2, 3), (0, 0), (3, -3)], "A_left"),  # the first one counts
+        ([(0, 0), (3, -3), (0, 0), (-2.4, 3), (-3, 3)], "B"),
+        ([(0, 0), (-2.4, 3), (-2.4, 2.4), (3, -2.4)], "none"),
+        ([(0, 0), (3, 3), (-3, -3)], "none"),
+    ],
+)
+def test_goals_of_the_released_maze(points, goal):
+    outcomes = TASKS["pointmaze"].outcomes
+    found = count(TASKS["pointmaze"], None, np.array([points], np.float32))
+    assert dict(zip(outcomes, found.tolist(), strict=True)) == dict.fromkeys(outcomes, 0) | {goal: 1}
+
+
+class Slide(gym.Env):
+    """A point slides by its action from a random x on the line y = 1, to x = 3 at the most; the reward is x."""
+
+    observation_space = gym.spaces.Box(-9, 9, (3,), np.float32)
+    action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+    noise = 1.0
+
+    def seen(self):
+        return np.array([*self.at, 7.0], np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.at = np.array([self.noise * self.np_random.uniform(-1, 1), 1.0])
+        return self.seen(), {}
+
+    def step(self, action):
+        self.at = self.at + action
+        return self.seen(), self.at[0], bool(self.at[0] >= 3), False, {}
+
+
+gym.register("Slide-v0", Slide, max_episode_steps=6)
+
+
+def test_episodes_in_gymnasium_equal_a_plain_loop():
+    """Paths that stand still from the end of their episode on, and returns up to there; a fixed start has no noise."""
+    player = Evaluator("Slide-v0", [0], 5, "policy")
+    starts = {}
+    for fixed in (False, True, False):
+        paths, returns = play(Towards(jnp.array([1.0, 0.0])), None, player, "noise", fixed)
+        starts[fixed] = start = paths[:, 0, 0]
+        last = np.ceil(3 - start)  # steps of each episode
+        time = np.minimum(np.arange(paths.shape[1]), last[:, None])
+        assert paths.shape == (5, 1 + last.max(), 2)
+        np.testing.assert_allclose(paths, np.stack([start[:, None] + time, 1 + 0 * time], -1), atol=1e-5)
+        np.testing.assert_allclose(returns, last * start + last * (last + 1) / 2, atol=1e-5)
+    assert (starts[True] == 0).all()
+    assert len(set(starts[False].tolist())) == 5 and len(set(np.ceil(3 - starts[False]))) == 2
+    paths, returns = play(Towards(jnp.array([-1.0, 0.0])), None, player, "noise", True)
+    np.testing.assert_allclose(paths[:, :, 0], -np.arange(7.0)[None].repeat(5, 0))
+    np.testing.assert_allclose(returns, -21)  # the time limit is 6 steps
+
+
 FEW = ["--seeds", "1", "--episodes", "20", "--iterations", "5", "--algorithms", "ddpg", "--no-progress"]
 MULTIGOAL = list(TASKS["multigoal"].outcomes)
 
@@ -170,7 +236,7 @@ def test_every_algorithm_has_settings(task):
         algo, config = built(cls, given, TrainConfig), built(TrainConfig, given, cls)
         assert algo.hidden_sizes == (64, 64) and config.iterations == TASKS[task].iterations
         assert {algo.learning_rate, algo.actor_learning_rate or 2e-3} == {2e-3}
-    assert make(TASKS[task].env_id).action_dim == 2
+    assert not is_jax(TASKS[task].env_id) or make(TASKS[task].env_id).action_dim == 2
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -387,10 +453,15 @@ def test_stored_snapshots_are_whole():
         (["all"], "softq visits all writes into a folder that exists"),
         (["all", "--out", ".", "--variants"], "softq visits all takes no --variants"),
         (["al", "--out", "."], "Did you mean 'all'"),
+        (["pointmaze", "--out", "a.csv"], 'pip install "softq[robotics]"'),
+        (["pointmaze", "--portrait", "a"], "--portrait does not look at pointmaze"),
+        (["pointmaze", "--out", "a.csv", "--variants"], "pointmaze has no variants"),
     ],
 )
 def test_bad_input_is_one_line(words, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "softq.envs.point_maze", None)  # as if the extra were missing
+    monkeypatch.delitem(gym.registry, "softq/PointMaze-v0", raising=False)
     assert main(["visits", *words]) == 2
     assert message in capsys.readouterr().err
 

@@ -53,16 +53,26 @@ class Evaluator:
             given = {"env": self.env, "episodes": episodes, "max_steps": self.max_steps}
             self._play = partial(_play, **given, method=method)
 
-    def __call__(self, algo: Algorithm, states: Any, stop: Callable[[], bool] = bool) -> np.ndarray | None:
+    def __call__(
+        self,
+        algo: Algorithm,
+        states: Any,
+        stop: Callable[[], bool] = bool,
+        watch: Callable[[np.ndarray, np.ndarray], Any] = lambda obs, alive: None,
+    ) -> np.ndarray | None:
         """Returns `(seeds, episodes)` of `algo` with `states`, which have a leading axis over the seeds.
 
-        None when `stop()` is True before all episodes have ended. Raises `SoftqError` at a value that is not finite.
+        None when `stop()` is True before all episodes have ended. In environments on the host `watch` is called with
+        the observations `(seeds, episodes, obs_dim)` of each step, the first ones included, and with a mask
+        `(seeds, episodes)` of the episodes to which they belong, those that had not ended before. Raises `SoftqError`
+        at a value that is not finite.
         """
         if self.on_device:
             return np.asarray(jax.block_until_ready(self._play(algo, states, self.keys)))
         shape = (len(self.seeds), self.episodes)
         obs, returns, alive = self.env.reset(), np.zeros(shape), np.ones(shape, bool)
         self.finite("observation after a reset", obs, 0)
+        watch(obs.reshape(*shape, -1), alive)
         for t in range(self.max_steps):
             action = self._act(algo, states, obs.reshape(*shape, -1), self.keys, t)
             action = np.asarray(jax.block_until_ready(action))
@@ -70,9 +80,10 @@ class Evaluator:
             obs, reward, *ends = self.env.step(action.reshape(-1, self.env.action_dim))
             self.finite("observation", obs, t)
             self.finite("reward", reward, t)
+            watch(obs.reshape(*shape, -1), alive)
             returns += alive * reward.reshape(shape)
             done = np.logical_or(*ends)
-            alive &= ~done.reshape(shape)
+            alive = alive & ~done.reshape(shape)
             if not alive.any():
                 break
             if stop():

@@ -11,7 +11,15 @@ from softq.experiments.mode_coverage.ablations import (
     exact_states,
     softmax_temperature,
 )
-from softq.experiments.mode_coverage.count import count, paths_to_frame, rollout, trained, verdict, visits
+from softq.experiments.mode_coverage.count import (
+    count,
+    paths_to_frame,
+    play,
+    rollout,
+    trained,
+    verdict,
+    visits,
+)
 from softq.experiments.mode_coverage.snapshot import FACTORS, MOMENTS, RESOLUTION, inspect_state, snapshot
 from softq.experiments.mode_coverage.tasks import STARTS, TASKS, Task, settings
 
@@ -29,6 +37,7 @@ __all__ = [
     "exact_states",
     "inspect_state",
     "paths_to_frame",
+    "play",
     "rollout",
     "settings",
     "snapshot",

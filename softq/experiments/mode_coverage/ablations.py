@@ -87,6 +87,7 @@ ABLATIONS: dict[str, dict[str, Ablation]] = {
         "maxentdp, exact sampler": Ablation("maxentdp", exact_sampler=True),
         "lql, exact sampler": Ablation("lql", exact_sampler=True),
     },
+    "pointmaze": {},
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from softq.algorithms import ALGORITHMS, get
+from softq.envs import is_jax
 from softq.experiments.growing_table import append, has_rows
 from softq.experiments.mode_coverage.ablations import ABLATIONS, Ablation
 from softq.experiments.mode_coverage.count import verdict, visits
@@ -45,7 +46,8 @@ def parser_of(task: str | None) -> Parser:
     parser = Parser(
         prog=f"softq visits {task or USAGE}",
         description="Train algorithms on a small task and count which modes, goals or paths their policies visit. "
-        "The task all stands for every table of counts in the folder results/.",
+        "The task all stands for the tables of bandit, multigoal and maze in the folder results/. The task pointmaze, "
+        "the maze of DQS's released code, needs the extra robotics and is counted by itself.",
     )
     add_option, number = parser.add_argument, {"type": int_option, "metavar": "N"}
     add_option(
@@ -163,6 +165,8 @@ def snapshots(task: str, options: argparse.Namespace) -> int:
         raise SoftqError(
             "--portrait looks at the algorithms themselves; leave --variants, --paths and --test-kwargs out."
         )
+    if not is_jax(TASKS[task].env_id):
+        raise SoftqError(f"--portrait does not look at {task}; it needs an environment of softq in pure JAX.")
     files = {part: csv_file(f"{options.portrait}-{part}.csv") for part in ("during", "moves", "critics")}
     for name in options.algorithms:
         if has_rows(files["critics"], algorithm=name):  # of the three files this one is written last

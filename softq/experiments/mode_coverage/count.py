@@ -11,10 +11,11 @@ import pandas as pd
 from jax import Array
 
 from softq.algorithms import Algorithm, get
-from softq.envs import make
+from softq.envs import is_jax, make
 from softq.experiments.mode_coverage.ablations import Ablation, ResampledPolicy, exact_states
 from softq.experiments.mode_coverage.tasks import STARTS, Task, settings
 from softq.training import TrainConfig, train
+from softq.training.evaluate import Evaluator
 from softq.utils.flat_settings import built
 from softq.utils.pytree import unstacked
 
@@ -45,9 +46,29 @@ def rollout(algo: Any, state: Any, env: Any, key: Array, num: int, fixed: bool) 
     return jax.vmap(one)(jax.random.split(key, num))
 
 
-def count(task: Task, env: Any, paths: Array) -> np.ndarray:
+def play(algo: Any, state: Any, player: Evaluator, noise: str, fixed: bool) -> tuple[np.ndarray, np.ndarray]:
+    """As `rollout`, in an environment of Gymnasium whose observation begins with the position (x, y).
+
+    With `fixed` the attribute `noise` of the environments is 0. The starts and the random numbers of the policy are the
+    same in every call.
+    """
+    path: list[np.ndarray] = []
+
+    def watch(obs: np.ndarray, alive: np.ndarray) -> None:
+        path.append(np.where(alive[..., None], obs[..., :2], path[-1] if path else obs[..., :2]))
+
+    vector = player.env.vector
+    usual = vector.get_attr(noise)
+    vector.set_attr(noise, 0.0 if fixed else usual)
+    returns = player(algo, jax.tree.map(lambda x: x[None], state), watch=watch)
+    vector.set_attr(noise, usual)
+    assert returns is not None  # as nothing stops the player
+    return np.stack(path, -2)[0], returns[0]
+
+
+def count(task: Task, env: Any, paths: Array | np.ndarray) -> np.ndarray:
     """The number of `paths` `(num, time, 2)` with each of `task.outcomes`, as an array `(outcomes,)`."""
-    which = jax.vmap(partial(task.sort, env))(paths)
+    which = jax.vmap(partial(task.sort, env))(jnp.asarray(paths))
     return np.bincount(np.asarray(which), minlength=len(task.outcomes))
 
 
@@ -90,23 +111,39 @@ def visits(
     paths of the first seed in the form of `paths_to_frame`. `label` names the rows. `iterations` replaces the number of
     updates. Raises `SoftqError` for a setting that the environment does not have, before the training.
     """
-    envs = [make(task.env_id, env_kwargs=test) for test in tests]
+    on_device = is_jax(task.env_id)
+    envs: list[Any] = [
+        make(task.env_id, env_kwargs=test)
+        if on_device
+        else Evaluator(task.env_id, [0], episodes, "policy", test)
+        for test in tests
+    ]
     algo, states = trained(task, ablation, seeds, iterations, progress)
     actor = ResampledPolicy(algo, task.common["temperature"]) if ablation.exact_sampler else algo
-    return [counts_in(env, task, label, actor, states, seeds, episodes, keep) for env in envs]
+    found = [counts_in(env, task, label, actor, states, seeds, episodes, keep) for env in envs]
+    for player in [] if on_device else envs:
+        player.close()
+    return found
 
 
 def counts_in(
     env: Any, task: Task, label: str, actor: Any, states: Any, seeds: int, episodes: int, keep: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Counts and paths of `actor` with its trained `states` in `env`, as `visits` returns them for one environment."""
+    """Counts and paths of `actor` with its trained `states` in `env`, as `visits` returns them for one environment.
+
+    `env` is an environment in JAX, or an `Evaluator` of `episodes` episodes in one of Gymnasium.
+    """
     starts = STARTS[:1] if env.max_steps == 1 else STARTS  # the bandit has a single state to start from
     rows, kept = [], []
     for seed in range(seeds):
         state = unstacked(states, seed)
         for start in starts:
             key = jax.random.key(10_000 + seed)
-            paths, returns = rollout(actor, state, env, key, episodes, start == "fixed")
+            fixed = start == "fixed"
+            if isinstance(env, Evaluator):
+                paths, returns = play(actor, state, env, task.noise, fixed)
+            else:
+                paths, returns = rollout(actor, state, env, key, episodes, fixed)
             counts = dict(zip(task.outcomes, count(task, env, paths).tolist(), strict=True))
             where = {"algorithm": label, "seed": seed, "start": start}
             rows.append(where | counts | {"return": float(returns.mean())})
@@ -115,7 +152,7 @@ def counts_in(
     return pd.DataFrame(rows), pd.concat(kept)
 
 
-def paths_to_frame(name: str, paths: Array, stride: int) -> pd.DataFrame:
+def paths_to_frame(name: str, paths: Array | np.ndarray, stride: int) -> pd.DataFrame:
     """Paths `(num, time, 2)` as a table `algorithm, episode, step, x, y`, rounded to 0.01.
 
     It holds every `stride`-th step and the last one; steps after the last motion are left out.

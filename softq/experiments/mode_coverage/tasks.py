@@ -1,4 +1,4 @@
-"""The three small tasks in which the answers of a policy can be counted, and the settings of each algorithm there."""
+"""The small tasks in which the answers of a policy can be counted, and the settings of each algorithm there."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +39,8 @@ class Task:
     own: dict[str, dict[str, Any]]
     # positions (x, y) of the states at which a snapshot inspects the critic
     places: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
+    # of a task in Gymnasium: the attribute of the environment that is the size of the noise of a "usual" start
+    noise: str = ""
 
 
 @jax.jit
@@ -58,6 +60,25 @@ def bandit_mode(env: Any, path: Array) -> Array:
 def multigoal_goal(env: Any, path: Array) -> Array:
     """The goal at which `path` `(time, 2)` ends: 0 to 3 are east, north, west and south; 4 is none."""
     return jnp.array([4, 0, 2, 1, 3])[1 + env.nearest_goal(path[-1])]
+
+
+# middles (x, y) of the goal cells of softq/PointMaze-v0, whose cells have side 1: top left and bottom right
+CORNERS = ((-3.0, 3.0), (3.0, -3.0))
+
+
+@jax.jit
+def pointmaze_goal(path: Array) -> Array:
+    """The goal cell of softq/PointMaze-v0 that `path` `(time, 2)` enters first, as an index; 3 is none.
+
+    0 and 1 are the top left one, entered from below and from the right; 2 is the bottom right one, whose only opening
+    is above it. Which of the two cells holds the goal of the episode is hidden from the policy, and plays no part here.
+    """
+    apart = jnp.abs(path[:, None] - jnp.asarray(CORNERS)[None])  # (time, 2 cells, 2)
+    inside = jnp.max(apart, -1) < 0.5
+    first = jnp.argmax(jnp.any(inside, -1))  # 0 also where there is none, since no path starts in a goal cell
+    before = apart[first - 1, 0]
+    from_the_right = (before[0] > before[1]).astype(int)
+    return jnp.where(jnp.any(inside), jnp.where(inside[first, 1], 2, from_the_right), 3)
 
 
 SOFT = {"hidden_sizes": (64, 64), "learning_rate": 2e-3, "actor_learning_rate": 2e-3}
@@ -119,6 +140,26 @@ TASKS = {
             "qvpo": {"decay_updates": 3000.0},
             "lac": {"temperature": 0.2},
         },
+    ),
+    # The discount, the size of the reward beside the temperature and the fall of DQS's temperature are those of DQS:
+    # there the reward is 1, and the temperature falls from 10 to 1. The evaluation that ends a training is not used.
+    "pointmaze": Task(
+        "softq/PointMaze-v0",
+        ("A_left", "A_top", "B", "none"),
+        lambda env, path: pointmaze_goal(path),
+        3000,
+        10,
+        SOFT
+        | {"warmup": 20_000, "num_envs": 8, "temperature": 0.1, "reward_scale": 0.1, "discount": 0.99}
+        | {"eval_episodes": 1},
+        UNITS
+        | {
+            "ddsq": {"temperature": 0.3},
+            "dqs": PRINTED | COOLING,
+            "qvpo": {"decay_updates": 3000.0},
+            "lac": {"temperature": 0.2},
+        },
+        noise="position_noise_range",
     ),
 }
 
