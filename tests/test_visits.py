@@ -467,16 +467,22 @@ def test_bad_input_is_one_line(words, message, capsys, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("task", "file"), [("bandit", "bandit-modes"), ("maze", "maze-visits"), ("multigoal", "multigoal-modes")]
+    ("task", "file", "episodes"),
+    [
+        ("bandit", "bandit-modes", 200),
+        ("maze", "maze-visits", 200),
+        ("multigoal", "multigoal-modes", 200),
+        ("pointmaze", "pointmaze-visits", 50),
+    ],
 )
-def test_stored_counts_are_whole(task, file):
+def test_stored_counts_are_whole(task, file, episodes):
     """Each training counted the same number of episodes; the deterministic policy has one answer from one start."""
     table = pd.read_csv(f"results/{file}.csv")
     outcomes = list(TASKS[task].outcomes)
     assert table.columns.tolist() == ["algorithm", "seed", "start", *outcomes, "return"]
-    assert table[outcomes].sum(axis=1).unique().tolist() == [200]
+    assert table[outcomes].sum(axis=1).unique().tolist() == [episodes]
     assert not table.duplicated(["algorithm", "seed", "start"]).any() and set(table["algorithm"]) <= set(
         ALGORITHMS
     )
     ddpg = table[(table["algorithm"] == "ddpg") & (table["start"] == "fixed")]
-    assert len(ddpg) and (ddpg[outcomes].max(axis=1) == 200).all()
+    assert len(ddpg) and (ddpg[outcomes].max(axis=1) == episodes).all()
