@@ -86,6 +86,7 @@ ABLATIONS: dict[str, dict[str, Ablation]] = {
         "dqs, exact sampler": Ablation("dqs", exact_sampler=True),
         "maxentdp, exact sampler": Ablation("maxentdp", exact_sampler=True),
         "lql, exact sampler": Ablation("lql", exact_sampler=True),
+        "qsm, released noise": Ablation("qsm", {"scaled": False}),
     },
     "pointmaze": {},
 }
