@@ -90,6 +90,14 @@ COOLING = {"temperature": 1.0, "temperature_decay": 0.1, "decay_updates": 3000.0
 UNITS: dict[str, dict[str, Any]] = {name: {} for name in ("lql", "nclql", "dpmd", "dacer", "aca")}
 # In all tasks QVPO's weight of uniform actions falls during the whole training, as in its preset, and LAC's law, whose
 # temperature is `temperature * (1 - prior)` with a prior of 0.5, has the temperature of the other algorithms.
+# A maze is DQS's own example, so DQS has the space, estimator, truncation and prediction of its paper there. Its
+# temperature falls from ten times that of the other algorithms to theirs.
+IN_A_MAZE = UNITS | {
+    "ddsq": {"temperature": 0.3},
+    "dqs": PRINTED | COOLING,
+    "qvpo": {"decay_updates": 3000.0},
+    "lac": {"temperature": 0.2},
+}
 TASKS = {
     "bandit": Task(
         "Bandit",
@@ -131,15 +139,7 @@ TASKS = {
         3000,
         3,
         SOFT | {"warmup": 20_000, "num_envs": 16, "temperature": 0.1, "reward_scale": 0.2, "discount": 0.95},
-        # The maze is DQS's own example, so DQS has the space, estimator, truncation and prediction of its paper here.
-        # Its temperature falls from ten times that of the other algorithms to theirs.
-        UNITS
-        | {
-            "ddsq": {"temperature": 0.3},
-            "dqs": PRINTED | COOLING,
-            "qvpo": {"decay_updates": 3000.0},
-            "lac": {"temperature": 0.2},
-        },
+        IN_A_MAZE,
     ),
     # The discount, the size of the reward beside the temperature and the fall of DQS's temperature are those of DQS:
     # there the reward is 1, and the temperature falls from 10 to 1. The evaluation that ends a training is not used.
@@ -152,13 +152,7 @@ TASKS = {
         SOFT
         | {"warmup": 20_000, "num_envs": 8, "temperature": 0.1, "reward_scale": 0.1, "discount": 0.99}
         | {"eval_episodes": 1},
-        UNITS
-        | {
-            "ddsq": {"temperature": 0.3},
-            "dqs": PRINTED | COOLING,
-            "qvpo": {"decay_updates": 3000.0},
-            "lac": {"temperature": 0.2},
-        },
+        IN_A_MAZE,
         noise="position_noise_range",
     ),
 }
