@@ -1,15 +1,19 @@
 """The yardstick: bare products are the right ones, and they really run."""
 
 import json
+import math
 from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
+import pandas as pd
 import pytest
 
-from softq import samplers
+from softq import __version__, samplers
+from softq.algorithms import get
 from softq.box import uniform_action, uniform_actions
 from softq.cli import main
+from softq.experiments.speed.all_methods import every_method, period
 from softq.experiments.speed.matmuls import (
     Dot,
     Loop,
@@ -26,6 +30,7 @@ from softq.experiments.speed.matmuls import (
 )
 from softq.experiments.speed.timing import row, show
 from softq.networks import Critic, NoiseCritic
+from softq.utils.errors import SoftqError
 
 HIDDEN, BATCH, OBS, DIM, STEPS = (32, 16, 8), 4, 5, 3, 6
 
@@ -112,6 +117,7 @@ SMALL = "bench sampler --dim 2 --obs-dim 3 --batch 4 --hidden 8 --steps 2 --sche
     "command",
     [
         SMALL,
+        "bench all --only td3 --sizes HalfCheetah --batch 4 --preset small",
         "bench update ddsq --obs-dim 3 --act-dim 2 --batch 4 --hidden-sizes 8 --num-steps 2",
         "bench loop --env InvertedPendulum-v5 --num-envs 2 --hidden-sizes 8 --num-steps 2",
     ],
@@ -121,6 +127,22 @@ def test_bench_prints_measurement_bound_and_ratio(command, capsys):
     for r in json.loads(capsys.readouterr().out):
         assert r["measured_ms"] > 0 and r["ratio_min"] <= r["ratio"] * 1.5 and r["ratio"] > 0
         assert len([name for name in r if name.endswith("_ms")]) == 2
+
+
+def test_the_actor_is_due_in_the_update_that_is_measured_and_times_are_written_with_their_versions(tmp_path):
+    algo = get("td3")(hidden_sizes=(8,))
+    assert algo.policy_delay == 2 and period(algo) == 2
+    assert (
+        period(get("dacer")()) == math.lcm(get("dacer")().policy_delay, get("dacer")().temperature.every) > 2
+    )
+    rows = every_method(("td3", "lql"), ("HalfCheetah",), "small", 4, 0.01, 1, str(tmp_path / "times.csv"))
+    assert [row["name"] for row in rows] == ["td3 HalfCheetah", "lql HalfCheetah"]
+    table = pd.read_csv(tmp_path / "times.csv")
+    assert list(table["algorithm"]) == ["td3", "lql"] and set(table["size"]) == {"HalfCheetah"}
+    assert (table[["measured_ms", "products_ms", "compile_s"]] > 0).all(axis=None)
+    assert table["versions"][0] == f"softq={__version__} jax={jax.__version__}"
+    with pytest.raises(SoftqError, match="unknown size 'Humanoit'"):
+        every_method(("td3",), ("Humanoit",))
 
 
 def test_a_row_is_medians_and_the_range_of_ratios():

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from softq.experiments.speed.all_methods import every_method, update_row
 from softq.experiments.speed.matmuls import (
     annealed_products,
     isir_products,
     langevin_products,
     mala_products,
-    products_of,
     qglg_products,
     svgd_products,
     tempering_products,
@@ -47,6 +47,11 @@ MEANINGS = {
     "env": "environment of Gymnasium",
     "num_envs": "number of environments that step together",
     "seconds": "time to measure in all, in seconds",
+    "all only": "the methods to measure; every one without it",
+    "all seconds": "time to measure each update and its products, in seconds",
+    "sizes": "the tasks whose dimensions observations and actions have",
+    "preset": "preset of every method's settings",
+    "out": "CSV file for the times, with device and versions",
     "rounds": "number of rounds, in which the two programs take turns",
 }
 
@@ -141,20 +146,8 @@ def sampler(
 def update(
     algo: Any, obs_dim: int = 17, act_dim: int = 6, batch: int = 256, seconds: float = 30.0, rounds: int = 5
 ) -> list[dict]:
-    """One update of `algo` beside the matrix products that its own program makes."""
-    from softq.algorithms import Transition
-
-    key = jax.random.key(0)
-    state = jax.jit(algo.init)(key, jnp.zeros(obs_dim), jnp.zeros(act_dim))
-    obs = jax.random.normal(key, (batch, obs_dim))
-    action = jax.random.uniform(key, (batch, act_dim), minval=-1.0)
-    rows = Transition(obs, action, obs[:, 0], jnp.ones(batch), obs[::-1])
-    function, args = (lambda algo, *x: algo.update(*x)), (algo, state, rows, key)
-    return [
-        against_products(
-            f"update {type(algo).__name__}", function, args, products_of(function, *args), seconds, rounds
-        )
-    ]
+    """One update of `algo` in which everything is due, beside the matrix products that its own program makes."""
+    return [update_row(algo, obs_dim, act_dim, batch, seconds, rounds)]
 
 
 def loop(
@@ -186,7 +179,13 @@ def loop(
     return [against(f"loop {env}", iteration, "update", bare_update, seconds, rounds)]
 
 
-BENCHMARKS: dict[str, Callable[..., list[dict]]] = {"sampler": sampler, "update": update, "loop": loop}
+BENCHMARKS: dict[str, Callable[..., list[dict]]] = {
+    "sampler": sampler,
+    "update": update,
+    "all": every_method,
+    "loop": loop,
+}
+OF_NO_METHOD = ("sampler", "all")  # what takes no hyper-parameters
 
 
 def command(argv: list[str]) -> int:
@@ -196,7 +195,7 @@ def command(argv: list[str]) -> int:
 
     what = argv[0] if argv else ""
     if what in ("-h", "--help"):
-        print("usage: softq bench sampler | update ALGORITHM | loop   (each with --help)")
+        print("usage: softq bench sampler | update ALGORITHM | all | loop   (each with --help)")
         return 0
     if what not in BENCHMARKS:
         raise SoftqError(f"name what to measure, not {what!r}.{suggest(what, BENCHMARKS)}")
@@ -209,22 +208,34 @@ def command(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     for name, default in defaults(benchmark):
         kind: dict[str, Any] = (
-            {"nargs": "+", "type": int} if isinstance(default, tuple) else {"type": type(default)}
+            {"nargs": "+", "type": item(default)} if isinstance(default, tuple) else {"type": type(default)}
         )
         parser.add_argument(
-            f"--{name.replace('_', '-')}", default=default, help=f"{MEANINGS[name]} [{default}]", **kind
+            f"--{name.replace('_', '-')}", default=default, help=meaning(name, default, what), **kind
         )
-    if what != "sampler":
+    if what not in OF_NO_METHOD:
         add_fields(parser, algorithm, "hyper-parameters", hidden=idle_settings(algorithm))
         add_old_names(parser, algorithm)
     given = vars(parser.parse(argv[2 if named else 1 :]))
     as_json = given.pop("json")
     settings = {name: given.pop(name) for name, _ in defaults(benchmark)}
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    algo = () if what == "sampler" else (built(algorithm, renamed(given, algorithm)),)
+    algo = () if what in OF_NO_METHOD else (built(algorithm, renamed(given, algorithm)),)
     rows = benchmark(*algo, **settings)
     print(json.dumps(rows, indent=1) if as_json else show(rows))
     return 0
+
+
+def item(default: tuple) -> type:
+    """The type of the items of an option that takes several; an empty default stands for names."""
+    return type(default[0]) if default else str
+
+
+def meaning(name: str, default: Any, what: str) -> str:
+    """The help of the option `name` of `softq bench what`."""
+    shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
+    said = MEANINGS[f"{what} {name}"] if f"{what} {name}" in MEANINGS else MEANINGS[name]
+    return f"{said} [{shown}]" if shown != "" else said
 
 
 def defaults(function: Callable) -> list[tuple[str, Any]]:
