@@ -34,7 +34,7 @@ Softmax policies on continuous actions: train, evaluate, measure.
   softq train --resume DIR [--iterations N]         continue a run exactly, to its end or to N updates
   softq evaluate DIR [--temperature X] [--sampler NAME]   play episodes with the policy of a run
   softq export DIR ... --out FILE.csv               write the learning curves of runs as one table
-  softq bench sampler | update ALGORITHM | all | loop   compare times with those of bare matrix products
+  softq bench sampler | update ALGORITHM | all | loop | peers   compare times with bare matrix products and others
   softq visits bandit|multigoal|maze|pointmaze --out FILE.csv   count the modes and goals that policies visit
   softq visits all --out results                    complete the counts of bandit, multigoal and maze in results/
   softq gallery --out FILE.csv [--quick]            compare samplers with the exact softmax at equal budget

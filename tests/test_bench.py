@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from functools import cache, partial
 
 import jax
@@ -13,6 +14,7 @@ from softq import __version__, samplers
 from softq.algorithms import get
 from softq.box import uniform_action, uniform_actions
 from softq.cli import main
+from softq.experiments.speed import peers
 from softq.experiments.speed.all_methods import every_method, period
 from softq.experiments.speed.matmuls import (
     Dot,
@@ -148,7 +150,7 @@ def test_the_actor_is_due_in_the_update_that_is_measured_and_times_are_written_w
 def test_a_row_is_medians_and_the_range_of_ratios():
     made = row("x", {"measured": [3.0, 2.0, 9.0], "plain": [1.0, 2.0, 3.0]}, "plain")
     assert made["ratio"] == 3.0 / 2.0 and made["ratio_min"] == 1.0 and made["ratio_max"] == 3.0
-    assert show([made]) == "x: 3000.00 ms, bare plain 2000.00 ms, ratio 1.50 (1.00 to 3.00 over rounds)"
+    assert show([made]) == "x: 3000.00 ms, a plain critic 2000.00 ms, ratio 1.50 (1.00 to 3.00 over rounds)"
 
 
 def test_one_sampler_by_name(capsys):
@@ -156,3 +158,15 @@ def test_one_sampler_by_name(capsys):
     assert capsys.readouterr().out.startswith("mala: ")
     assert main([*SMALL.split(), "--only", "malla"]) == 2
     assert "Did you mean 'mala'" in capsys.readouterr().err
+
+
+def test_the_environment_of_the_peers_is_made_once_and_what_fails_there_is_one_line(tmp_path):
+    wanted = " ".join((*peers.PACKAGES, f"jax=={jax.__version__}"))
+    (tmp_path / "installed.txt").write_text(wanted)
+    assert peers.environment(tmp_path) == tmp_path / "bin" / "python"
+    assert peers.option("hidden_sizes", "256 256") == ["--hidden-sizes", "256", "256"]
+    with pytest.raises(SoftqError, match=r"-c .* failed: no module"):
+        peers.finished([sys.executable, "-c", "raise SystemExit('no module')"], {})
+    (tmp_path / "file").touch()
+    with pytest.raises(SoftqError, match="choose another --folder"):
+        peers.environment(tmp_path / "file")

@@ -12,6 +12,9 @@ import jax
 
 from softq.experiments.speed.matmuls import Program, bare, flops
 
+# what `show` calls a yardstick
+LABELS = {"products": "bare products", "update": "the bare update", "plain": "a plain critic"}
+
 
 def compare(functions: dict[str, Callable[[], Any]], seconds: float, rounds: int) -> dict[str, list[float]]:
     """The time of a call of each function in each round, in seconds; all `rounds` take about `seconds` in all."""
@@ -68,7 +71,8 @@ def show(rows: list[dict]) -> str:
     for r in rows:
         (base,) = (name[:-3] for name in r if name.endswith("_ms") and name != "measured_ms")
         lines.append(
-            f"{r['name']}: {r['measured_ms']:.2f} ms, bare {base} {r[base + '_ms']:.2f} ms, ratio {r['ratio']:.2f}"
+            f"{r['name']}: {r['measured_ms']:.2f} ms, {LABELS.get(base, base)} {r[base + '_ms']:.2f} ms, "
+            f"ratio {r['ratio']:.2f}"
             f" ({r['ratio_min']:.2f} to {r['ratio_max']:.2f} over rounds)"
         )
     return "\n".join(lines)
