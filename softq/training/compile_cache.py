@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 LIMIT = 2**30  # bytes of programs that are kept; of more than that the longest unused are deleted
 SHORTEST = 0.1  # seconds of compilation from which a program is kept
@@ -50,7 +51,7 @@ def turn_on(wanted: bool = True) -> Path | None:
     Returns the folder. Nothing is done, and None returned, unless `wanted`; when the environment variable `OFF` is set;
     when JAX has a cache already, that of JAX_COMPILATION_CACHE_DIR for example; and when the folder cannot be written.
     """
-    if not wanted or os.environ.get(OFF) or jax.config.jax_compilation_cache_dir:
+    if not wanted or os.environ.get(OFF) or jax.config.values["jax_compilation_cache_dir"]:
         return None
     try:
         where = folder()
@@ -62,6 +63,7 @@ def turn_on(wanted: bool = True) -> Path | None:
         return None
     jax.config.update("jax_compilation_cache_dir", str(where))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST)
+    compilation_cache.reset_cache()  # else JAX stays without one when it has compiled something before
     return where
 
 

@@ -140,7 +140,9 @@ class TrainConfig:
         False,
         "Whether the networks see observations less their running mean, divided by their running standard deviation.",
     )
-    eval_every: int = count(10_000, "Number of iterations between two evaluations; the run ends with one more.")
+    eval_every: int = count(
+        10_000, "Number of iterations between two evaluations; the run ends with one more."
+    )
     eval_episodes: int = count(20, "Number of episodes of one evaluation for each seed.")
     log_every: int = count(1000, "Number of iterations between two rows of the log.")
     checkpoint_every: int = count(

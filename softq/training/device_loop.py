@@ -80,9 +80,7 @@ def _start(
     return jax.vmap(one)(init_keys)
 
 
-@partial(
-    jax.jit, static_argnames=("env", "batch_size", "n_step", "times", "uniform"), donate_argnames="loop"
-)
+@partial(jax.jit, static_argnames=("env", "batch_size", "n_step", "times", "uniform"), donate_argnames="loop")
 def _steps(
     algo: Algorithm,
     loop: LoopState,
@@ -114,9 +112,7 @@ def _step(
     def update(learnt: tuple, key: Array) -> tuple:
         state, revised, sums = learnt
         now = replay if revised is None else replace(replay, data=replace(replay.data, revised=revised))
-        state, sums, revision = learn(
-            algo, state, now, sums, key, loop.step, batch_size, num_envs, n_step
-        )
+        state, sums, revision = learn(algo, state, now, sums, key, loop.step, batch_size, num_envs, n_step)
         return (state, now.revise(*revision).data.revised if revision else None, sums), None
 
     if times:

@@ -177,9 +177,7 @@ def _actions(
     return jax.vmap(partial(act, algo, uniform=uniform, dim=dim))(state, obs, keys, steps)
 
 
-@partial(
-    jax.jit, static_argnames=("batch_size", "num_envs", "n_step"), donate_argnames=("state", "sums")
-)
+@partial(jax.jit, static_argnames=("batch_size", "num_envs", "n_step"), donate_argnames=("state", "sums"))
 def _update(
     algo: Algorithm, state: Any, replay: Replay, sums: dict, keys: Array, steps: Array, **sizes: int
 ) -> tuple[Any, dict, Any]:

@@ -135,11 +135,7 @@ def learn(
     """
     *_, k_batch, key = step_keys(key, step)
     where, revision = replay.draw(k_batch, batch_size), None
-    rows = (
-        replay.rows(where)
-        if n_step == 1
-        else n_step_rows(replay, where, n_step, num_envs, algo.discount)
-    )
+    rows = replay.rows(where) if n_step == 1 else n_step_rows(replay, where, n_step, num_envs, algo.discount)
     batch = jax.tree.map(lambda x: x.astype(jnp.float32), rows)
     if algo.revises:
         new, metrics, actions = algo.update_and_revise(state, batch, key)

@@ -13,14 +13,15 @@ def n_step_rows(replay: Replay, where: Array, n: int, num_envs: int, discount: f
     """The transitions at the places `where` `(num,)` of a replay, each with the rewards of up to `n` steps.
 
     A row has the reward r_0 + discount r_1 + ... + discount^(k-1) r_(k-1) and the `next_obs` of the last of its k
-    steps, and its `discount` is discount^(k-1), or 0 where the episode truly ended there. `Algorithm.targets` multiplies
-    that by one more discount. Hence the target is that of Sutton and Barto (2018), Reinforcement Learning, section 7.1,
-    and no method knows of it. k is `n`, or less where the episode ends or the replay holds no later step yet. An
-    episode that its time limit cuts ends the sum too, and the critic is asked about its true last observation.
+    steps, and its `discount` is discount^(k-1), or 0 where the episode truly ended there. `Algorithm.targets`
+    multiplies that by one more discount, which gives the target of Sutton and Barto (2018), Reinforcement Learning,
+    section 7.1. k is `n`, or less where the episode ends or the replay holds no later step yet. An episode that its
+    time limit cuts ends the sum too, and the critic is asked about its true last observation.
 
-    The actions after the first are those that were executed, whose probabilities are not corrected for, and a soft
-    value counts the entropy of the last state only: of the policies in between no entropy is added. `num_envs` rows
-    were added at a time, one for each environment; they may be more than fit the capacity a whole number of times.
+    The actions after the first are those that were executed, and their probabilities are not corrected for. A soft
+    value counts the entropy of the policy in `next_obs` only, and none of those in the states before.
+
+    `num_envs` rows were added at a time, one for each environment. The capacity need not be a multiple of that.
     """
     data, steps = replay.data, jnp.arange(n)
 
@@ -31,7 +32,7 @@ def n_step_rows(replay: Replay, where: Array, n: int, num_envs: int, discount: f
         taken = jnp.cumprod(jnp.concatenate([jnp.ones(1, int), goes_on]))  # 1 up to the last step and then 0
         count = taken.sum()
         last = places[count - 1]
-        reward = jnp.sum(taken * discount**steps * data.reward[places])
+        reward = jnp.sum(jnp.where(taken, discount**steps * data.reward[places], 0))
         ends = discount ** (count - 1) * data.discount[last]
         return replace(
             replay.rows(first), reward=reward, discount=ends, next_obs=data.next_obs[last], ended=None

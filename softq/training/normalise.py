@@ -50,9 +50,9 @@ class Moments:
         away = obs - self.mean[None]
         shift = share * jnp.mean(away, axis=0)
         change = share * (jnp.mean(away**2, axis=0) - self.variance) - shift**2
-        return Moments(
-            count, *added(self.mean, shift, self.mean_error), *added(self.variance, change, self.variance_error)
-        )
+        mean, mean_error = added(self.mean, shift, self.mean_error)
+        variance, variance_error = added(self.variance, change, self.variance_error)
+        return Moments(count, mean, variance, mean_error, variance_error)
 
     def normalised(self, obs: Array) -> Array:
         """An observation `(obs_dim,)` by the mean and the standard deviation, within +-LARGEST."""
