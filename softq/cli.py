@@ -45,6 +45,11 @@ Softmax policies on continuous actions: train, evaluate, measure.
 INTERRUPTED, BROKEN_PIPE = 130, 141
 # replacements for characters that the encoding of a terminal lacks
 PLAIN = {"±": "+/-", "×": "x", "∝": "~"} | dict(zip("γδελ", ("gamma", "delta", "eps", "lambda"), strict=True))
+# the option of commands whose programs JAX keeps for the next time
+NO_COMPILE_CACHE: dict[str, Any] = {
+    "action": "store_true",
+    "help": "neither read nor keep compiled programs in the user's cache folder; SOFTQ_NO_COMPILE_CACHE=1 is the same",
+}
 FORMAT_WARNING: Any = warnings.formatwarning
 
 
@@ -160,7 +165,7 @@ def train_command(argv: list[str]) -> int:
     """Run `softq train` and return its exit code. Raises `SoftqError` for bad input."""
     from softq.algorithms import Algorithm, get
     from softq.algorithms.base import idle_settings
-    from softq.training import TrainConfig, preset_of, resume, train
+    from softq.training import TrainConfig, compile_cache, preset_of, resume, train
     from softq.training.config import preset_help
     from softq.training.old_names import add_old_names, renamed
     from softq.training.run_directory import default_run
@@ -179,6 +184,7 @@ def train_command(argv: list[str]) -> int:
     algorithm: Any = get(argv[0]) if named else Algorithm
     parser.add_argument("--preset", metavar="NAME", help=preset_help(algorithm))
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
+    parser.add_argument("--no-compile-cache", **NO_COMPILE_CACHE)
     paper = algorithm.presets.get("paper", {})
     add_fields(parser, TrainConfig, "training", leave_out=("algorithm",), defaults=paper)
     if named:
@@ -191,6 +197,7 @@ def train_command(argv: list[str]) -> int:
         )
         add_old_names(parser, algorithm)
     options = vars(parser.parse(argv[1:] if named else argv))
+    compile_cache.turn_on(not options.pop("no_compile_cache"))
     if options["resume"]:
         given = {name for name, value in options.items() if value is not None}
         extra = sorted(given - {"resume", "iterations", "no_progress"})
@@ -249,6 +256,7 @@ def cut_at(cut: float | None) -> str:
 def evaluate_command(argv: list[str]) -> int:
     """Run `softq evaluate` and return its exit code. Raises `SoftqError` for bad input."""
     from softq.samplers.registry import SAMPLERS
+    from softq.training import compile_cache
     from softq.training.results import evaluate_run, export_evaluation
     from softq.utils.atomic_files import csv_file
 
@@ -282,7 +290,9 @@ def evaluate_command(argv: list[str]) -> int:
         help="number of candidates or gradients that --sampler uses for one action [100]",
     )
     parser.add_argument("--out", metavar="FILE.csv", help="file for the table, which is printed as well")
+    parser.add_argument("--no-compile-cache", **NO_COMPILE_CACHE)
     options = parser.parse(argv)
+    compile_cache.turn_on(not options.no_compile_cache)
     if options.sampler and options.policy:
         raise SoftqError("--sampler replaces the policy; leave --policy out.")
     if options.out:

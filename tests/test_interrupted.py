@@ -95,7 +95,7 @@ def test_a_run_made_longer_is_one_that_was_longer_from_the_start(env, buffer_siz
             replays.append(manager.restore(64, args=ocp.args.Composite(rest=ocp.args.StandardRestore())).rest)
     assert_equal(*replays)
     with pytest.raises(
-        SoftqError, match=r"has made 60 updates already; --iterations 50 must be at least that"
+        SoftqError, match=r"has made 60 iterations already; --iterations 50 must be at least that"
     ):
         resume(tmp_path / "part", progress=False, iterations=50)
     assert_equal(resume(tmp_path / "part", progress=False).states, whole_run.states)

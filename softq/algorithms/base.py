@@ -44,7 +44,8 @@ class Transition:
 
     `action` lies in [-1, 1]; `discount` is 0 where the episode truly ended and 1 otherwise, time limits included
     (they bootstrap); `next_obs` is the true successor, never the observation after a reset. For a method that revises
-    actions, `revised` is the one that it has made of the executed one; None for all others.
+    actions, `revised` is the one that it has made of the executed one; None for all others. `ended` says whether the
+    episode ended with this step, by itself or by its time limit; None unless returns of several steps need it.
     """
 
     obs: Array
@@ -53,6 +54,7 @@ class Transition:
     discount: Array
     next_obs: Array
     revised: Array | None = None
+    ended: Array | None = None
 
 
 @pytree
@@ -64,6 +66,11 @@ class State:
     temperature: Any  # its TemperatureState, or None
     step: Array  # updates so far
     extra: Any = None  # whatever else a method learns
+    observed: Any = None  # the mean and variance of observations, where training normalises them
+
+    def seen(self, obs: Array) -> Array:
+        """What the networks see of an observation `(obs_dim,)` as the environment gives it."""
+        return obs if self.observed is None else self.observed.normalised(obs)
 
 
 class Algorithm(ABC):

@@ -13,7 +13,7 @@ import numpy as np
 
 from softq.algorithms import Algorithm
 from softq.utils.errors import SoftqError
-from softq.utils.fields import check_fields, count, text
+from softq.utils.fields import check_fields, count, flag, text
 from softq.utils.flat_settings import flat, settings_of, with_settings
 
 # What the preset "small" of every algorithm begins with: a run that a laptop finishes in minutes. It holds settings of
@@ -96,7 +96,7 @@ def plain_algorithm(algo: Algorithm) -> Algorithm:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The settings of a training run; each iteration is one step of all environments and one update.
+    """The settings of a training run; each iteration is one step of all environments and `updates_per_step` updates.
 
     The defaults are those of DDSQ (Table 2). Other methods have the settings of their papers in their preset "paper",
     which `train` uses. Raises `SoftqError` for a value that a setting cannot have.
@@ -113,7 +113,16 @@ class TrainConfig:
     seeds: int = count(1, "Number of training seeds, learned side by side.")
     seed: int = count(0, "First training seed, which the others follow one by one.", least=0)
     num_envs: int = count(20, "Number of environments for each training seed, which step together.")
-    iterations: int = count(1_500_000, "Number of updates, each with one step of all environments.", least=0)
+    iterations: int = count(
+        1_500_000,
+        "Number of steps of all environments after the warm-up, each with one update, or updates-per-step of them.",
+        least=0,
+    )
+    updates_per_step: int = count(
+        1,
+        "Number of updates, each on a batch of its own, at each step of all environments; divided by num-envs it is "
+        "the number of updates for each transition.",
+    )
     warmup: int = count(
         200_000,
         "Number of transitions for each seed by uniform random actions before the first update.",
@@ -123,7 +132,17 @@ class TrainConfig:
     buffer_size: int = count(
         1_000_000, "Number of transitions that the replay keeps for each seed; new ones replace the oldest."
     )
-    eval_every: int = count(10_000, "Number of updates between two evaluations; the run ends with one more.")
+    n_step: int = count(
+        1,
+        "Number of rewards, at most, that a target adds up before it asks the critic; fewer where an episode ends.",
+    )
+    normalise_obs: bool = flag(
+        False,
+        "Whether the networks see observations less their running mean, divided by their running standard deviation.",
+    )
+    eval_every: int = count(
+        10_000, "Number of iterations between two evaluations; the run ends with one more."
+    )
     eval_episodes: int = count(20, "Number of episodes of one evaluation for each seed.")
     log_every: int = count(1000, "Number of iterations between two rows of the log.")
     checkpoint_every: int = count(

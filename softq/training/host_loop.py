@@ -11,7 +11,9 @@ from softq.algorithms.base import Algorithm
 from softq.envs.adapter import Fault
 from softq.envs.vector import HostVector
 from softq.training.config import TrainConfig
-from softq.training.loop import LoopState, act, fault, initial, learn, seen
+from softq.training.loop import LoopState, act, fault, initial, learn, seen, turns
+from softq.training.n_step import ended_here
+from softq.training.normalise import observe_all
 from softq.training.replay import Replay
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import replace
@@ -35,12 +37,15 @@ class HostLoop:
         self.envs, self.config = envs, config
         self.obs_dim, self.action_dim = envs.obs_dim, envs.action_dim
         self._act = partial(_actions, dim=self.action_dim)
-        self._learn = partial(_update, batch_size=config.batch_size)
+        self._learn = partial(
+            _update, batch_size=config.batch_size, num_envs=config.num_envs, n_step=config.n_step
+        )
         self._init = partial(
             _start,
             action_dim=self.action_dim,
             batch_size=config.batch_size,
             capacity=config.capacity,
+            n_step=config.n_step,
             obs_dtype=envs.obs_dtype,
         )
 
@@ -65,7 +70,10 @@ class HostLoop:
 
     def afresh(self, loop: LoopState, step: int) -> LoopState:
         """`loop` with a new episode in every environment."""
-        return replace(loop, obs=self.start(step), returns=np.zeros_like(loop.returns))
+        replay = loop.replay
+        if self.config.n_step > 1:
+            replay = jax.vmap(partial(ended_here, num_envs=self.config.num_envs))(replay)
+        return replace(loop, replay=replay, obs=self.start(step), returns=np.zeros_like(loop.returns))
 
     def shapes(self, algo: Algorithm, keys: Array, init_keys: Array) -> LoopState:
         """The shapes and types of what `init` returns; no environment is reset for it."""
@@ -85,20 +93,24 @@ class HostLoop:
         """
         state, replay, tally, obs = loop.state, loop.replay, loop.tally, np.asarray(loop.obs)
         step, returns = np.array(loop.step), np.array(loop.returns)
+        times = 0 if uniform else self.config.updates_per_step
+        turns = _turns(keys, times) if times > 1 else [keys] * times
         sums, episodes, finished = tally.metrics, np.array(tally.episodes), np.array(tally.returns)
 
         def packed(done: int) -> LoopState:
-            updates = np.asarray(tally.updates) + (0 if uniform else done)
+            updates = np.asarray(tally.updates) + times * done
             sofar = replace(tally, metrics=sums, updates=updates, episodes=episodes, returns=finished)
             return LoopState(state, replay, (), obs, returns, step, sofar)
 
         for i in range(num):
+            if self.config.normalise_obs:
+                state = observe_all(state, obs)
             action = self._act(algo, state, obs, keys, step.copy(), uniform=uniform)
             # blocking turns a lack of memory into an error; without it the program hangs
             action = np.asarray(jax.block_until_ready(action))
             # the update is dispatched and not awaited, so that the environments step meanwhile
-            if not uniform:
-                state, sums, revision = self._learn(algo, state, replay, sums, keys, step.copy())
+            for turn in turns:
+                state, sums, revision = self._learn(algo, state, replay, sums, turn, step.copy())
                 replay = _revise(replay, *revision) if revision else replay
             try:
                 stepped = self.envs.step(action.reshape(-1, self.action_dim))
@@ -111,8 +123,9 @@ class HostLoop:
             next_obs, reward, terminated, truncated = map(self.split, stepped)
             self.check(int(step[0]), action=action, next_obs=next_obs, reward=reward)
             discount = 1 - terminated.astype(np.float32)
-            replay = _store(replay, seen(algo, obs, action, reward, discount, next_obs))
             done = terminated | truncated
+            ended = done if self.config.n_step > 1 else None
+            replay = _store(replay, seen(algo, obs, action, reward, discount, next_obs, ended))
             returns += reward
             episodes += done.sum(1)
             finished += (returns * done).sum(1)
@@ -152,7 +165,7 @@ class HostLoop:
 # The compiled programs train all seeds. A second loop with equal shapes uses them again.
 
 
-@partial(jax.jit, static_argnames=("action_dim", "batch_size", "capacity", "obs_dtype"))
+@partial(jax.jit, static_argnames=("action_dim", "batch_size", "capacity", "n_step", "obs_dtype"))
 def _start(algo: Algorithm, init_keys: Array, obs: Array, **shapes: Any) -> LoopState:
     return jax.vmap(lambda key, obs: initial(algo, key, obs, (), **shapes))(init_keys, obs)
 
@@ -164,11 +177,16 @@ def _actions(
     return jax.vmap(partial(act, algo, uniform=uniform, dim=dim))(state, obs, keys, steps)
 
 
-@partial(jax.jit, static_argnames="batch_size", donate_argnames=("state", "sums"))
+@partial(jax.jit, static_argnames=("batch_size", "num_envs", "n_step"), donate_argnames=("state", "sums"))
 def _update(
-    algo: Algorithm, state: Any, replay: Replay, sums: dict, keys: Array, steps: Array, batch_size: int
+    algo: Algorithm, state: Any, replay: Replay, sums: dict, keys: Array, steps: Array, **sizes: int
 ) -> tuple[Any, dict, Any]:
-    return jax.vmap(partial(learn, algo, batch_size=batch_size))(state, replay, sums, keys, steps)
+    return jax.vmap(partial(learn, algo, **sizes))(state, replay, sums, keys, steps)
+
+
+@partial(jax.jit, static_argnames="times")
+def _turns(keys: Array, times: int) -> list[Array]:
+    return jax.vmap(partial(turns, times=times))(keys)
 
 
 _store = jax.jit(jax.vmap(Replay.add), donate_argnums=0)

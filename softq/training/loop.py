@@ -18,6 +18,7 @@ from jax import Array
 
 from softq.algorithms.base import Algorithm, Transition
 from softq.training.config import TrainConfig
+from softq.training.n_step import n_step_rows
 from softq.training.replay import Replay
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, replace
@@ -95,23 +96,47 @@ def act(algo: Algorithm, state: Any, obs: Array, key: Array, step: Array, unifor
 
 
 def seen(
-    algo: Algorithm, obs: Array, action: Array, reward: Array, discount: Array, next_obs: Array
+    algo: Algorithm,
+    obs: Array,
+    action: Array,
+    reward: Array,
+    discount: Array,
+    next_obs: Array,
+    ended: Array | None,
 ) -> Transition:
     """What the replay keeps of steps: for a method that revises actions, the executed ones twice."""
-    return Transition(obs, action, reward, discount, next_obs, action if algo.revises else None)
+    return Transition(obs, action, reward, discount, next_obs, action if algo.revises else None, ended)
+
+
+def turns(key: Array, times: int) -> list[Array]:
+    """The keys of one seed for `times` updates in each step: `key` itself, and one for each further update of a step.
+
+    `step_keys` folds the numbers of steps into `key`, which lie below 2^31; the numbers folded in here lie above.
+    """
+    return [key, *(jax.random.fold_in(key, jnp.uint32(2**32 - i)) for i in range(1, times))]
 
 
 def learn(
-    algo: Algorithm, state: Any, replay: Replay, sums: dict, key: Array, step: Array, batch_size: int
+    algo: Algorithm,
+    state: Any,
+    replay: Replay,
+    sums: dict,
+    key: Array,
+    step: Array,
+    batch_size: int,
+    num_envs: int,
+    n_step: int,
 ) -> tuple:
     """`(state, sums, revision)` of one seed after one update on a batch of its replay; `sums` adds up the metrics.
 
     `revision` is what `Replay.revise` takes, and None for a method that does not revise actions. A row that was drawn
-    twice is improved twice from the same action, so it does not matter which of the two is kept.
+    twice is improved twice from the same action, so it does not matter which of the two is kept. With `n_step` above 1
+    the targets have up to so many rewards; `num_envs` rows of the replay were added at a time.
     """
     *_, k_batch, key = step_keys(key, step)
     where, revision = replay.draw(k_batch, batch_size), None
-    batch = jax.tree.map(lambda x: x.astype(jnp.float32), replay.rows(where))
+    rows = replay.rows(where) if n_step == 1 else n_step_rows(replay, where, n_step, num_envs, algo.discount)
+    batch = jax.tree.map(lambda x: x.astype(jnp.float32), rows)
     if algo.revises:
         new, metrics, actions = algo.update_and_revise(state, batch, key)
         revision = where, actions
@@ -128,6 +153,7 @@ def initial(
     action_dim: int,
     batch_size: int,
     capacity: int,
+    n_step: int,
     obs_dtype: Any = np.float32,
 ) -> LoopState:
     """The loop state of one seed before its first step.
@@ -139,13 +165,14 @@ def initial(
     action, scalar = jnp.zeros(action_dim, jnp.float32), jnp.zeros((), jnp.float32)
     count = jnp.zeros((), jnp.int32)
     state = learner(algo, key, obs[0], action)
-    row = seen(algo, obs[0], action, scalar, scalar, obs[0])
+    row = seen(algo, obs[0], action, scalar, scalar, obs[0], None)
     batch = jax.tree.map(lambda x: jnp.zeros((batch_size, *x.shape), x.dtype), row)
     _, metrics = jax.eval_shape(algo.update, state, batch, key)
     sums = {name: single(jnp.zeros(x.shape, x.dtype)) for name, x in metrics.items()}
     tally = LogSums(sums, count, count, scalar, jnp.zeros(3, jnp.int32))
     kept = obs[0].astype(stored(obs_dtype))
-    replay = Replay.create(replace(row, obs=kept, next_obs=kept), capacity)
+    ended = jnp.zeros((), bool) if n_step > 1 else None
+    replay = Replay.create(replace(row, obs=kept, next_obs=kept, ended=ended), capacity)
     return LoopState(state, replay, env, obs, jnp.zeros(len(obs), jnp.float32), count, tally)
 
 

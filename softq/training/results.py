@@ -15,6 +15,7 @@ from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
 from softq.training.evaluate import Evaluator
 from softq.training.loop import learner
+from softq.training.normalise import prepared
 from softq.training.run_directory import RunDirectory, read_log, to_frame
 from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.errors import SoftqError, suggest
@@ -32,6 +33,7 @@ def load_all(run_dir: Path | str) -> tuple[Algorithm, Any, TrainConfig]:
     """
     run = RunDirectory(run_dir)
     algo, config, dims = run.config()
+    algo = prepared(algo, config)
     folder = run.folder / "checkpoints"
     if not folder.is_dir():
         raise SoftqError(

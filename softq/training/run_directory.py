@@ -20,6 +20,7 @@ import pandas as pd
 from softq import __version__
 from softq.algorithms import Algorithm, get
 from softq.training.config import TrainConfig, plain, plain_algorithm
+from softq.training.normalise import bare
 from softq.training.old_names import renamed
 from softq.utils.atomic_files import write_json
 from softq.utils.errors import SoftqError
@@ -77,6 +78,7 @@ def described(algo: Algorithm, config: TrainConfig, dims: dict) -> dict:
 
     Raises `SoftqError` for a hyper-parameter that JSON cannot hold.
     """
+    algo = bare(algo)
     content = {"format": FORMAT, "train": dataclasses.asdict(config)}
     content |= {"algorithm": {"class": type(algo).__name__} | flat(algo), "dims": dims}
     try:
@@ -224,6 +226,8 @@ class RunDirectory:
             return
         if writer(before):
             before = described(*parsed(before))  # the same settings under their names of today
+        # a setting that the softq which wrote it did not have yet
+        before = before | {"train": dataclasses.asdict(TrainConfig(**before["train"]))}
         for part in ("train", "algorithm"):
             for name in before[part].keys() | now[part].keys():
                 old, new = before[part].get(name), now[part].get(name)

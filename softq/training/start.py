@@ -12,6 +12,7 @@ import pandas as pd
 from softq.algorithms import ALGORITHMS, Algorithm, get
 from softq.training.config import TrainConfig, preset_of
 from softq.training.loop import LoopState
+from softq.training.normalise import bare
 from softq.training.progress import Interrupt, Progress
 from softq.training.run_directory import RunDirectory, to_frame
 from softq.training.trainer import Trainer
@@ -61,6 +62,7 @@ def train(
     """
     if isinstance(algo, str):
         algo = built(get(algo), preset_of(get(algo), preset), TrainConfig)
+    algo = bare(algo)
     name = next((name for name, cls in ALGORITHMS.items() if cls is type(algo)), type(algo).__name__)
     for setting in settings:
         one_of("setting", setting, settings_of(TrainConfig))

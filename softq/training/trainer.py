@@ -20,6 +20,7 @@ from softq.training.device_loop import DeviceLoop
 from softq.training.evaluate import NO_LIMIT, Diverged, Evaluator
 from softq.training.host_loop import EnvironmentFailed, HostLoop
 from softq.training.loop import LoopState
+from softq.training.normalise import bare, prepared
 from softq.training.progress import Interrupt, Pace, Progress
 from softq.training.run_directory import RunDirectory, described, read_log
 from softq.utils.errors import SoftqError, SoftqWarning
@@ -35,7 +36,7 @@ class Trainer:
 
     def __init__(self, algo: Algorithm, config: TrainConfig):
         check_backend()
-        algo = plain_algorithm(algo)
+        algo = prepared(plain_algorithm(bare(algo)), config)
         seeds = jax.vmap(jax.random.key)(np.array(config.seed_list, np.uint32))
         self.init_keys, self.keys = (jax.vmap(jax.random.fold_in, (0, None))(seeds, i) for i in range(2))
         env: Any = make(config.env, config.num_envs, config.seed_list, config.env_kwargs)
@@ -245,7 +246,7 @@ class Trainer:
 
     def updates(self, step: int) -> int:
         """The number of updates after `step` steps."""
-        return max(0, step - self.config.warmup_steps)
+        return max(0, step - self.config.warmup_steps) * self.config.updates_per_step
 
     def restore(self) -> tuple[LoopState, int]:
         """`(loop, step)` of the newest checkpoint, or of a new start when there is none.
@@ -295,7 +296,7 @@ class Trainer:
         self.run.check_unchanged(meta.get("config"), content)
         if meta["step"] > self.config.total_steps:
             raise SoftqError(
-                f"{self.run.folder} has made {self.updates(meta['step'])} updates already; "
+                f"{self.run.folder} has made {meta['step'] - self.config.warmup_steps} iterations already; "
                 f"--iterations {self.config.iterations} must be at least that."
             )
 

@@ -63,7 +63,8 @@ class CriticPolicy:
             raise SoftqError(
                 f"a budget of {self.budget} is too small for {self.sampler}; give more: --budget N."
             )
-        return sampler(key, critic.at(obs), critic.action_dim, temperature).action
+        seen = state.seen(obs) if hasattr(state, "seen") else obs
+        return sampler(key, critic.at(seen), critic.action_dim, temperature).action
 
     exploit = policy
 
