@@ -31,7 +31,7 @@ Softmax policies on continuous actions: train, evaluate, measure.
 
   softq list                                        list algorithms, landscapes and environments
   softq train ALGORITHM --env ID [options]          train; `softq train ALGORITHM --help` lists all options
-  softq train --resume DIR [--iterations N]         continue a run exactly, to its end or to N updates
+  softq train --resume DIR [options]                continue a run exactly, to its end or to --iterations N updates
   softq evaluate DIR [--temperature X] [--sampler NAME]   play episodes with the policy of a run
   softq export DIR ... --out FILE.csv               write the learning curves of runs as one table
   softq bench sampler | update ALGORITHM | all | loop | peers   compare times with bare matrix products and others
@@ -112,6 +112,8 @@ def closed(stream: TextIO) -> bool:
         return False  # a stream without a file descriptor
     try:
         stream.flush()
+        if not hasattr(select, "poll"):  # Windows, where a closed pipe is noticed by a flush only
+            return False
         poll = select.poll()  # an unbuffered stream reports no error on a flush, and is asked in this way
         poll.register(number, select.POLLOUT)
         if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
@@ -168,7 +170,7 @@ def train_command(argv: list[str]) -> int:
     from softq.training import TrainConfig, compile_cache, preset_of, resume, train
     from softq.training.config import preset_help
     from softq.training.old_names import add_old_names, renamed
-    from softq.training.run_directory import default_run
+    from softq.training.run_directory import RunDirectory, default_run
 
     named = bool(argv) and not argv[0].startswith("-")
     parser = Parser(
@@ -176,42 +178,47 @@ def train_command(argv: list[str]) -> int:
         description="Train an algorithm. Ctrl-C leaves a run that --resume continues exactly.",
     )
     parser.add_argument(
-        "--resume", metavar="DIR", help="continue the run in DIR, with --iterations N to N updates in all"
+        "--resume",
+        metavar="DIR",
+        help="continue the run in DIR, with --iterations N to N updates in all; other options that are given change",
+    )
+    parser.add_argument(
+        "--init-from", metavar="DIR", help="start from the learner of another run, in its newest checkpoint"
     )
     parser.add_argument(
         "--out", metavar="DIR", help="directory to make for the run [runs/ALGORITHM-ENV-DATE]"
     )
-    algorithm: Any = get(argv[0]) if named else Algorithm
+    if before := resumed(argv):
+        if named:
+            raise SoftqError(
+                f"--resume DIR takes its algorithm and settings from DIR, so leave {argv[0]} out."
+            )
+        name = RunDirectory(before).training().algorithm
+    else:
+        name = argv[0] if named else None
+    algorithm: Any = get(name) if name else Algorithm
     parser.add_argument("--preset", metavar="NAME", help=preset_help(algorithm))
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     parser.add_argument("--no-compile-cache", **NO_COMPILE_CACHE)
     paper = algorithm.presets.get("paper", {})
     add_fields(parser, TrainConfig, "training", leave_out=("algorithm",), defaults=paper)
-    if named:
+    if name:
         add_fields(
-            parser,
-            algorithm,
-            f"hyper-parameters of {argv[0]}",
-            defaults=paper,
-            hidden=idle_settings(algorithm),
+            parser, algorithm, f"hyper-parameters of {name}", defaults=paper, hidden=idle_settings(algorithm)
         )
+    if named:
         add_old_names(parser, algorithm)
     options = vars(parser.parse(argv[1:] if named else argv))
     compile_cache.turn_on(not options.pop("no_compile_cache"))
-    if options["resume"]:
-        given = {name for name, value in options.items() if value is not None}
-        extra = sorted(given - {"resume", "iterations", "no_progress"})
-        if named or extra:
-            wrong = argv[0] if named else f"--{extra[0].replace('_', '-')}"
-            raise SoftqError(
-                f"--resume DIR takes its settings from DIR, so leave {wrong} out; only --iterations N, the "
-                "updates in all, and --no-progress go with it."
-            )
-        return report(resume(options["resume"], not options["no_progress"], options.get("iterations")))
+    folder, preset, silent = options.pop("out"), options.pop("preset"), options.pop("no_progress")
+    before, source = options.pop("resume"), options.pop("init_from")
+    if before:
+        for option, value in {"--out": folder, "--preset": preset, "--init-from": source}.items():
+            if value is not None:
+                raise SoftqError(f"--resume DIR goes on in DIR with its own settings, so leave {option} out.")
+        return report(resume(before, not silent, **options))
     if not named:
         raise SoftqError("name the algorithm first: softq train ALGORITHM --env ID (see `softq list`).")
-    folder, preset, silent = options.pop("out"), options.pop("preset"), options.pop("no_progress")
-    del options["resume"]
     given = preset_of(algorithm, preset or "paper") | renamed(options, algorithm)
     if "env" not in given:
         raise SoftqError(
@@ -219,7 +226,16 @@ def train_command(argv: list[str]) -> int:
         )
     config = built(TrainConfig, given | {"algorithm": argv[0]}, algorithm)
     algo = built(algorithm, given, TrainConfig)
-    return report(train(algo, config.env, config, out=folder or default_run(config), progress=not silent))
+    out = folder or default_run(config)
+    return report(train(algo, config.env, config, out=out, progress=not silent, init_from=source))
+
+
+def resumed(argv: list[str]) -> str | None:
+    """The folder that --resume names in the words of `softq train`, None without that option or its folder."""
+    for word, after in zip(argv, [*argv[1:], None], strict=False):
+        if word == "--resume" or word.startswith("--resume="):
+            return after if word == "--resume" else word.split("=", 1)[1]
+    return None
 
 
 def report(run: "Run") -> int:
@@ -235,7 +251,7 @@ def report(run: "Run") -> int:
             f"{int(row['episodes'])} episodes"
             f"{cut_at(row.get('cut'))} after {row['updates']} updates, {row['env_steps']} steps"
         )
-    print(f"finished: {run.folder}")
+    print(f"ended early, {run.stopped}: {run.folder}" if run.stopped else f"finished: {run.folder}")
     return 0
 
 
@@ -289,6 +305,12 @@ def evaluate_command(argv: list[str]) -> int:
         metavar="N",
         help="number of candidates or gradients that --sampler uses for one action [100]",
     )
+    parser.add_argument(
+        "--checkpoint",
+        choices=("newest", "best"),
+        default="newest",
+        help="play with the newest checkpoint, or for each seed with the learner that --keep-best has kept [newest]",
+    )
     parser.add_argument("--out", metavar="FILE.csv", help="file for the table, which is printed as well")
     parser.add_argument("--no-compile-cache", **NO_COMPILE_CACHE)
     options = parser.parse(argv)
@@ -298,7 +320,13 @@ def evaluate_command(argv: list[str]) -> int:
     if options.out:
         csv_file(options.out)  # a bad name is reported before the episodes, not after them
     table = evaluate_run(
-        options.folder, options.episodes, options.policy, options.temperature, options.sampler, options.budget
+        options.folder,
+        options.episodes,
+        options.policy,
+        options.temperature,
+        options.sampler,
+        options.budget,
+        options.checkpoint,
     )
     print(table.to_string(index=False))
     if options.out:

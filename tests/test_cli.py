@@ -64,9 +64,11 @@ gym.register("BrokenObs-v0", Broken, max_episode_steps=100, kwargs={"obs": float
         ("train ddsq --env MultiGoal --buffer-size 1", "raise buffer_size"),
         ("train ddsq --env MultiGoal stray", "unknown option 'stray'"),
         ("train --resume nowhere", "nowhere does not exist"),
-        ("train --resume nowhere --seeds 3", "leave --seeds out; only --iterations N"),
-        ("train --resume nowhere --preset small", "leave --preset out; only --iterations N"),
-        ("train ddsq --resume nowhere", "leave ddsq out; only --iterations N"),
+        ("train --resume=nowhere --learning-rate 1", "nowhere does not exist"),
+        ("train --resume", "expected one argument"),
+        ("train ddsq --resume nowhere", "settings from DIR, so leave ddsq out"),
+        ("train ddsq --env MultiGoal --init-from nowhere", "nowhere does not exist"),
+        ("train ddsq --env MultiGoal --tracker x", "choose from"),
         (
             "train ddsq --env MultiGoal --seed 4294967296",
             "reaches 4294967296; seeds lie between 0 and 4294967295",
@@ -202,7 +204,7 @@ def test_the_last_line_of_a_training(capsys):
     """A small return is not rounded to one decimal."""
     row = {"kind": "eval", "seed": 3, "return": -0.034567, "std": 0.00123456, "episodes": 2.0, "cut": 0}
     curve = pd.DataFrame([row | {"updates": 60, "env_steps": 128}])
-    run = SimpleNamespace(finished=True, curve=curve, config=TrainConfig(seed=3), folder="runs/x")
+    run = SimpleNamespace(finished=True, curve=curve, config=TrainConfig(seed=3), folder="runs/x", stopped=None)
     assert report(run) == 0
     assert capsys.readouterr().out == (
         "seed 3: return -0.03457 ± 0.001235 over 2 episodes after 60 updates, 128 steps\nfinished: runs/x\n"

@@ -84,9 +84,10 @@ def test_a_run_made_longer_is_one_that_was_longer_from_the_start(env, buffer_siz
     longer = resume(tmp_path / "part", progress=False, iterations=np.int64(60))
     assert longer.finished and longer.config == whole_run.config
     assert_equal(longer.states, whole_run.states)
-    assert rows(tmp_path / "part", "extension") == rows(tmp_path / "whole")
-    notes = [row for row in rows(tmp_path / "part") if row["kind"] == "extension"]
-    assert [(row["seed"], row["updates"], row["iterations"]) for row in notes] == [(0, 40, 60), (1, 40, 60)]
+    assert rows(tmp_path / "part", "change") == rows(tmp_path / "whole")
+    notes = [row for row in rows(tmp_path / "part") if row["kind"] == "change"]
+    assert [(row["seed"], row["updates"]) for row in notes] == [(0, 40), (1, 40)]
+    assert all(row["changes"] == {"iterations": [40, 60]} for row in notes)
     assert json.loads((tmp_path / "part" / "config.json").read_text())["train"]["iterations"] == 60
     assert json.loads((tmp_path / "part" / "status.json").read_text())["finished"]
     replays = []
@@ -109,7 +110,7 @@ def test_a_number_of_iterations_edited_by_hand_is_an_extension_too(tmp_path):
     assert main(["train", "--resume", str(tmp_path / "run"), "--no-progress"]) == 0
     whole_run = train(TINY, "MultiGoal", iterations=40, **SETTINGS)
     assert_equal(resume(tmp_path / "run", progress=False).states, whole_run.states)
-    assert (curves(tmp_path / "run")["kind"] == "extension").sum() == 2
+    assert (curves(tmp_path / "run")["kind"] == "change").sum() == 2
 
 
 # Signals

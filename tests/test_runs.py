@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -10,11 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from softq.algorithms import DDSQ
-from softq.training import TrainConfig, curves, evaluate_run, export, load, load_all, resume, train
+import softq.training.trainer
+from softq.algorithms import DDPG, DDSQ
+from softq.training import Callback, TrainConfig, curves, evaluate_run, export, load, load_all, resume, train
+from softq.training.checkpoint import Checkpoints
 from softq.training.results import export_evaluation
-from softq.training.run_directory import COLUMNS, FORMAT, RunDirectory, default_run, to_frame
-from softq.utils.errors import SoftqError
+from softq.training.run_directory import COLUMNS, FORMAT, RunDirectory, default_run, read_log, to_frame
+from softq.utils.errors import SoftqError, SoftqWarning
+from softq.utils.pytree import replace
 
 TINY = DDSQ(hidden_sizes=(8,), num_candidates=4, num_schedules=2, num_steps=2, temperature=0.3)
 SETTINGS = {"seeds": 2, "num_envs": 2, "warmup": 20, "iterations": 40, "log_every": 20, "batch_size": 8}
@@ -133,8 +137,9 @@ def test_resuming_a_finished_run_changes_nothing(run, copy):
     assert_equal(again.state, run.state)
 
 
-def truncate_arrays(folder):
-    step = max((p for p in (folder / "checkpoints").iterdir() if p.is_dir()), key=lambda p: int(p.name))
+def truncate_arrays(folder, place=-1):
+    """Cut the largest file of a checkpoint, by default of the newest."""
+    step = sorted((folder / "checkpoints").glob("*[0-9]"), key=lambda p: int(p.name))[place]
     largest = max((p for p in step.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     largest.write_bytes(largest.read_bytes()[:-10])
 
@@ -151,7 +156,10 @@ def rename_knob(folder):
         (lambda f: (f / "config.json").unlink(), "is not a run directory"),
         (lambda f: shutil.rmtree(f), "does not exist"),
         (lambda f: shutil.rmtree(f / "checkpoints"), "no checkpoint yet; continue it with"),
-        (truncate_arrays, "checkpoint .* cannot be read .*delete that folder to fall back"),
+        (
+            lambda f: [truncate_arrays(f, i) for i in (0, 1)],
+            "holds no checkpoint that can be read .*another --out",
+        ),
         (rename_knob, "does not fit this softq .*temprature"),
         (lambda f: change_width(f), r"does not fit config.json .*\[1, 2, 9\]|\[2, .*9.*put config.json back"),
         (lambda f: set_config(f, "train", "batch_size", "8"), "batch_size is '8'; it must be a whole number"),
@@ -206,13 +214,152 @@ def set_config(folder, part, name, value):
     (folder / "config.json").write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize(("part", "name", "value"), [("train", "seed", 5), ("algorithm", "polyak", 0.5)])
-def test_only_the_number_of_iterations_may_be_edited(copy, part, name, value):
+@pytest.mark.parametrize(("part", "name", "value"), [("train", "seed", 5), ("algorithm", "num_steps", 3)])
+def test_what_was_learned_and_stored_depends_on_cannot_be_edited(copy, part, name, value):
     set_config(copy, part, name, value)
     with pytest.raises(
-        SoftqError, match=rf"says {name} {value}, but the run was trained with .*iterations N"
+        SoftqError, match=rf"says {name} {value}, but the run was trained with .*put that back"
     ):
         resume(copy, progress=False)
+
+
+@pytest.mark.filterwarnings("ignore::softq.utils.errors.SoftqWarning")
+def test_a_damaged_newest_checkpoint_is_set_aside_and_the_run_ends_the_same(run, copy):
+    """Reading uses the one before; training goes on from there, and writes the newest anew."""
+    truncate_arrays(copy)
+    damaged = (
+        rf"checkpoint {copy}/checkpoints/50 cannot be read .its files are not as they were written.; the one"
+    )
+    with pytest.warns(SoftqWarning, match=damaged):
+        assert load(copy)[1].step == 30
+    assert (copy / "checkpoints" / "50").is_dir()  # only training may change the folder
+    (copy / "checkpoints" / "60.orbax-checkpoint-tmp").mkdir()  # what is left of processes that were killed
+    (copy / ".status.json.77").write_text("{")
+    with pytest.warns(SoftqWarning, match=damaged):
+        again = resume(copy, progress=False)
+    assert_equal(again.states, run.states)
+    assert unclocked(copy) == unclocked(run.folder)
+    assert {x.name for x in (copy / "checkpoints").glob("*") if x.is_dir()} == {"40", "50", "50.damaged"}
+    assert not list(copy.glob(".*"))
+    assert_equal(load_all(copy)[1], run.states)
+
+
+@pytest.fixture
+def part(copy):
+    """A copy of the run as it was after its update 30."""
+    shutil.rmtree(copy / "checkpoints" / "50")
+    return copy
+
+
+def unclocked(folder, *leave_out):
+    """The log without wall-clock times and without rows of these kinds."""
+    return [row | {"seconds": 0} for row in read_log(folder) if row["kind"] not in leave_out]
+
+
+def test_another_version_is_told_and_logged(run, part, monkeypatch):
+    """Gymnasium and MuJoCo have no part in an environment in JAX. A second resumption has nothing to tell."""
+    now = softq.training.trainer.versions() | {"jax": "9.9", "mujoco": "9.9"}
+    for name in ("run_directory", "trainer"):
+        monkeypatch.setattr(f"softq.training.{name}.versions", lambda: now)
+    with pytest.warns(
+        SoftqWarning, match=rf"other versions .jax {jax.__version__} -> 9.9.: .*rounding, other"
+    ):
+        resume(part, progress=False)
+    notes = [row for row in read_log(part) if row["kind"] == "change"]
+    assert [row["changes"] for row in notes] == 2 * [{"jax": [jax.__version__, "9.9"]}]
+    assert unclocked(part, "change") == unclocked(run.folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        resume(part, progress=False)
+
+
+def test_settings_that_are_numbers_may_change(run, part):
+    """With a learning rate near 0 the critic stays as it was at the checkpoint, and only its target moves."""
+    before = load_all(part)[1]
+    with pytest.warns(
+        SoftqWarning, match=r"^log_every 20 -> 5, learning_rate 0.0002 -> 1e-30 from update 30 on\.$"
+    ):
+        again = resume(part, progress=False, learning_rate=1e-30, log_every=5)
+    assert_equal(again.states.critic.network.params, before.critic.network.params)
+    assert again.algo.learning_rate == 1e-30 and load(part)[0] == again.algo
+    notes = [row for row in read_log(part) if row["kind"] == "change"]
+    assert [(row["seed"], row["updates"]) for row in notes] == [(0, 30), (1, 30)]
+    assert notes[0]["changes"] == {"log_every": [20, 5], "learning_rate": [2e-4, 1e-30]}
+    logged = [(row["kind"], row["updates"]) for row in read_log(part) if row["seed"] == 1]
+    assert logged[-5:] == [("change", 30), ("train", 30), ("train", 35), ("train", 40), ("eval", 40)]
+
+
+def test_a_finished_run_has_nothing_left_to_change(run, copy):
+    with pytest.raises(SoftqError, match=r"has made all its 40 updates.*give a larger --iterations too"):
+        resume(copy, progress=False, learning_rate=1e-3)
+    assert (copy / "config.json").read_text() == (run.folder / "config.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"seeds": 3},
+            "--resume DIR cannot change seeds: what a run has learned and stored depends on seeds",
+        ),
+        ({"hidden_sizes": (9,)}, "cannot change hidden_sizes: .*--init-from DIR"),
+        ({"boundary": "reflect"}, "cannot change boundary"),
+        ({"learning_rat": 1.0}, r"no setting 'learning_rat'. Did you mean 'learning_rate'"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0; it must be"),
+        ({"eval_every": 0}, "eval_every is 0; it must be at least 1"),
+    ],
+)
+def test_what_cannot_change_is_a_line_and_nothing_is_lost(part, change, message):
+    before = {path: path.read_bytes() for path in part.rglob("*") if path.is_file()}
+    with pytest.raises(SoftqError, match=message):
+        resume(part, progress=False, **change)
+    assert before == {path: path.read_bytes() for path in part.rglob("*") if path.is_file()}
+
+
+def test_a_new_run_starts_from_the_learner_of_another(run, copy, tmp_path):
+    """Its learner is the other's before its first step; its replay and its counts are its own."""
+    starts = []
+
+    class Start(Callback):
+        def on_start(self, event):
+            starts.append(event.states)
+
+    settings = SETTINGS | {"seed": 7}
+    new = train(
+        TINY, "MultiGoal", out=tmp_path / "new", init_from=run.folder, callbacks=[Start()], **settings
+    )
+    assert_equal(starts.pop(), run.states)
+    log = read_log(new.folder)
+    assert log[0]["updates"] == 0 and log[0]["env_steps"] == 20 and (new.states.step == 80).all()
+    source = json.loads((new.folder / "versions.json").read_text())["init_from"]
+    assert source["run"] == str(run.folder) and source["updates"] == 40 and source["commit"]
+    # killed before its first checkpoint
+    shutil.rmtree(new.folder / "checkpoints")
+    assert_equal(resume(new.folder, progress=False).states, new.states)
+    assert unclocked(new.folder) == [row | {"seconds": 0} for row in log]
+    # from a run with one seed
+    shutil.rmtree(copy / "checkpoints")
+    set_config(copy, "train", "seeds", 1)
+    second = jax.tree.map(lambda x: x[1:], run.states)
+    Checkpoints(copy / "checkpoints").save(50, {"step": 50}, learner=second)
+    train(TINY, "MultiGoal", init_from=copy, callbacks=[Start(), lambda event: True], **settings)
+    assert_equal(starts.pop(), jax.tree.map(lambda x: np.repeat(x, 2, axis=0), second))
+
+
+@pytest.mark.parametrize(
+    ("algo", "env", "settings", "message"),
+    [
+        (TINY, "MultiGoal", {"seeds": 3}, "holds learners of 2 seeds; train as many with --seeds 2"),
+        (TINY, "MultiGoal", {"seeds": 1}, "holds learners of 2 seeds; train as many with --seeds 2"),
+        (replace(TINY, hidden_sizes=(9,)), "MultiGoal", {}, r"does not fit this run .*8.* there, .*9.* here"),
+        (TINY, "Bandit", {}, r"does not fit this run .*sizes of the networks, and those of observations"),
+        (DDPG(hidden_sizes=(8,)), "MultiGoal", {}, "holds a learner of ddsq, and this run trains ddpg"),
+    ],
+)
+def test_a_learner_that_does_not_fit_is_a_line(run, tmp_path, algo, env, settings, message):
+    with pytest.raises(SoftqError, match=message) as error:
+        train(algo, env, out=tmp_path / "new", init_from=run.folder, **SETTINGS | settings)
+    assert "\n" not in str(error.value) and not list(tmp_path.iterdir())
 
 
 def test_a_cut_log_is_noticed(copy):

@@ -97,7 +97,7 @@ def trained(tmp_path_factory) -> Callable:
         run = RunDirectory(folder)
         config = TrainConfig(algorithm=ALL[name][0], env="Bandit", seeds=SEEDS)
         run.create(algo, config, {"obs_dim": 1, "action_dim": DIM})
-        Checkpoints(folder / "checkpoints").save(1, states, {"step": np.ones(1)}, {})
+        Checkpoints(folder / "checkpoints").save(1, {}, learner=states, rest={"step": np.ones(1)})
         run.close()
         return algo, states, temperature, folder
 

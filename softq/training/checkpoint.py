@@ -5,6 +5,7 @@ import json
 import logging
 import shutil
 import sys
+import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import orbax.checkpoint as ocp
 
 from softq.training.run_directory import writer
 from softq.utils.atomic_files import write_json
-from softq.utils.errors import SoftqError
+from softq.utils.errors import SoftqError, SoftqWarning
 
 KEEP = 2  # checkpoints to keep: the newest, and the one before it in case the newest cannot be read
 
@@ -38,22 +39,80 @@ def names(tree: Any) -> list[list]:
 
 
 class Checkpoints:
-    """The checkpoints in one folder, by training step.
+    """The checkpoints in one folder, by training step, of which the newest `keep` stay.
 
-    Each holds three items: the state of the `learner`, the `rest` of the loop, and `meta`, a dictionary for JSON.
+    Each holds trees of arrays by name, for a run the `learner` and the `rest` of the loop, and `meta`, a dictionary for
+    JSON. What is read is the newest checkpoint that can be read; a damaged newer one is named in a warning.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, keep: int = KEEP):
         self.folder = folder
-        options = ocp.CheckpointManagerOptions(max_to_keep=KEEP, enable_async_checkpointing=False)
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
         self.manager = ocp.CheckpointManager(folder.absolute(), options=options)
+        self.metas: dict[int, dict] = {}  # of the checkpoints that were found to be readable
 
     @property
     def latest(self) -> int | None:
         """The step of the newest complete checkpoint, or None when there is none."""
         return self.manager.latest_step()
 
-    def save(self, step: int, learner: Any, rest: Any, meta: dict) -> None:
+    @property
+    def readable(self) -> int:
+        """The step of the newest checkpoint that can be read.
+
+        Gives a `SoftqWarning` for each newer one. Raises `SoftqError` when there is none.
+        """
+        reason = ""
+        for step in sorted(self.manager.all_steps(), reverse=True):
+            try:
+                self.metas[step] = self.metas.get(step) or self._checked(step)
+                return step
+            except (ValueError, KeyError, OSError, TypeError) as error:
+                reason = " ".join(str(error).split())[:160].rstrip(".")
+                warnings.warn(
+                    f"checkpoint {self.folder / str(step)} cannot be read ({reason}); the one before it is next.",
+                    SoftqWarning,
+                    stacklevel=2,
+                )
+        what = f"no checkpoint that can be read ({reason})" if reason else "no complete checkpoint"
+        raise SoftqError(f"{self.folder} holds {what}; train again with another --out.")
+
+    def _checked(self, step: int) -> dict:
+        """The dictionary `meta` of a checkpoint, after its files were compared with their checksums."""
+        folder, sums = self.folder / str(step), self.folder / f"{step}.sums.json"
+        if sums.exists() and json.loads(sums.read_text()) != checksums(folder):
+            raise ValueError("its files are not as they were written")
+        meta = self.manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
+        if not isinstance(meta, dict) or "names" not in meta:
+            raise ValueError("its part meta is missing")
+        return meta
+
+    def mend(self) -> None:
+        """Clear the way for further checkpoints, after a process that was killed and after damage to the files.
+
+        Checkpoints that are newer than the newest one that can be read are renamed STEP.damaged, and what is left of
+        one whose writing was cut off is removed. Raises `SoftqError` when no checkpoint can be read.
+        """
+        if self.latest is not None:
+            self.drop_after(self.readable, keep_as="damaged")
+        for half in [*self.folder.glob("*orbax-checkpoint-tmp*"), *self.folder.glob(".*.sums.json.*")]:
+            shutil.rmtree(half, ignore_errors=True)
+            half.unlink(missing_ok=True)
+
+    def drop_after(self, step: int, keep_as: str = "") -> None:
+        """Remove the checkpoints of later steps than this one, or rename them STEP.`keep_as`."""
+        for later in [x for x in self.manager.all_steps() if x > step]:
+            folder, aside = self.folder / str(later), self.folder / f"{later}.{keep_as}"
+            if keep_as:
+                shutil.rmtree(aside, ignore_errors=True)  # of an earlier time
+                folder.rename(aside)
+            else:
+                shutil.rmtree(folder)
+            (self.folder / f"{later}.sums.json").unlink(missing_ok=True)
+            self.metas.pop(later, None)
+        self.manager.reload()
+
+    def save(self, step: int, meta: dict, **trees: Any) -> None:
         """Write a checkpoint of this step; when the newest one has the same step, nothing is written.
 
         Raises `SoftqError` when it cannot be written, on a full disk for example; earlier checkpoints stay.
@@ -62,7 +121,7 @@ class Checkpoints:
             return
         try:
             with quiet_writers():
-                self._write(step, learner, rest, meta)
+                self._write(step, meta, trees)
         except (OSError, ValueError, RuntimeError) as error:
             for half in self.folder.glob("*orbax-checkpoint-tmp*"):
                 shutil.rmtree(half, ignore_errors=True)
@@ -72,13 +131,10 @@ class Checkpoints:
                 f"with softq train --resume {self.folder.parent}."
             ) from error
 
-    def _write(self, step: int, learner: Any, rest: Any, meta: dict) -> None:
-        meta = meta | {"names": {"learner": names(learner), "rest": names(rest)}}
-        items = {
-            "learner": ocp.args.StandardSave(flatten(learner)),
-            "rest": ocp.args.StandardSave(flatten(rest)),
-            "meta": ocp.args.JsonSave(meta),
-        }
+    def _write(self, step: int, meta: dict, trees: dict) -> None:
+        meta = meta | {"names": {item: names(tree) for item, tree in trees.items()}}
+        items: dict[str, Any] = {item: ocp.args.StandardSave(flatten(tree)) for item, tree in trees.items()}
+        items["meta"] = ocp.args.JsonSave(meta)
         self.manager.save(step, args=ocp.args.Composite(**items))
         self.manager.wait_until_finished()
         for old in self.folder.glob("*.sums.json"):
@@ -87,8 +143,8 @@ class Checkpoints:
         write_json(self.folder / f"{step}.sums.json", checksums(self.folder / str(step)))
 
     def meta(self) -> dict:
-        """The dictionary `meta` of the newest checkpoint. Raises `SoftqError` when it cannot be read."""
-        return self._read({"meta": ocp.args.JsonRestore()})["meta"]
+        """The dictionary `meta` of the newest readable checkpoint. Raises `SoftqError` when there is none."""
+        return self.metas[self.readable]
 
     def rows(self, path: str) -> int | None:
         """Length of the second axis of the array of `rest` whose path ends with `path`; its first axis is the seeds.
@@ -99,7 +155,7 @@ class Checkpoints:
         return next((shape[1] for shape in shapes if len(shape) > 1), None)
 
     def restore(self, **templates: Any) -> list[Any]:
-        """The items of the newest checkpoint, as `restore(learner=tree, rest=tree)`: a tree of NumPy arrays for each.
+        """Items of the newest readable checkpoint: `restore(learner=tree, rest=tree)` is a tree of arrays for each.
 
         A template has the structure, shapes and types of its item. Raises `SoftqError` when there is no checkpoint,
         when it cannot be read, or when it was made with other shapes or by an earlier softq.
@@ -126,18 +182,15 @@ class Checkpoints:
         return [refill(tree, found[item]) for item, tree in templates.items()]
 
     def _read(self, items: dict) -> Any:
-        if self.latest is None:
-            raise SoftqError(f"{self.folder} holds no complete checkpoint; train again with another --out.")
-        folder, sums = self.folder / str(self.latest), self.folder / f"{self.latest}.sums.json"
         try:
-            if sums.exists() and json.loads(sums.read_text()) != checksums(folder):
-                raise ValueError("its files are not as they were written")
-            return self.manager.restore(self.latest, args=ocp.args.Composite(**items))
+            return self.manager.restore(self.readable, args=ocp.args.Composite(**items))
         except (ValueError, KeyError, OSError, TypeError) as error:
+            if isinstance(error, SoftqError):
+                raise
             reason = " ".join(str(error).split())[:160]
             raise SoftqError(
-                f"checkpoint {folder} cannot be read ({reason}); delete that folder to fall back on the "
-                "one before."
+                f"checkpoint {self.folder / str(self.readable)} cannot be read ({reason}); delete that folder to "
+                "fall back on the one before."
             ) from None
 
 

@@ -6,14 +6,14 @@ import json
 import math
 import typing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
 from softq.algorithms import Algorithm
 from softq.utils.errors import SoftqError
-from softq.utils.fields import check_fields, count, flag, text
+from softq.utils.fields import check_fields, choice, count, flag, nonnegative, text
 from softq.utils.flat_settings import flat, settings_of, with_settings
 
 # What the preset "small" of every algorithm begins with: a run that a laptop finishes in minutes. It holds settings of
@@ -61,6 +61,7 @@ def preset_help(algorithm: type[Algorithm]) -> str:
     return f"preset of settings, which other options then change: {'; '.join(named)} [paper]"
 
 
+Tracker = Literal["none", "tensorboard", "trackio"]
 LAST_SEED = 2**32 - 1  # the largest seed, since JAX makes keys from 32 bits
 KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text"}
 
@@ -147,6 +148,20 @@ class TrainConfig:
     log_every: int = count(1000, "Number of iterations between two rows of the log.")
     checkpoint_every: int = count(
         10_000, "Number of iterations between two checkpoints; Ctrl-C writes one too."
+    )
+    keep_best: bool = flag(
+        False, "Keep in DIR/best, for each seed, the learner of its evaluation with the highest mean return."
+    )
+    patience: int = count(
+        0,
+        "End the run early after this many evaluations in a row without a higher mean return over seeds; 0 is never.",
+        least=0,
+    )
+    min_change: float = nonnegative(
+        0.0, "Rise of the mean return that counts for --patience, in units of return."
+    )
+    tracker: Tracker = choice(
+        "none", "Program that draws the log while the run trains: TensorBoard or trackio, extras of softq."
     )
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import pandas as pd
 
 from softq.algorithms import Algorithm
 from softq.algorithms.common.critic_policy import AtTemperature, CriticPolicy
+from softq.training.callbacks import BEST
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
 from softq.training.evaluate import Evaluator
@@ -18,15 +19,21 @@ from softq.training.loop import learner
 from softq.training.normalise import prepared
 from softq.training.run_directory import RunDirectory, read_log, to_frame
 from softq.utils.atomic_files import atomic_write, csv_file
+from softq.utils.checks import one_of
 from softq.utils.errors import SoftqError, suggest
 from softq.utils.pytree import unstacked
 
 # the words in exported tables for the kinds of rows in a log
 KINDS = {"train": "training", "eval": "evaluation"}
 
+Checkpoint = Literal["newest", "best"]
+FOLDERS = {"newest": "checkpoints", "best": BEST}  # of a run, where these are
 
-def load_all(run_dir: Path | str) -> tuple[Algorithm, Any, TrainConfig]:
+
+def load_all(run_dir: Path | str, checkpoint: Checkpoint = "newest") -> tuple[Algorithm, Any, TrainConfig]:
     """`(algo, states, config)` of the newest checkpoint of a run; `states` has a leading axis over the seeds.
+
+    The checkpoint "best" holds, for each seed, the learner of its evaluation with the highest mean return.
 
     Actions of `algo` lie in [-1, 1]; `softq.envs.rescale(action, env.action_space)` has the environment's units. Raises
     `SoftqError` when the directory is not a run, or its checkpoint is missing or unreadable.
@@ -34,7 +41,10 @@ def load_all(run_dir: Path | str) -> tuple[Algorithm, Any, TrainConfig]:
     run = RunDirectory(run_dir)
     algo, config, dims = run.config()
     algo = prepared(algo, config)
-    folder = run.folder / "checkpoints"
+    one_of("checkpoint", checkpoint, FOLDERS)
+    folder = run.folder / FOLDERS[checkpoint]
+    if checkpoint == "best" and not folder.is_dir():
+        raise SoftqError(f"{run.folder} keeps no best learner; a run trained with --keep-best does.")
     if not folder.is_dir():
         raise SoftqError(
             f"{run.folder} has no checkpoint yet; continue it with softq train --resume {run.folder}."
@@ -46,8 +56,12 @@ def load_all(run_dir: Path | str) -> tuple[Algorithm, Any, TrainConfig]:
     return algo, jax.device_put(states), config
 
 
-def load(run_dir: Path | str, index: int = 0) -> tuple[Algorithm, Any, TrainConfig]:
+def load(
+    run_dir: Path | str, index: int = 0, checkpoint: Checkpoint = "newest"
+) -> tuple[Algorithm, Any, TrainConfig]:
     """`(algo, state, config)` of the newest checkpoint of a run, with the state of its seed number `index`, from 0.
+
+    The checkpoint "best" is that of the seed's evaluation with the highest mean return.
 
     Actions of `algo` lie in [-1, 1]; `softq.envs.rescale(action, env.action_space)` makes them actions for `env.step`.
     Values of `state.critic.network` are returns times `algo.reward_scale`, which is 0.2 by default in LQL and NC-LQL
@@ -57,7 +71,7 @@ def load(run_dir: Path | str, index: int = 0) -> tuple[Algorithm, Any, TrainConf
     Raises `SoftqError` when the directory is not a run, when its checkpoint is missing or unreadable, and when there is
     no seed with this number.
     """
-    algo, states, config = load_all(run_dir)
+    algo, states, config = load_all(run_dir, checkpoint)
     if not 0 <= index < config.seeds:
         raise SoftqError(f"{run_dir} has {config.seeds} seeds; index {index} must be less.")
     return algo, unstacked(states, index), config
@@ -83,19 +97,20 @@ def evaluate_run(
     temperature: float | None = None,
     sampler: str | None = None,
     budget: int = 100,
+    checkpoint: Checkpoint = "newest",
 ) -> pd.DataFrame:
     """Play `episodes` episodes for each seed of a run with `method`, which is "exploit" or "policy".
 
     `temperature` is the argument of `Algorithm.policy` in the algorithm's own unit (`softq.algorithms.base`), and makes
     "policy" the default method; without it the policy acts at its current temperature. With a `sampler` the critic of
     the run acts through that sampler (`softq.algorithms.common.critic_policy`), with `budget` candidates or gradients
-    for each action.
+    for each action. The `checkpoint` "best" holds each seed's learner of its best evaluation, see `load_all`.
 
     Returns a table `seed, policy, temperature, unit, return, std, episodes` with a row for each seed and one for all,
     whose temperature is the mean. Raises `SoftqError` for bad arguments, and for a temperature at which the policy
     cannot act.
     """
-    algo, states, config = load_all(run_dir)
+    algo, states, config = load_all(run_dir, checkpoint)
     if episodes < 1:
         raise SoftqError(f"episodes is {episodes}; it must be at least 1.")
     if temperature is not None and not 0 < temperature < float("inf"):

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+import jax
 import pandas as pd
 
 from softq import __version__
@@ -24,7 +25,7 @@ from softq.training.normalise import bare
 from softq.training.old_names import renamed
 from softq.utils.atomic_files import write_json
 from softq.utils.errors import SoftqError
-from softq.utils.flat_settings import built, flat
+from softq.utils.flat_settings import built, flat, settings_of
 
 try:
     import fcntl
@@ -32,23 +33,36 @@ except ImportError:  # Windows has no such locks, so nothing keeps two processes
     fcntl = None
 
 T = TypeVar("T")
-FILES = ("log.jsonl", "versions.json", "config.json", "status.json", "checkpoints")
+FILES = ("log.jsonl", "versions.json", "config.json", "status.json", "checkpoints", "best", "tensorboard")
 FORMAT = 2  # version of the format of config.json and of the learners in checkpoints
 # the last version of softq that wrote, and reads, each earlier format
 WRITERS = {1: "softq 0.1.0 (commit 7346a94)"}
+# the versions on which rounding and random numbers depend, and those on which an environment does
+NUMERIC, PHYSICS = ("jax", "flax", "optax", "device", "backend", "machine"), ("gymnasium", "mujoco")
+# the settings of a training that may change when it goes on: they decide neither what is in a checkpoint nor how many
+# steps the warm-up has
+FREE = {"iterations", "batch_size", "eval_every", "eval_episodes", "log_every", "checkpoint_every"}
+FREE |= {"keep_best", "patience", "min_change", "tracker"}
 # the first columns of a table of curves
 COLUMNS = ["algorithm", "env", "seed", "kind", "updates", "env_steps", "return", "std", "episodes"]
 
 
 def versions() -> dict[str, str]:
     """The versions of packages and Python, the device and the commit, on which the numbers of a run depend."""
-    import jax
-
     packages = ("jax", "flax", "optax", "numpy", "gymnasium", "mujoco", "orbax-checkpoint")
     found = {"softq": __version__} | {name: version(name) for name in packages}
     found |= {"python": platform.python_version(), "device": jax.devices()[0].device_kind}
     found |= {"backend": jax.default_backend(), "machine": platform.machine()}
     return found | commit()
+
+
+def other_versions(before: dict, jax_env: bool) -> dict[str, list]:
+    """`[old, new]` of each version, or device, that differs now and on which the numbers of a run depend.
+
+    `jax_env` means that they do not depend on those of Gymnasium and MuJoCo.
+    """
+    now, names = versions(), (*NUMERIC, *(() if jax_env else PHYSICS))
+    return {name: [before[name], now[name]] for name in names if before.get(name, now[name]) != now[name]}
 
 
 def commit() -> dict[str, str]:
@@ -100,6 +114,21 @@ def parsed(content: dict) -> tuple[Algorithm, TrainConfig, dict]:
     return plain_algorithm(built(algorithm, renamed(hyper, algorithm))), config, dims
 
 
+def free_settings(algo: Algorithm) -> set[str]:
+    """The settings that may change in a run that goes on: of the algorithm, its numbers, which decide no shape."""
+    leaves = jax.tree_util.tree_leaves_with_path(algo, is_leaf=lambda x: x is None)
+    paths = {tuple(key.name for key in path) for path, _ in leaves}
+    return FREE | {name for name, setting in settings_of(type(algo)).items() if setting.path in paths}
+
+
+def fixed(name: str) -> str:
+    """Why a setting cannot change in a run that goes on, and what to do instead."""
+    return (
+        f"what a run has learned and stored depends on {name}. A new run can start from its learner: softq train "
+        "ALGORITHM --init-from DIR."
+    )
+
+
 def writer(content: dict) -> str | None:
     """The earlier softq that wrote, and can read, a run with the `content` of config.json; None for this softq."""
     return WRITERS.get(content.get("format", 1))
@@ -118,12 +147,13 @@ class RunDirectory:
         # whether the run is worth keeping: False from `create` to its first row of the log or checkpoint
         self.kept = True
 
-    def create(self, algo: Algorithm, config: TrainConfig, dims: dict) -> None:
-        """Make the folder, lock it and write versions.json and config.json.
+    def create(self, algo: Algorithm, config: TrainConfig, dims: dict, init_from: dict | None = None) -> None:
+        """Make the folder, lock it and write versions.json and config.json; `init_from` is where the learner is from.
 
         Raises `SoftqError` when the folder holds files already or cannot be written; nothing is then left behind.
         """
-        files = {"versions.json": versions(), "config.json": described(algo, config, dims)}
+        made_with: dict[str, Any] = versions() | ({"init_from": init_from} if init_from else {})
+        files = {"versions.json": made_with, "config.json": described(algo, config, dims)}
         try:
             self.make()
         except OSError as error:
@@ -199,9 +229,12 @@ class RunDirectory:
         """
         return self.fitting(lambda content: TrainConfig(**content["train"]))
 
-    def fitting(self, read: Callable[[dict], T]) -> T:
-        """The result of `read` for the content of config.json. Raises `SoftqError` when it does not fit this softq."""
-        content = self.read("config.json")
+    def fitting(self, read: Callable[[dict], T], content: dict | None = None) -> T:
+        """The result of `read` for the content of config.json, or for an earlier content of it.
+
+        Raises `SoftqError` when it does not fit this softq.
+        """
+        content = self.read("config.json") if content is None else content
         try:
             return read(content)
         except (KeyError, TypeError, AttributeError, SoftqError) as error:
@@ -217,25 +250,27 @@ class RunDirectory:
                 "written, or use the softq named in versions.json."
             ) from None
 
-    def check_unchanged(self, before: dict | None, now: dict) -> None:
-        """Raise `SoftqError` when config.json has changed since the checkpoint, other than in `iterations`.
+    def changes(self, before: dict | None, now: dict, free: set[str]) -> dict[str, list]:
+        """`[old, new]` of each setting that is another one `now`, in config.json, than `before`, at the checkpoint.
 
-        `before` is its content at the checkpoint, and `now` its present content.
+        Raises `SoftqError` for one that is not in `free`.
         """
         if not before:
-            return
-        if writer(before):
-            before = described(*parsed(before))  # the same settings under their names of today
-        # a setting that the softq which wrote it did not have yet
-        before = before | {"train": dataclasses.asdict(TrainConfig(**before["train"]))}
+            return {}
+        # with the names of today, and with the settings that have come since
+        before = self.fitting(lambda content: described(*parsed(content)), before)
+        changed = {}
         for part in ("train", "algorithm"):
-            for name in before[part].keys() | now[part].keys():
-                old, new = before[part].get(name), now[part].get(name)
-                if old != new and name != "iterations":
+            for name, new in now[part].items():
+                if (old := before[part].get(name)) == new:
+                    continue
+                if name not in free:
                     raise SoftqError(
                         f"{self.folder / 'config.json'} says {name} {new}, but the run was trained with {old}; "
-                        f"put that back. Only iterations may change: --resume {self.folder} --iterations N."
+                        f"put that back: {fixed(name)}"
                     )
+                changed[name] = [old, new]
+        return changed
 
     def describe(self, content: dict) -> None:
         """Replace config.json when `content` differs from what it holds."""
@@ -243,7 +278,7 @@ class RunDirectory:
             write_json(self.folder / "config.json", content)
 
     def finished(self) -> bool:
-        """Whether the run has made all its iterations, by status.json."""
+        """Whether the run has made all its iterations or was ended early by a callback, by status.json."""
         return (self.folder / "status.json").exists() and bool(self.read("status.json").get("finished"))
 
     def status(self, **content: Any) -> None:
@@ -271,6 +306,9 @@ class RunDirectory:
                 "copy it."
             ) from None
         self.log = log
+        for name in FILES:  # what a process has left that was killed while it replaced a file
+            for half in self.folder.glob(f".{name}.*"):
+                half.unlink(missing_ok=True)
 
     def cut(self, position: int) -> None:
         """Cut the log back to `position` bytes, its length at a checkpoint. Raises `SoftqError` when it is shorter."""

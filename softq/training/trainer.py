@@ -1,9 +1,12 @@
 """A run under way: steps of the training loop, and between them rows of the log, evaluations and checkpoints."""
 
 import dataclasses
+import json
 import shlex
 import time
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,15 +17,25 @@ from softq.algorithms import Algorithm
 from softq.envs import is_jax, make
 from softq.envs.trial import cannot_be_saved
 from softq.training import memory
-from softq.training.checkpoint import Checkpoints
+from softq.training.callbacks import OF_CONFIG, gathered
+from softq.training.checkpoint import Checkpoints, different, names
 from softq.training.config import TrainConfig, plain_algorithm
 from softq.training.device_loop import DeviceLoop
 from softq.training.evaluate import NO_LIMIT, Diverged, Evaluator
+from softq.training.hook import Callback, Event, Kind
 from softq.training.host_loop import EnvironmentFailed, HostLoop
 from softq.training.loop import LoopState
 from softq.training.normalise import bare, prepared
 from softq.training.progress import Interrupt, Pace, Progress
-from softq.training.run_directory import RunDirectory, described, read_log
+from softq.training.results import load_all
+from softq.training.run_directory import (
+    RunDirectory,
+    described,
+    free_settings,
+    other_versions,
+    read_log,
+    versions,
+)
 from softq.utils.errors import SoftqError, SoftqWarning
 from softq.utils.machine_errors import check_backend, explained
 from softq.utils.pytree import replace
@@ -34,8 +47,9 @@ class Trainer:
     Raises `SoftqError` when JAX's backend is missing, or the environment cannot be made.
     """
 
-    def __init__(self, algo: Algorithm, config: TrainConfig):
+    def __init__(self, algo: Algorithm, config: TrainConfig, callbacks: Sequence[Any] = ()):
         check_backend()
+        self.callbacks = gathered(config, callbacks)
         algo = prepared(plain_algorithm(bare(algo)), config)
         seeds = jax.vmap(jax.random.key)(np.array(config.seed_list, np.uint32))
         self.init_keys, self.keys = (jax.vmap(jax.random.fold_in, (0, None))(seeds, i) for i in range(2))
@@ -50,6 +64,9 @@ class Trainer:
         self.run: RunDirectory | None = None
         self.checkpoints: Checkpoints | None = None
         self.rows: list[dict] = []
+        self.stopped: str | None = None  # why a callback has ended the run early, if so
+        self.source: dict | None = None  # where the learner is from, if not from a start of its own
+        self.quiet = False  # whether a callback has failed, after which none is called again
         # the last step that was logged, the last one that was evaluated, and the seconds of training so far
         self.logged, self.evaluated, self.seconds = 0, 0, 0.0
 
@@ -57,10 +74,51 @@ class Trainer:
         """Write the log and the checkpoints to `run`."""
         self.run, self.checkpoints = run, Checkpoints(run.folder / "checkpoints")
 
-    def start(self) -> LoopState:
-        """The loop state before the first step. Raises `SoftqError` when the memory does not suffice."""
-        memory.check(self.loop.shapes(self.algo, self.keys, self.init_keys), self.config)
-        return jax.block_until_ready(self.loop.init(self.algo, self.keys, self.init_keys))
+    def start(self, init_from: Path | str | None = None) -> LoopState:
+        """The loop state before the first step, with the learner of the run `init_from` if there is one.
+
+        Raises `SoftqError` when the memory does not suffice, and when that learner does not fit.
+        """
+        shapes = self.loop.shapes(self.algo, self.keys, self.init_keys)
+        memory.check(shapes, self.config)
+        learner = self.learner_of(init_from, shapes.state) if init_from else None
+        loop = jax.block_until_ready(self.loop.init(self.algo, self.keys, self.init_keys))
+        return loop if learner is None else replace(loop, state=learner)
+
+    def learner_of(self, folder: Path | str, shapes: Any) -> Any:
+        """The learner of the newest checkpoint of the run in `folder`, for all seeds; that of one seed goes to each.
+
+        `self.source` is then what versions.json says of it. Raises `SoftqError` when it does not have these `shapes`.
+        """
+        algo, states, config = load_all(folder)
+        if type(algo) is not type(self.algo):
+            raise SoftqError(
+                f"{folder} holds a learner of {config.algorithm}, and this run trains {self.config.algorithm}; a "
+                "learner goes on with its own algorithm only."
+            )
+        if config.seeds not in (1, self.config.seeds):
+            raise SoftqError(
+                f"{folder} holds learners of {config.seeds} seeds; train as many with --seeds {config.seeds}."
+            )
+        if config.seeds < self.config.seeds:
+            states = jax.tree.map(lambda x: jnp.repeat(x, self.config.seeds, axis=0), states)
+        if names(states) != names(shapes):
+            old, new = (next(iter(x), ["nothing"]) for x in different(names(states), names(shapes)))
+            raise SoftqError(
+                f"the learner in {folder} does not fit this run ({old} there, {new} here); the sizes of the networks, "
+                "and those of observations and actions, must be the same."
+            )
+        run = RunDirectory(folder)
+        step = Checkpoints(run.folder / "checkpoints").meta()["step"]
+        self.source = {"run": str(run.folder.absolute()), "updates": max(0, step - config.warmup_steps)}
+        self.source["commit"] = run.read("versions.json").get("commit", "unknown")
+        return states
+
+    def save_start(self, loop: LoopState) -> None:
+        """Write a checkpoint before the first step, so that a run no longer needs the one that its learner is from."""
+        self.quiet = True
+        self.save(loop, 0, False)
+        self.quiet = self.run.kept = False
 
     def say(self, note: str) -> None:
         """Give `note` as a `SoftqWarning`."""
@@ -99,6 +157,10 @@ class Trainer:
     ) -> tuple[LoopState, bool]:
         """Train from `step` to the end, or until `stop()`; returns the loop state, and whether the run is finished."""
         config, pace, began = self.config, Pace(), time.perf_counter() - self.seconds
+        if step < config.total_steps and not self.stopped:
+            self.tell("start", loop, step)
+        else:
+            self.callbacks = []  # nothing is left to do
         progress.at(step, note="compiling")
         while True:
             self.seconds = time.perf_counter() - began
@@ -106,10 +168,11 @@ class Trainer:
                 loop = self.log(loop, step, progress)
             if step > self.evaluated and step > config.warmup_steps and self.due(step, config.eval_every):
                 self.evaluate(loop, step, stop, progress)
-            done = step == config.total_steps and not stop()
+            done = self.stopped is not None or (step == config.total_steps and not stop())
             if done or stop() or (step and self.due(step, config.checkpoint_every)):
                 self.save(loop, step, done)
             if done or stop():
+                self.tell("end", loop, step)
                 return loop, done
             num = pace.next(self.until_next(step))
             loop = self.step(loop, num, step < config.warmup_steps)
@@ -154,6 +217,35 @@ class Trainer:
         except SoftqError as error:
             raise self.kept(error) from error.__cause__
 
+    def tell(self, kind: Kind, loop: LoopState, step: int, rows: list[dict] | None = None) -> None:
+        """Call the method of each callback for an event of this kind, and note the reason of one that ends the run.
+
+        Raises `SoftqError` for one that fails, after a checkpoint was written.
+        """
+        counts = {"step": step, "updates": self.updates(step), "env_steps": step * self.config.num_envs}
+        given = {"algo": self.algo, "config": self.config, "folder": self.run.folder if self.run else None}
+        event = Event(kind, **counts, seconds=self.seconds, rows=rows or [], **given, learner=loop.state)
+        for callback in self.callbacks:
+            try:
+                answer = getattr(callback, f"on_{kind}")(event)
+            except Exception as error:
+                raise self.failed(callback, f"on_{kind}", error, loop, step) from error
+            if answer and kind in ("log", "evaluation") and not self.stopped:
+                self.stopped = (
+                    answer if isinstance(answer, str) else f"the callback {callback.name} asked for it"
+                )
+
+    def failed(
+        self, callback: Callback, method: str, error: Exception, loop: LoopState | None, step: int
+    ) -> SoftqError:
+        """The error for a callback that has failed; with a `loop` a checkpoint is written first."""
+        if loop is not None and step:
+            self.quiet = True
+            self.save(loop, step, False)
+        reason = str(error) if isinstance(error, SoftqError) else f"{type(error).__name__}: {error}"
+        line = f"the callback {callback.name} failed in {method} ({' '.join(reason.split()).rstrip('.')})."
+        return self.kept(SoftqError(line), resumable=loop is not None)
+
     def kept(self, error: SoftqError, resumable: bool = False) -> SoftqError:
         """`error` with a sentence that says up to which update the run is kept, and how to continue it."""
         if self.run is None or not self.run.kept:
@@ -177,6 +269,7 @@ class Trainer:
     def log(self, loop: LoopState, step: int, progress: Progress) -> LoopState:
         """Log a row for each seed with means since the last row, and return the loop state with sums set to zero."""
         tally = jax.tree.map(np.asarray, loop.tally)
+        first = len(self.rows)
         for i, seed in enumerate(self.config.seed_list):
             episodes, updates = int(tally.episodes[i]), int(tally.updates[i])
             mean = float(tally.returns[i]) / episodes if episodes else None
@@ -185,7 +278,9 @@ class Trainer:
         self.logged = step
         if tally.episodes.sum():
             progress.note(train=f"{tally.returns.sum() / tally.episodes.sum():.1f}")
-        return replace(loop, tally=jax.tree.map(jnp.zeros_like, loop.tally))
+        loop = replace(loop, tally=jax.tree.map(jnp.zeros_like, loop.tally))
+        self.tell("log", loop, step, self.rows[first:])
+        return loop
 
     def evaluate(self, loop: LoopState, step: int, stop: Interrupt, progress: Progress) -> None:
         """Log a row for each seed with the mean return of evaluation episodes, unless `stop()` ends them early.
@@ -211,6 +306,7 @@ class Trainer:
             content |= {"cut": int(cut)} if cut else {}
             self.record("eval", step, seed, **content, returns=[round(float(x), 4) for x in one])
         self.evaluated = step
+        self.tell("evaluation", loop, step, self.rows[-len(returns) :])
         progress.note(eval=f"{returns.mean():.1f}", note="")
 
     def save(self, loop: LoopState, step: int, done: bool, broken: bool = False) -> None:
@@ -227,6 +323,7 @@ class Trainer:
             "seconds": self.seconds,
         }
         meta |= {"position": self.run.position, "config": described(self.algo, self.config, self.dims)}
+        meta |= {"versions": versions(), "callbacks": self.saved(), "stopped": self.stopped}
         self.run.kept = True
         envs = {"text": [], "physics": np.zeros(0, np.uint8)}
         try:
@@ -236,12 +333,26 @@ class Trainer:
         if broken or self.inexact:
             meta["afresh"] = "an environment failed" if broken else self.inexact
         rest = {"loop": replace(loop, state=()), "physics": envs["physics"]}
-        self.checkpoints.save(step, loop.state, rest, meta | {"text": envs["text"]})
+        self.checkpoints.save(step, meta | {"text": envs["text"]}, learner=loop.state, rest=rest)
         self.write_status(step, done)
+        if not self.quiet:
+            self.tell("checkpoint", loop, step)
+
+    def saved(self) -> dict[str, dict]:
+        """What the callbacks keep in the next checkpoint, by name. Raises `SoftqError` for one that fails."""
+        found = {}
+        for callback in self.callbacks:
+            try:
+                found[callback.name] = json.loads(json.dumps(callback.save()))
+            except Exception as error:
+                raise self.failed(callback, "save", error, None, 0) from error
+        return found
 
     def write_status(self, step: int, done: bool) -> None:
-        """Write status.json; `done` means that the run is finished."""
-        counts = {"updates": self.updates(step), "iterations": self.config.iterations}
+        """Write status.json; `done` means that the run is finished, or was ended early."""
+        counts: dict[str, Any] = {"updates": self.updates(step), "iterations": self.config.iterations}
+        if self.stopped:
+            counts["stopped"] = self.stopped
         self.run.status(finished=done, **counts, env_steps=step * self.config.num_envs, seconds=self.seconds)
 
     def updates(self, step: int) -> int:
@@ -251,16 +362,21 @@ class Trainer:
     def restore(self) -> tuple[LoopState, int]:
         """`(loop, step)` of the newest checkpoint, or of a new start when there is none.
 
-        The environments and the log are put back to the checkpoint. When the number of iterations has changed,
-        config.json and a row of the log say so. Raises `SoftqError` when the checkpoint does not fit the run.
+        The environments and the log are put back to the checkpoint. When settings have changed since, config.json and a
+        row of the log say so. Raises `SoftqError` when the checkpoint does not fit the run.
         """
         content = described(self.algo, self.config, self.dims)
+        self.checkpoints.mend()
         if self.checkpoints.latest is None:
             self.run.cut(0)
             self.run.describe(content)
-            return self.start(), 0
+            source = self.run.read("versions.json").get("init_from", {}).get("run")
+            loop = self.start(source)
+            if source:
+                self.save_start(loop)
+            return loop, 0
         meta = self.checkpoints.meta()
-        self.check(meta, content)
+        changed = self.changes(meta, content)
         afresh = meta.get("afresh", meta.get("error"))
         template, capacity = self.template()
         rest = {"loop": replace(template, state=()), "physics": self.physics()}
@@ -281,24 +397,67 @@ class Trainer:
         if loop.replay.added.max() <= capacity < self.config.capacity:
             loop = replace(loop, replay=jax.vmap(lambda x: x.grown(self.config.capacity))(loop.replay))
         self.run.describe(content)
-        if meta.get("config", content)["train"]["iterations"] != self.config.iterations:
-            self.write_status(meta["step"], False)
-            for seed in self.config.seed_list:
-                extension = {"return": None, "episodes": 0, "iterations": self.config.iterations}
-                self.record("extension", meta["step"], seed, **extension)
+        self.adopt(meta.get("callbacks", {}))
+        self.go_on(meta, changed)
         return loop, meta["step"]
 
-    def check(self, meta: dict, content: dict) -> None:
-        """Raise `SoftqError` when config.json has changed since the checkpoint, or its iterations are too few.
+    def changes(self, meta: dict, content: dict) -> dict[str, list]:
+        """`[old, new]` of the settings that config.json's `content` has changed since the checkpoint of `meta`.
 
-        `meta` is that of the checkpoint and `content` the present content of config.json.
+        Raises `SoftqError` for one that may not change, and when no update is left to be made.
         """
-        self.run.check_unchanged(meta.get("config"), content)
+        changed = self.run.changes(meta.get("config"), content, free_settings(self.algo))
+        made, total = meta["step"] - self.config.warmup_steps, self.config.iterations
         if meta["step"] > self.config.total_steps:
             raise SoftqError(
-                f"{self.run.folder} has made {meta['step'] - self.config.warmup_steps} iterations already; "
-                f"--iterations {self.config.iterations} must be at least that."
+                f"{self.run.folder} has made {made} iterations already; --iterations {total} must be at least that."
             )
+        if changed and "iterations" not in changed and meta["step"] == self.config.total_steps:
+            raise SoftqError(
+                f"{self.run.folder} has made all its {made} iterations, and another {next(iter(changed))} changes none "
+                "of them; give a larger --iterations too."
+            )
+        return changed
+
+    def adopt(self, saved: dict[str, dict]) -> None:
+        """Give each callback what it has `saved` in the checkpoint, and warn of one that is not there any more."""
+        for callback in self.callbacks:
+            if callback.name in saved:
+                try:
+                    callback.restore(saved[callback.name])
+                except Exception as error:
+                    raise self.failed(callback, "restore", error, None, 0) from error
+        here = {*OF_CONFIG, *(callback.name for callback in self.callbacks)}
+        if lost := [name for name, content in saved.items() if content and name not in here]:
+            self.say(
+                f"{self.run.folder} was trained with the callback {lost[0]}, which is not given now; the run goes on "
+                "without it."
+            )
+
+    def go_on(self, meta: dict, changed: dict[str, list]) -> None:
+        """Tell and log what has `changed` since the checkpoint of `meta`, or that the run was ended early."""
+        step, folder = meta["step"], self.run.folder
+        others = other_versions(meta.get("versions") or self.run.read("versions.json"), self.envs is None)
+        told = lambda found: ", ".join(f"{name} {old} -> {new}" for name, (old, new) in found.items())
+        if changed:
+            self.say(f"{told(changed)} from update {self.updates(step):,} on.")
+            self.write_status(step, False)
+        elif meta.get("stopped"):
+            self.stopped = meta["stopped"]
+            self.say(
+                f"{folder} was ended early at update {self.updates(step):,} ({self.stopped}); it goes on with a "
+                "larger --iterations or another changed option."
+            )
+        if self.stopped or step == self.config.total_steps:
+            return
+        if others:
+            self.say(
+                f"{folder} goes on with other versions ({told(others)}): from here on its numbers may differ from "
+                "those of an uninterrupted run, by rounding, other random numbers or other physics."
+            )
+        if changed | others:
+            for seed in self.config.seed_list:
+                self.record("change", step, seed, **{"return": None}, episodes=0, changes=changed | others)
 
     def physics(self) -> jax.ShapeDtypeStruct:
         """The shape and type of MuJoCo's state in the checkpoint: uint8 `(N, bytes)`, or `(0,)` when there is none."""
