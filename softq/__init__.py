@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from softq.algorithms import Algorithm, Transition
     from softq.envs import make
     from softq.exact.boltzmann import Boltzmann
-    from softq.training import TrainConfig, evaluate_run, load, resume, train
+    from softq.policies import Policy, load
+    from softq.training import TrainConfig, evaluate_run, resume, train
     from softq.utils.errors import SoftqError, SoftqWarning
 
 __version__ = "0.2.0"
@@ -20,12 +21,13 @@ MODULES = ("algorithms", "box", "diffusion", "envs", "landscapes", "networks", "
 HOMES = {
     "Algorithm": "softq.algorithms",
     "Boltzmann": "softq.exact.boltzmann",
+    "Policy": "softq.policies",
     "SoftqError": "softq.utils.errors",
     "SoftqWarning": "softq.utils.errors",
     "TrainConfig": "softq.training",
     "Transition": "softq.algorithms",
     "evaluate_run": "softq.training",
-    "load": "softq.training",
+    "load": "softq.policies",
     "make": "softq.envs",
     "resume": "softq.training",
     "train": "softq.training",
@@ -35,6 +37,7 @@ HOMES = {
 __all__ = [
     "Algorithm",
     "Boltzmann",
+    "Policy",
     "SoftqError",
     "SoftqWarning",
     "TrainConfig",

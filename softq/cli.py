@@ -34,6 +34,7 @@ Softmax policies on continuous actions: train, evaluate, measure.
   softq train --resume DIR [options]                continue a run exactly, to its end or to --iterations N updates
   softq evaluate DIR [--temperature X] [--sampler NAME]   play episodes with the policy of a run
   softq export DIR ... --out FILE.csv               write the learning curves of runs as one table
+  softq export-policy DIR --out FILE.zip            write the policy of a run as one file that needs JAX alone
   softq bench sampler | update ALGORITHM | all | loop | peers   compare times with bare matrix products and others
   softq visits bandit|multigoal|maze|pointmaze --out FILE.csv   count the modes and goals that policies visit
   softq visits all --out results                    complete the counts of bandit, multigoal and maze in results/
@@ -354,6 +355,13 @@ def export_command(argv: list[str]) -> int:
     return 0
 
 
+def export_policy_command(argv: list[str]) -> int:
+    """Run `softq export-policy` and return its exit code. Raises `SoftqError` for bad input."""
+    from softq.policies.export import command
+
+    return command(argv)
+
+
 def bench_command(argv: list[str]) -> int:
     """Run `softq bench` and return its exit code. Raises `SoftqError` for bad input."""
     from softq.experiments.speed.benchmark import command
@@ -380,6 +388,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train_command,
     "evaluate": evaluate_command,
     "export": export_command,
+    "export-policy": export_policy_command,
     "bench": bench_command,
     "gallery": gallery_command,
     "visits": visits_command,

@@ -11,7 +11,7 @@ import pytest
 
 from softq.algorithms import DDPG
 from softq.cli import main
-from softq.training import Callback, EarlyStop, KeepBest, evaluate_run, load, load_all, resume, train
+from softq.training import Callback, EarlyStop, KeepBest, evaluate_run, load_all, load_run, resume, train
 from softq.training.run_directory import RunDirectory
 from softq.utils.errors import SoftqError, SoftqWarning
 
@@ -115,7 +115,7 @@ def test_the_best_learner_of_each_seed_is_kept(whole):
     for seed in (0, 1):
         then = recorder.states[int(table.index[best[seed]])]
         assert_equal(*(jax.tree.map(lambda x, seed=seed: x[seed], tree) for tree in (states, then)))
-    assert_equal(load(run.folder, 1, "best")[1], jax.tree.map(lambda x: x[1], states))
+    assert_equal(load_run(run.folder, 1, "best")[1], jax.tree.map(lambda x: x[1], states))
     played = evaluate_run(run.folder, 2, checkpoint="best")
     np.testing.assert_allclose(played["return"][:2], table.max().to_numpy(), rtol=1e-6)
 
@@ -126,7 +126,7 @@ def test_a_run_without_a_best_learner_says_so(whole, tmp_path, capsys):
     assert main(["evaluate", str(copy), "--checkpoint", "best"]) == 2
     assert "keeps no best learner; a run trained with --keep-best does" in capsys.readouterr().err
     with pytest.raises(SoftqError, match=r"unknown checkpoint 'bset'\. Did you mean 'best'"):
-        load(copy, checkpoint="bset")
+        load_run(copy, checkpoint="bset")
 
 
 def answers(stop, means):

@@ -204,7 +204,9 @@ def test_the_last_line_of_a_training(capsys):
     """A small return is not rounded to one decimal."""
     row = {"kind": "eval", "seed": 3, "return": -0.034567, "std": 0.00123456, "episodes": 2.0, "cut": 0}
     curve = pd.DataFrame([row | {"updates": 60, "env_steps": 128}])
-    run = SimpleNamespace(finished=True, curve=curve, config=TrainConfig(seed=3), folder="runs/x", stopped=None)
+    run = SimpleNamespace(
+        finished=True, curve=curve, config=TrainConfig(seed=3), folder="runs/x", stopped=None
+    )
     assert report(run) == 0
     assert capsys.readouterr().out == (
         "seed 3: return -0.03457 ± 0.001235 over 2 episodes after 60 updates, 128 steps\nfinished: runs/x\n"

@@ -18,7 +18,7 @@ import pytest
 from softq.algorithms import ALGORITHMS, DDPG
 from softq.cli import main
 from softq.envs import JAX_ENVS
-from softq.training import Evaluator, TrainConfig, curves, load, resume, train
+from softq.training import Evaluator, TrainConfig, curves, load_run, resume, train
 from softq.training import run_directory as runs_module
 from softq.training.device_loop import DeviceLoop
 from softq.training.progress import Interrupt
@@ -181,7 +181,7 @@ def test_a_closed_terminal_loses_nothing(tmp_path):
         process.kill()
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status["updates"] >= 1 and not status["finished"]
-    assert load(tmp_path / "run")
+    assert load_run(tmp_path / "run")
 
 
 # A failed start
@@ -252,7 +252,7 @@ def test_files_that_may_not_grow_are_one_line(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert "a checkpoint cannot be written to" in done.stderr and "--resume" in done.stderr
-    assert load(tmp_path / "run")
+    assert load_run(tmp_path / "run")
 
 
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(tmp_path, monkeypatch, capsys):
@@ -315,7 +315,7 @@ def test_numbers_of_numpy_and_jax_are_numbers(tmp_path):
         **SETTINGS,
     )
     assert_equal(one.states, other.states)
-    assert one.config == other.config and load(tmp_path / "run")[0] == other.algo
+    assert one.config == other.config and load_run(tmp_path / "run")[0] == other.algo
 
 
 @pytest.mark.parametrize(

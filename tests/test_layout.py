@@ -27,7 +27,7 @@ ORDER = (
     ("envs",),
     ("algorithms",),
     ("training",),
-    ("experiments", "testing", "lab"),
+    ("experiments", "lab", "policies", "testing"),
     ("cli",),
     ("__main__",),
 )

@@ -13,7 +13,17 @@ import pytest
 
 import softq.training.trainer
 from softq.algorithms import DDPG, DDSQ
-from softq.training import Callback, TrainConfig, curves, evaluate_run, export, load, load_all, resume, train
+from softq.training import (
+    Callback,
+    TrainConfig,
+    curves,
+    evaluate_run,
+    export,
+    load_all,
+    load_run,
+    resume,
+    train,
+)
 from softq.training.checkpoint import Checkpoints
 from softq.training.results import export_evaluation
 from softq.training.run_directory import COLUMNS, FORMAT, RunDirectory, default_run, read_log, to_frame
@@ -59,10 +69,10 @@ def test_load_gives_back_what_train_returned(run):
     algo, states, config = load_all(run.folder)
     assert (algo, config) == (TINY, run.config)
     assert_equal(states, run.states)
-    _, second, _ = load(run.folder, index=1)
+    _, second, _ = load_run(run.folder, index=1)
     assert_equal(second, jax.tree.map(lambda x: x[1], run.states))
     with pytest.raises(SoftqError, match="has 2 seeds"):
-        load(run.folder, index=2)
+        load_run(run.folder, index=2)
 
 
 def test_curves_are_tidy_and_equal_to_the_returned_ones(run):
@@ -175,7 +185,7 @@ def rename_knob(folder):
 def test_a_damaged_run_is_one_clear_line(copy, damage, message):
     damage(copy)
     with pytest.raises(SoftqError, match=message) as error:
-        load(copy)
+        load_run(copy)
     assert "\n" not in str(error.value)
 
 
@@ -184,7 +194,7 @@ def test_an_older_run_is_read(copy):
     old = json.loads((copy / "config.json").read_text())
     assert old.pop("format") == FORMAT
     (copy / "config.json").write_text(json.dumps(old))
-    assert load(copy)[0] == TINY
+    assert load_run(copy)[0] == TINY
 
 
 def test_an_older_run_that_does_not_fit_says_which_version_loads_it(tmp_path, monkeypatch):
@@ -195,12 +205,12 @@ def test_an_older_run_that_does_not_fit_says_which_version_loads_it(tmp_path, mo
         curve = train(TINY, "MultiGoal", out=folder, **SETTINGS).curve
     set_config(folder, "algorithm", "hidden_sizes", [9])
     with pytest.raises(SoftqError, match=rf"^[^\n]*{writer}[^\n]*another learner[^\n]*$"):
-        load(folder)
+        load_run(folder)
     set_config(folder, "algorithm", "forgotten", 1)
     with pytest.raises(
         SoftqError, match=rf"^[^\n]*{writer} and its config.json does not fit this softq[^\n]*$"
     ):
-        load(folder)
+        load_run(folder)
     pd.testing.assert_frame_equal(curves(folder).drop(columns="run"), curve)
 
 
@@ -290,7 +300,7 @@ def test_settings_that_are_numbers_may_change(run, part):
 
 
 def test_a_finished_run_has_nothing_left_to_change(run, copy):
-    with pytest.raises(SoftqError, match=r"has made all its 40 updates.*give a larger --iterations too"):
+    with pytest.raises(SoftqError, match=r"has made all its 40 iterations.*give a larger --iterations too"):
         resume(copy, progress=False, learning_rate=1e-3)
     assert (copy / "config.json").read_text() == (run.folder / "config.json").read_text()
 

@@ -19,7 +19,7 @@ from softq.algorithms.base import State
 from softq.algorithms.common.critic_policy import CriticPolicy
 from softq.cli import main
 from softq.envs import make
-from softq.training import Replay, TrainConfig, compile_cache, evaluate_run, load, resume, train
+from softq.training import Replay, TrainConfig, compile_cache, evaluate_run, load_run, resume, train
 from softq.training.device_loop import DeviceLoop
 from softq.training.host_loop import HostLoop
 from softq.training.n_step import n_step_rows
@@ -383,7 +383,7 @@ def test_a_policy_does_not_know_the_unit_of_observations(runs, folder):
 
 
 def test_a_loaded_policy_is_given_raw_observations(runs, folder):
-    algo, state, _ = load(folder / HOST)
+    algo, state, _ = load_run(folder / HOST)
     obs, key = 64 * jnp.array([101.0, 0.5]), jax.random.key(0)
     moments = jax.tree.map(lambda x: np.asarray(x, float), state.observed)
     seen = (np.asarray(obs, float) - moments.mean) / np.sqrt(moments.variance + 1e-8)

@@ -214,7 +214,7 @@ class Algorithm(ABC):
             why = "acts by an actor that was trained at one temperature and knows no other"
         raise SoftqError(
             f"{type(self).__name__} {why}; leave the temperature out, or sample its critic instead: softq evaluate "
-            "DIR --sampler mala --temperature X, or softq.algorithms.common.critic_policy.CriticPolicy('mala', X)."
+            "DIR --sampler mala --temperature X, or softq.load(DIR)(obs, X, sampler='mala')."
         )
 
     # And gets these

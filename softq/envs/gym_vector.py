@@ -44,7 +44,7 @@ class GymVector(HostVector):
         module, colon, _ = env_id.rpartition(":")
         self.env_id = module + colon + envs[0].unwrapped.spec.id
         self.obs_dim, self.obs_dtype = envs[0].observation_space.shape[0], envs[0].obs_dtype
-        self.action_space = envs[0].action_space
+        self.space, self.action_space = envs[0].inner_space, envs[0].action_space
         self.action_dim = int(np.prod(self.action_space.shape))
         limits = [x._max_episode_steps for x in layers(envs[0]) if isinstance(x, gym.wrappers.TimeLimit)]
         self.max_steps = min(limits, default=None)

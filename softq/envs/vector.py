@@ -22,6 +22,7 @@ class HostVector(abc.ABC):
     action_dim: int
     obs_dtype: np.dtype  # the environment's own type of observations
     max_steps: int | None  # time limit of an episode
+    space: Any  # the gym.Space of one observation, as the environment gives it
     action_space: gym.spaces.Box  # of one environment, in its own units
 
     def __init__(self, num_envs: int = 1, seed: int | Sequence[int] = 0):

@@ -5,7 +5,7 @@ from softq.training.config import TrainConfig, preset_of
 from softq.training.evaluate import Evaluator
 from softq.training.hook import Callback, Event
 from softq.training.replay import Replay
-from softq.training.results import curves, evaluate_run, export, load, load_all
+from softq.training.results import curves, evaluate_run, export, load_all, load_run
 from softq.training.start import Run, resume, train
 
 __all__ = [
@@ -20,8 +20,8 @@ __all__ = [
     "curves",
     "evaluate_run",
     "export",
-    "load",
     "load_all",
+    "load_run",
     "preset_of",
     "resume",
     "train",

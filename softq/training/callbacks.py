@@ -24,7 +24,7 @@ OF_CONFIG = (
 class KeepBest(Callback):
     """Keeps in RUN/best, for each seed, the learner of its evaluation with the highest mean return.
 
-    Each seed has its own best, as if it had been trained alone. It is read by `load(RUN, checkpoint="best")` and
+    Each seed has its own best, as if it had been trained alone. It is read by `load_run(RUN, checkpoint="best")` and
     `softq evaluate RUN --checkpoint best`. The return by which it was chosen is the highest of many, and so too high a
     guess of what the learner earns: evaluate it on more episodes.
     """

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pandas as pd
 
 from softq.algorithms import Algorithm
-from softq.algorithms.common.critic_policy import AtTemperature, CriticPolicy
+from softq.algorithms.common.critic_policy import acting
 from softq.training.callbacks import BEST
 from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig
@@ -56,7 +56,7 @@ def load_all(run_dir: Path | str, checkpoint: Checkpoint = "newest") -> tuple[Al
     return algo, jax.device_put(states), config
 
 
-def load(
+def load_run(
     run_dir: Path | str, index: int = 0, checkpoint: Checkpoint = "newest"
 ) -> tuple[Algorithm, Any, TrainConfig]:
     """`(algo, state, config)` of the newest checkpoint of a run, with the state of its seed number `index`, from 0.
@@ -113,24 +113,12 @@ def evaluate_run(
     algo, states, config = load_all(run_dir, checkpoint)
     if episodes < 1:
         raise SoftqError(f"episodes is {episodes}; it must be at least 1.")
-    if temperature is not None and not 0 < temperature < float("inf"):
-        raise SoftqError(f"temperature is {temperature}; it must be positive and finite.")
-    method = method or ("exploit" if temperature is None else "policy")
-    actor: Algorithm | CriticPolicy | AtTemperature = algo
+    actor, method = acting(algo, method, temperature, sampler, budget)
     unit = algo.temperature_unit
     if sampler is not None:
-        actor, method = CriticPolicy(sampler, temperature, budget, algo), "policy"
         unit = "Q" if unit in (None, "action") else unit
-    elif temperature is not None:
-        algo.check_adjustable(temperature)
-        if method == "exploit":
-            raise SoftqError(
-                "exploit acts at the temperature in force and takes no other; leave the temperature out or play policy."
-            )
-        actor = AtTemperature(algo, temperature)
     evaluator = Evaluator(config.env, config.seed_list, episodes, method, config.env_kwargs)
     with contextlib.closing(evaluator):
-        # pyrefly: ignore[bad-argument-type] - a sampler in the place of the policy has its methods
         returns: Any = evaluator(actor, states)
     used = [temperature] * (config.seeds + 1)
     if temperature is None and (own := jax.vmap(algo.current_temperature)(states)) is not None:

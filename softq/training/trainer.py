@@ -406,7 +406,7 @@ class Trainer:
 
         Raises `SoftqError` for one that may not change, and when no update is left to be made.
         """
-        changed = self.run.changes(meta.get("config"), content, free_settings(self.algo))
+        changed = self.run.changes(meta.get("config"), content, free_settings(bare(self.algo)))
         made, total = meta["step"] - self.config.warmup_steps, self.config.iterations
         if meta["step"] > self.config.total_steps:
             raise SoftqError(

@@ -38,13 +38,18 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def csv_file(out: Path | str) -> Path:
+    """The path of the option `--out` for a table: `out_file` with the ending .csv."""
+    return out_file(out, ".csv")
+
+
+def out_file(out: Path | str, *endings: str) -> Path:
     """The path of the option `--out`, whose folder is made if need be; to be called before long work.
 
-    Raises `SoftqError` when the name does not end in .csv, or when no file can be written there.
+    Raises `SoftqError` when the name has none of the `endings`, or when no file can be written there.
     """
     path = Path(out)
-    if path.suffix != ".csv" or path.is_dir():
-        raise SoftqError(f"--out is {out}; name a file that ends in .csv.")
+    if path.suffix not in endings or path.is_dir():
+        raise SoftqError(f"--out is {out}; name a file that ends in {' or '.join(endings)}.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         probe = path.with_name(f".{path.name}.{os.getpid()}")

@@ -22,7 +22,7 @@ class AtTemperature:
     """The policy of `algo` at one temperature, in its own unit. Raises `SoftqError` unless it can act at another."""
 
     algo: Algorithm
-    temperature: float
+    temperature: float | Array
 
     def policy(self, state: Any, obs: Array, key: Array) -> Array:
         """One action `(action_dim,)`."""
@@ -41,7 +41,7 @@ class CriticPolicy:
     """
 
     sampler: str = static()
-    temperature: float | None = None
+    temperature: float | Array | None = None
     budget: int = static(default=100)
     algo: Algorithm | None = None
 
@@ -77,3 +77,32 @@ class CriticPolicy:
                 "give one in the unit of Q: --temperature X."
             )
         return jnp.asarray(self.temperature) if own is None else own
+
+
+def acting(
+    algo: Algorithm,
+    method: str | None = None,
+    temperature: float | Array | None = None,
+    sampler: str | None = None,
+    budget: int = 100,
+) -> tuple[Any, str]:
+    """Who acts, and by which of its methods: "policy", or "exploit", the action whose return is reported.
+
+    That is `algo`; at another `temperature`, `AtTemperature`; with a `sampler`, `CriticPolicy`. Without a `method`
+    another temperature and a sampler are played by "policy", and the temperature in force by "exploit". Raises
+    `SoftqError` for a temperature that is not positive, for one at which the policy cannot act, and for another one
+    with "exploit".
+    """
+    if temperature is not None:
+        positive("temperature", temperature)
+    method = method or ("exploit" if temperature is None else "policy")
+    if sampler is not None:
+        return CriticPolicy(sampler, temperature, budget, algo), "policy"
+    if temperature is None:
+        return algo, method
+    algo.check_adjustable(temperature)
+    if method == "exploit":
+        raise SoftqError(
+            "exploit acts at the temperature in force and takes no other; leave the temperature out or play policy."
+        )
+    return AtTemperature(algo, temperature), method
