@@ -27,7 +27,7 @@ ORDER = (
     ("envs",),
     ("algorithms",),
     ("training",),
-    ("experiments", "testing", "lab"),
+    ("experiments", "testing", "lab", "sweeps"),
     ("cli",),
     ("__main__",),
 )
