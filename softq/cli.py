@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 from softq import __version__
 from softq.utils.cli_options import Parser, add_fields
 from softq.utils.errors import SoftqError, SoftqWarning, suggest
-from softq.utils.flat_settings import built
 from softq.utils.machine_errors import explain
-from softq.utils.signals import watch
+from softq.utils.signals import INTERRUPTED, watch
+from softq.utils.text import BARS, digits
 
 if TYPE_CHECKING:
     from softq.training import Run
@@ -32,6 +32,8 @@ Softmax policies on continuous actions: train, evaluate, measure.
   softq list                                        list algorithms, landscapes and environments
   softq train ALGORITHM --env ID [options]          train; `softq train ALGORITHM --help` lists all options
   softq train --resume DIR [options]                continue a run exactly, to its end or to --iterations N updates
+  softq sweep FILE.toml [--workers N] [--dry-run]   train every run of a list, and go on where it was left
+  softq watch DIR ... [--once]                      follow runs, or all runs of a sweep, while they train
   softq evaluate DIR [--temperature X] [--sampler NAME]   play episodes with the policy of a run
   softq export DIR ... --out FILE.csv               write the learning curves of runs as one table
   softq export-policy DIR --out FILE.zip            write the policy of a run as one file that needs JAX alone
@@ -42,8 +44,7 @@ Softmax policies on continuous actions: train, evaluate, measure.
 
   softq --version
 """
-# exit codes that shells report after Ctrl-C, and when nobody reads the output
-INTERRUPTED, BROKEN_PIPE = 130, 141
+BROKEN_PIPE = 141  # exit code that shells report when nobody reads the output
 # replacements for characters that the encoding of a terminal lacks
 PLAIN = {"±": "+/-", "×": "x", "∝": "~"} | dict(zip("γδελ", ("gamma", "delta", "eps", "lambda"), strict=True))
 # the option of commands whose programs JAX keeps for the next time
@@ -51,6 +52,7 @@ NO_COMPILE_CACHE: dict[str, Any] = {
     "action": "store_true",
     "help": "neither read nor keep compiled programs in the user's cache folder; SOFTQ_NO_COMPILE_CACHE=1 is the same",
 }
+PLAIN |= dict(zip(BARS, "_.-~=+*#", strict=True))
 FORMAT_WARNING: Any = warnings.formatwarning
 
 
@@ -168,10 +170,11 @@ def train_command(argv: list[str]) -> int:
     """Run `softq train` and return its exit code. Raises `SoftqError` for bad input."""
     from softq.algorithms import Algorithm, get
     from softq.algorithms.base import idle_settings
-    from softq.training import TrainConfig, compile_cache, preset_of, resume, train
+    from softq.training import TrainConfig, compile_cache, resume, train
     from softq.training.config import preset_help
-    from softq.training.old_names import add_old_names, renamed
+    from softq.training.old_names import add_old_names
     from softq.training.run_directory import RunDirectory, default_run
+    from softq.training.start import configured
 
     named = bool(argv) and not argv[0].startswith("-")
     parser = Parser(
@@ -220,13 +223,11 @@ def train_command(argv: list[str]) -> int:
         return report(resume(before, not silent, **options))
     if not named:
         raise SoftqError("name the algorithm first: softq train ALGORITHM --env ID (see `softq list`).")
-    given = preset_of(algorithm, preset or "paper") | renamed(options, algorithm)
-    if "env" not in given:
+    if "env" not in options:
         raise SoftqError(
             f"name an environment: softq train {argv[0]} --env InvertedPendulum-v5 (see `softq list`)."
         )
-    config = built(TrainConfig, given | {"algorithm": argv[0]}, algorithm)
-    algo = built(algorithm, given, TrainConfig)
+    algo, config = configured(argv[0], options, preset or "paper")
     out = folder or default_run(config)
     return report(train(algo, config.env, config, out=out, progress=not silent, init_from=source))
 
@@ -254,13 +255,6 @@ def report(run: "Run") -> int:
         )
     print(f"ended early, {run.stopped}: {run.folder}" if run.stopped else f"finished: {run.folder}")
     return 0
-
-
-def digits(number: float) -> str:
-    """`number` with four significant digits, without an exponent: "0.9132", "9355", "-0.00004123"."""
-    import numpy as np
-
-    return np.format_float_positional(number, precision=4, unique=False, fractional=False, trim="-")
 
 
 def cut_at(cut: float | None) -> str:
@@ -383,9 +377,25 @@ def visits_command(argv: list[str]) -> int:
     return command(argv)
 
 
+def sweep_command(argv: list[str]) -> int:
+    """Run `softq sweep` and return its exit code. Raises `SoftqError` for bad input."""
+    from softq.sweeps.command import command
+
+    return command(argv)
+
+
+def watch_command(argv: list[str]) -> int:
+    """Run `softq watch` and return its exit code. Raises `SoftqError` for bad input."""
+    from softq.sweeps.watch import command
+
+    return command(argv)
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_command,
     "train": train_command,
+    "sweep": sweep_command,
+    "watch": watch_command,
     "evaluate": evaluate_command,
     "export": export_command,
     "export-policy": export_policy_command,

@@ -1,6 +1,12 @@
-"""Environments of the extras with the real packages, which `make extras` installs; elsewhere they are skipped."""
+"""Environments and Ray's cluster with the real packages, which `make extras` installs; elsewhere they are skipped."""
 
 import importlib.util
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,6 +21,10 @@ from softq.envs.trial import cannot_be_saved
 from softq.experiments.mode_coverage import TASKS as COUNTED
 from softq.experiments.mode_coverage import count, play
 from softq.experiments.mode_coverage.tasks import CORNERS
+from softq.sweeps.drive import carry_out
+from softq.sweeps.folders import status, updates_of
+from softq.sweeps.plan import plan
+from softq.training import train
 from softq.training.evaluate import Evaluator
 from softq.utils.errors import SoftqError, SoftqWarning
 from softq.utils.pytree import pytree
@@ -41,7 +51,7 @@ def extra(name, package):
 
 
 dmc, robotics = extra("dmc", "dm_control"), extra("robotics", "gymnasium_robotics")
-envpool = extra("envpool", "envpool")
+envpool, ray = extra("envpool", "envpool"), extra("ray", "ray")
 
 
 def nothing(rows):
@@ -359,3 +369,88 @@ def test_the_command_trains_resumes_and_evaluates(env_id, tmp_path, recwarn):
     told = "".join(str(warning.message) for warning in recwarn if warning.category is SoftqWarning)
     exact = env_id == "softq/PointMaze-v0"
     assert ("cannot be saved" in told) != exact and ("episodes start anew" in told) != exact
+
+
+SWEEP = """
+algorithm = "ddpg"
+env = "Bandit"
+[options]
+hidden_sizes = [8]
+num_envs = 2
+warmup = 8
+batch_size = 4
+iterations = 4000
+log_every = 100
+eval_every = 2000
+checkpoint_every = 200
+eval_episodes = 1
+[grid]
+seed = [0, 1, 2]
+"""
+
+
+@pytest.fixture
+def two_nodes(monkeypatch):
+    """A Ray cluster of two real nodes with one core each, on this machine, and the second node."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    from ray.cluster_utils import Cluster
+
+    memory = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args=memory)
+    yield cluster, cluster.add_node(**memory)
+    cluster.shutdown()
+
+
+def trained_by(run):
+    """The process that trains `run`: the one that has its log open, if there is one."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(link) == str(run.folder / "log.jsonl"):
+                return int(link.parts[2])
+        except OSError:
+            continue
+    return None
+
+
+def rows(folder):
+    """The log without wall-clock times."""
+    found = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in found]
+
+
+@ray
+def test_a_killed_worker_and_a_killed_node_cost_a_sweep_nothing_but_time(two_nodes, tmp_path):
+    """Both while they train, after a checkpoint; each run ends with the log of one that was left alone."""
+    from softq.sweeps.ray_engine import RayEngine
+
+    cluster, second = two_nodes
+    (tmp_path / "list.toml").write_text(SWEEP)
+    runs, killed = plan(tmp_path / "list.toml", tmp_path / "out"), []
+
+    raylet = dict(second.live_processes())["raylet"].pid  # the parent of all that the second node runs
+
+    def under_way(on_second):
+        """The processes that train a run past its first checkpoint on the second node, or else on the first."""
+        while True:
+            for run in runs:
+                done = (run.folder / "status.json").exists() and status(run.folder)["finished"]
+                if updates_of(run.folder) > 200 and not done and (process := trained_by(run)):
+                    parent = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+                    if (parent == raylet) == on_second:
+                        killed.append(run.name)
+                        return process
+            time.sleep(0.01)
+
+    def kill():
+        os.kill(under_way(on_second=False), signal.SIGKILL)
+        under_way(on_second=True)
+        cluster.remove_node(second, allow_graceful=False)
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    outcomes = carry_out(runs, RayEngine(cluster.address), show=False)
+    thread.join(timeout=1)
+    assert [x.state for x in outcomes] == ["finished"] * 3 and len(killed) == 2
+    for run in runs:
+        alone = train(run.algo, run.config.env, run.config, tmp_path / run.name, progress=False)
+        assert rows(run.folder) == rows(alone.folder)

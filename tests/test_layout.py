@@ -27,7 +27,7 @@ ORDER = (
     ("envs",),
     ("algorithms",),
     ("training",),
-    ("experiments", "lab", "policies", "testing"),
+    ("experiments", "lab", "policies", "sweeps", "testing"),
     ("cli",),
     ("__main__",),
 )

@@ -241,7 +241,7 @@ def test_a_damaged_newest_checkpoint_is_set_aside_and_the_run_ends_the_same(run,
         rf"checkpoint {copy}/checkpoints/50 cannot be read .its files are not as they were written.; the one"
     )
     with pytest.warns(SoftqWarning, match=damaged):
-        assert load(copy)[1].step == 30
+        assert load_run(copy)[1].step == 30
     assert (copy / "checkpoints" / "50").is_dir()  # only training may change the folder
     (copy / "checkpoints" / "60.orbax-checkpoint-tmp").mkdir()  # what is left of processes that were killed
     (copy / ".status.json.77").write_text("{")
@@ -291,7 +291,7 @@ def test_settings_that_are_numbers_may_change(run, part):
     ):
         again = resume(part, progress=False, learning_rate=1e-30, log_every=5)
     assert_equal(again.states.critic.network.params, before.critic.network.params)
-    assert again.algo.learning_rate == 1e-30 and load(part)[0] == again.algo
+    assert again.algo.learning_rate == 1e-30 and load_run(part)[0] == again.algo
     notes = [row for row in read_log(part) if row["kind"] == "change"]
     assert [(row["seed"], row["updates"]) for row in notes] == [(0, 30), (1, 30)]
     assert notes[0]["changes"] == {"log_every": [20, 5], "learning_rate": [2e-4, 1e-30]}

@@ -134,6 +134,10 @@ def writer(content: dict) -> str | None:
     return WRITERS.get(content.get("format", 1))
 
 
+class Busy(SoftqError):
+    """The error of a run that another process trains."""
+
+
 class RunDirectory:
     """A run on disk, which one process at a time can have open for writing.
 
@@ -288,7 +292,7 @@ class RunDirectory:
     def lock(self) -> None:
         """Open the log and lock the run for this process.
 
-        Raises `SoftqError` when another process trains the run, or when the log cannot be written.
+        Raises `Busy` when another process trains the run, and `SoftqError` when the log cannot be written.
         """
         try:
             log = open(self.folder / "log.jsonl", "ab")  # noqa: SIM115 - held while the run lives
@@ -297,7 +301,7 @@ class RunDirectory:
                     fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 log.close()
-                raise SoftqError(
+                raise Busy(
                     f"{self.folder} is being trained by another process; wait or stop that one."
                 ) from None
         except OSError as error:

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from softq.training.config import TrainConfig, preset_of
 from softq.training.hook import Callback, Event
 from softq.training.loop import LoopState
 from softq.training.normalise import bare
+from softq.training.old_names import renamed
 from softq.training.progress import Interrupt, Progress
 from softq.training.run_directory import RunDirectory, fixed, free_settings, to_frame
 from softq.training.trainer import Trainer
@@ -100,6 +101,18 @@ def train(
             run.close()
             if not run.kept:
                 run.discard()
+
+
+def configured(name: str, given: Mapping[str, Any], preset: str = "paper") -> tuple[Algorithm, TrainConfig]:
+    """The algorithm called `name` and its training from a preset and the settings `given`, which change the preset.
+
+    `given` holds settings of both by flat name, also by names of softq 0.1.0. Raises `SoftqError` for an unknown name,
+    preset or setting, and for a value that a setting cannot have.
+    """
+    algorithm = get(name)
+    settings = preset_of(algorithm, preset) | renamed(given, algorithm)
+    config = built(TrainConfig, settings | {"algorithm": name}, algorithm)
+    return built(algorithm, settings, TrainConfig), config
 
 
 def check_kwargs(config: TrainConfig) -> None:

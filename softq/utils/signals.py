@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 # signals that ask the process to end; Windows has no SIGHUP
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+INTERRUPTED = 130  # exit code that shells report after Ctrl-C
 SLOW = 10.0  # seconds after the first signal until a message says why the process still runs
 PATIENCE = 3.0  # seconds after the second signal in which the main thread can end by itself
 
