@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from softq import __version__
 from softq.utils.cli_options import Parser, add_fields
+from softq.utils.digits import digits
 from softq.utils.errors import SoftqError, SoftqWarning, suggest
 from softq.utils.flat_settings import built
 from softq.utils.machine_errors import explain
@@ -34,6 +35,9 @@ Softmax policies on continuous actions: train, evaluate, measure.
   softq train --resume DIR [--iterations N]         continue a run exactly, to its end or to N updates
   softq evaluate DIR [--temperature X] [--sampler NAME]   play episodes with the policy of a run
   softq export DIR ... --out FILE.csv               write the learning curves of runs as one table
+  softq results DIR ... --out FILE                  collect the evaluations of runs in one tidy table
+  softq compare FILE_OR_DIR ...                     compare methods: interquartile means, intervals, improvement
+  softq plot FILE_OR_DIR ... --out FILE.png         draw learning curves, aggregates, profiles
   softq bench sampler | update ALGORITHM | all | loop | peers   compare times with bare matrix products and others
   softq visits bandit|multigoal|maze|pointmaze --out FILE.csv   count the modes and goals that policies visit
   softq visits all --out results                    complete the counts of bandit, multigoal and maze in results/
@@ -232,13 +236,6 @@ def report(run: "Run") -> int:
     return 0
 
 
-def digits(number: float) -> str:
-    """`number` with four significant digits, without an exponent: "0.9132", "9355", "-0.00004123"."""
-    import numpy as np
-
-    return np.format_float_positional(number, precision=4, unique=False, fractional=False, trim="-")
-
-
 def cut_at(cut: float | None) -> str:
     """A remark that `cut` episodes of an evaluation were cut because they did not end; empty when there are none."""
     from softq.training.evaluate import NO_LIMIT
@@ -316,6 +313,27 @@ def export_command(argv: list[str]) -> int:
     return 0
 
 
+def results_command(argv: list[str]) -> int:
+    """Run `softq results` and return its exit code. Raises `SoftqError` for bad input."""
+    from softq.comparison.command import results
+
+    return results(argv)
+
+
+def compare_command(argv: list[str]) -> int:
+    """Run `softq compare` and return its exit code. Raises `SoftqError` for bad input."""
+    from softq.comparison.command import compare
+
+    return compare(argv)
+
+
+def plot_command(argv: list[str]) -> int:
+    """Run `softq plot` and return its exit code. Raises `SoftqError` for bad input."""
+    from softq.comparison.command import plot
+
+    return plot(argv)
+
+
 def bench_command(argv: list[str]) -> int:
     """Run `softq bench` and return its exit code. Raises `SoftqError` for bad input."""
     from softq.experiments.speed.benchmark import command
@@ -342,6 +360,9 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train_command,
     "evaluate": evaluate_command,
     "export": export_command,
+    "results": results_command,
+    "compare": compare_command,
+    "plot": plot_command,
     "bench": bench_command,
     "gallery": gallery_command,
     "visits": visits_command,

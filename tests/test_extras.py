@@ -1,4 +1,4 @@
-"""Environments of the extras with the real packages, which `make extras` installs; elsewhere they are skipped."""
+"""What the extras bring, with the real packages, which `make extras` installs; elsewhere these tests are skipped."""
 
 import importlib.util
 from typing import Any
@@ -10,6 +10,7 @@ import pytest
 from collected import check_rows, collected, limited, pendulum
 
 from softq.cli import main
+from softq.comparison import collect
 from softq.envs import make
 from softq.envs.trial import cannot_be_saved
 from softq.experiments.mode_coverage import TASKS as COUNTED
@@ -41,7 +42,7 @@ def extra(name, package):
 
 
 dmc, robotics = extra("dmc", "dm_control"), extra("robotics", "gymnasium_robotics")
-envpool = extra("envpool", "envpool")
+envpool, parquet = extra("envpool", "envpool"), extra("parquet", "pyarrow")
 
 
 def nothing(rows):
@@ -359,3 +360,12 @@ def test_the_command_trains_resumes_and_evaluates(env_id, tmp_path, recwarn):
     told = "".join(str(warning.message) for warning in recwarn if warning.category is SoftqWarning)
     exact = env_id == "softq/PointMaze-v0"
     assert ("cannot be saved" in told) != exact and ("episodes start anew" in told) != exact
+
+
+@parquet
+def test_results_in_parquet_are_those_in_csv(tmp_path):
+    for kind in ("csv", "parquet"):
+        assert main(["results", "results/sac-reacher.csv", "--out", str(tmp_path / f"all.{kind}")]) == 0
+    tables = [collect([tmp_path / f"all.{kind}"]) for kind in ("csv", "parquet")]
+    assert len(tables[0]) == 36
+    pd.testing.assert_frame_equal(*tables, rtol=1e-5, check_dtype=False)

@@ -27,6 +27,7 @@ ORDER = (
     ("envs",),
     ("algorithms",),
     ("training",),
+    ("comparison",),
     ("experiments", "testing", "lab"),
     ("cli",),
     ("__main__",),

@@ -61,6 +61,9 @@ def preset_help(algorithm: type[Algorithm]) -> str:
     return f"preset of settings, which other options then change: {'; '.join(named)} [paper]"
 
 
+# fields of TrainConfig that concern the length of a run and what is written of it, and not how it learns
+LENGTH = ("env", "algorithm", "seeds", "seed", "iterations", "eval_every", "eval_episodes", "log_every")
+LENGTH += ("checkpoint_every",)
 LAST_SEED = 2**32 - 1  # the largest seed, since JAX makes keys from 32 bits
 KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text"}
 

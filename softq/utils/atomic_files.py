@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -38,13 +38,18 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def csv_file(out: Path | str) -> Path:
+    """The path of the option `--out` for a CSV file, as `out_file` gives it."""
+    return out_file(out, (".csv",))
+
+
+def out_file(out: Path | str, endings: Sequence[str]) -> Path:
     """The path of the option `--out`, whose folder is made if need be; to be called before long work.
 
-    Raises `SoftqError` when the name does not end in .csv, or when no file can be written there.
+    Raises `SoftqError` when the name has none of the `endings`, or when no file can be written there.
     """
     path = Path(out)
-    if path.suffix != ".csv" or path.is_dir():
-        raise SoftqError(f"--out is {out}; name a file that ends in .csv.")
+    if path.suffix not in endings or path.is_dir():
+        raise SoftqError(f"--out is {out}; name a file that ends in {' or '.join(endings)}.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         probe = path.with_name(f".{path.name}.{os.getpid()}")
