@@ -31,6 +31,7 @@ from softq.comparison import (
     time_to_threshold,
 )
 from softq.comparison.statistics import by_task, resampled
+from softq.comparison.summary import times
 from softq.experiments.random_policy import TASKS, returns
 from softq.testing.statistics import THRESHOLD, binomial
 from softq.training import TrainConfig, export
@@ -175,6 +176,12 @@ def test_the_ends_of_an_interval_are_the_exact_percentiles(level):
         assert below - slack <= tail <= upto + slack
 
 
+def test_an_interval_holds_95_of_100_resamples_and_is_the_same_each_time():
+    assert bootstrap(mean, SCORES) == bootstrap(mean, SCORES, level=0.95, resamples=2000, seed=0)
+    assert bootstrap(mean, SCORES) != bootstrap(mean, SCORES, level=0.9)
+    assert bootstrap(mean, SCORES[:1]) == (0, 10)  # the range, as of any three runs
+
+
 def test_methods_are_resampled_independently():
     """Of two equal methods with two runs each, half of the 4 x 4 resamples have an improvement other than 1/2."""
     scores = [np.array([0.0, 1.0])]
@@ -229,8 +236,25 @@ def test_one_run_has_no_interval():
     ],
 )
 def test_time_to_threshold(returns_, threshold, window, expected):
-    times = 10 * np.arange(1, len(returns_) + 1)
-    assert time_to_threshold(times, np.array(returns_, float), threshold, window) == expected
+    when = 10 * np.arange(1, len(returns_) + 1)
+    assert time_to_threshold(when, np.array(returns_, float), threshold, window) == expected
+
+
+@pytest.mark.parametrize(
+    ("steps", "reached", "median_steps"), [((10, np.inf, np.inf), 1, np.inf), ((30, 10, np.inf, 20), 3, 25)]
+)
+def test_a_run_that_never_arrives_is_later_than_all_others(steps, reached, median_steps):
+    """Each run returns 1 from its step on, and 0 before."""
+    lines = [
+        ("mine", "a", seed, x // 10, x, float(x >= step))
+        for seed, step in enumerate(steps)
+        for x in (10, 20, 30)
+    ]
+    table = pd.DataFrame(lines, columns=["method", "env", "seed", "updates", "env_steps", "return"])
+    found = times(table.assign(seconds=np.nan), {"a": 1.0}, 1).set_index("statistic")
+    assert found.loc["reached", ["value", "runs"]].tolist() == [reached, len(steps)]
+    assert found.loc["median env_steps to threshold", "value"] == median_steps
+    assert np.isnan(found.loc["median seconds to threshold", "value"])
 
 
 # Tables
@@ -253,10 +277,24 @@ def test_results_have_a_row_for_each_evaluation(run, tmp_path, capsys):
     # a folder of runs, and the file of `softq export`, hold the same evaluations
     export([run], tmp_path / "export.csv")
     same = ["method", "seed", "updates", "return"]
-    for path in (run.parent, tmp_path / "export.csv"):
+    deep = shutil.copytree(run.parent, tmp_path / "sweep" / "sac")
+    for path in (run.parent, deep.parent, tmp_path / "export.csv"):
         pd.testing.assert_frame_equal(
             collect([path])[same], collect([out])[same], rtol=1e-5, check_dtype=False
         )
+
+
+@pytest.mark.parametrize("file", sorted(RESULTS.glob("*.csv")), ids=lambda path: path.stem)
+def test_every_stored_training_can_be_read(file):
+    """All files of `softq export` in results/, also those of softq 0.1.0; other files are refused in one line."""
+    stored = pd.read_csv(file)
+    if "kind" in stored and "algorithm" in stored:
+        table = collect([file])
+        assert len(table) == (stored["kind"] == "evaluation").sum() > 0
+        assert (table["method"] == stored["algorithm"].iloc[0]).all()
+    else:
+        with pytest.raises(SoftqError, match="has no column"):
+            collect([file])
 
 
 def test_runs_of_different_settings_need_names(run, tmp_path):

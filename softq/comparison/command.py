@@ -18,6 +18,7 @@ from softq.utils.digits import digits
 from softq.utils.errors import SoftqError
 
 FEW = 5  # seeds, below which an interval is noticeably too narrow
+WIDE = 6  # methods, above which a matrix of them is printed without intervals
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -296,7 +297,8 @@ def shown(lines: pd.DataFrame) -> str:
 def who_improves(scores: Of, envs: list[str], options: argparse.Namespace) -> pd.DataFrame:
     """Print the probabilities of improvement over `envs`, which need no common unit, and return the rows."""
     found = summary.improvements(scores, options.resamples)
-    text = matrix(found, "against", share).reindex(columns=list(scores)).fillna("")
+    number = share if len(scores) <= WIDE else lambda row: f"{row['value']:.2f}"
+    text = matrix(found, "against", number).reindex(columns=list(scores)).fillna("")
     print(f"Probability that a run of the row is better than one of the column, mean over {', '.join(envs)}")
     print(f"{shown(text)}\n")
     return found
@@ -361,8 +363,9 @@ def footnotes(table: pd.DataFrame, options: argparse.Namespace) -> None:
         lines.append("A method with one seed has no interval.")
     if ((seeds > 1) & (seeds < FEW)).any():
         lines.append(
-            f"Intervals from fewer than {FEW} seeds are too narrow; one without width says that no resample differs, "
-            "not that the number is certain."
+            f"Intervals from fewer than {FEW} seeds are too narrow: three seeds in one environment have their range, "
+            "which contains the centre of a symmetric law in 75% of cases. One without width says that no resample "
+            "differs, not that the number is certain."
         )
     if (ends > 1).any() and options.at in (LAST, BEST):
         several = ", ".join(ends.index[ends > 1])

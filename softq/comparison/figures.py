@@ -16,8 +16,7 @@ from softq.comparison.statistics import LEVEL, bootstrap, interquartile_mean
 from softq.comparison.summary import first_times
 from softq.utils.errors import SoftqError
 
-AXES = {"env_steps": "environment steps", "updates": "updates", "seconds": "wall time (s)"}
-BAND = 0.15  # opacity of an interval's band
+AXES = {"env_steps": "environment steps", "updates": "updates", "seconds": "wall time of all seeds (s)"}
 LETTERS, LINE = 13, 0.21  # of a title, in an inch; height in inches of a line of the legend
 INTERVAL = f"{LEVEL:.0%} interval over seeds"
 
@@ -65,19 +64,30 @@ def curves(table: pd.DataFrame, x: str = "env_steps") -> Figure:
     table = table.dropna(subset=x)
     if table.empty:
         raise SoftqError(f"the results have no {x}; draw over env_steps or updates.")
+    # seeds of different runs took different times to the same number of updates
+    table = table.assign(**{x: table.groupby(["method", "env", "updates"])[x].transform("mean")})
     looks, envs = plots.looks(table["method"]), table["env"].unique()
     figure, axes = panels(len(envs))
     over_seeds = lambda values: float(interquartile_mean([np.asarray(values)]))
     interval = lambda values: tuple(map(float, bootstrap(interquartile_mean, [np.asarray(values)])))
     for ax, env in zip(axes, envs, strict=True):
         here = table[table["env"] == env]
-        kind = {"estimator": over_seeds, "errorbar": interval, "err_kws": {"alpha": BAND, "linewidth": 0}}
+        kind = {
+            "estimator": over_seeds,
+            "errorbar": interval,
+            "err_kws": {"alpha": opacity(looks), "linewidth": 0},
+        }
         lines(ax, here, looks, x=x, y="return", **kind)
         ax.set(title=env, xlabel=AXES[x], ylabel="return of an evaluation")
         ax.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4))
     title(figure, f"Interquartile mean, {INTERVAL} ({seeds(table)})")
     legend(figure, looks)
     return figure
+
+
+def opacity(looks: Mapping[str, tuple[str, Any]]) -> float:
+    """The opacity of the bands of so many methods, through which those behind can be seen."""
+    return min(0.15, 0.9 / len(looks))
 
 
 def seeds(table: pd.DataFrame) -> str:
@@ -119,7 +129,13 @@ def profiles(summary: pd.DataFrame, envs: list[str], unit: str) -> Figure:
     for method, here in summary.groupby("method", sort=False):
         colour = looks[str(method)][0]
         ax.fill_between(
-            here["at"], here["low"], here["high"], step="post", color=colour, alpha=BAND, linewidth=0
+            here["at"],
+            here["low"],
+            here["high"],
+            step="post",
+            color=colour,
+            alpha=opacity(looks),
+            linewidth=0,
         )
     ax.set(xlabel=unit, ylabel="share of runs above it", ylim=(-0.02, 1.02))
     title(figure, f"Over {', '.join(envs)}; pointwise {INTERVAL}")

@@ -87,8 +87,11 @@ def bootstrap(
     """The ends of the stratified bootstrap interval of `statistic(*scores)`: percentiles of its values on resamples.
 
     Runs are resampled within each task, and independently for each of `scores`. The interval speaks of other seeds on
-    the same tasks, not of other tasks. It is NaN where a task has a single run, which does not say how runs vary. With
-    few runs it is too narrow: a resample of three runs repeats a run in 21 of 27 cases.
+    the same tasks, not of other tasks. It is NaN where a task has a single run, which does not say how runs vary.
+
+    With few runs it is too narrow. Of three runs of one task it is their whole range, since a resample repeats one run
+    three times with probability 1/27 > 0.025; the range contains the centre of a symmetric law in 1 - 2 / 2^3 = 75% of
+    cases.
     """
     generator = np.random.default_rng(seed)
     drawn = np.asarray(statistic(*(resampled(x, resamples, generator) for x in scores)))

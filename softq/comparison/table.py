@@ -41,7 +41,7 @@ def collect(paths: Iterable[Path | str], labels: Mapping[str, str] | None = None
     for path in opened([*paths, *labels]):
         found, given = (read(path), {}) if path.is_file() else of_run(path)
         settings |= given
-        label = next((labels[p] for p in labels if Path(p) in (path, path.parent)), None)
+        label = next((labels[p] for p in labels if Path(p) in (path, *path.parents)), None)
         if label is not None:
             if found["method"].nunique() > 1:
                 held = ", ".join(found["method"].unique())
@@ -59,18 +59,23 @@ def collect(paths: Iterable[Path | str], labels: Mapping[str, str] | None = None
 
 
 def opened(paths: Iterable[Path | str]) -> list[Path]:
-    """The `paths` without repeats, a folder of run directories replaced by what it holds.
+    """The `paths` without repeats, a folder of run directories replaced by those, however deep they lie.
 
     Raises `SoftqError` for a path that does not exist.
     """
     found = []
     for path in map(Path, paths):
-        inside = sorted(x.parent for x in path.glob("*/config.json")) if path.is_dir() else []
-        found += inside if inside and not (path / "config.json").exists() else [path]
-    for path in found:
         if not path.exists():
             raise SoftqError(f"{path} does not exist; name run directories or files of `softq results`.")
+        found += (path.is_dir() and inside(path)) or [path]
     return list(dict.fromkeys(found))
+
+
+def inside(folder: Path) -> list[Path]:
+    """The run directories in `folder`, which may be one itself; what is inside a run is not looked at."""
+    if (folder / "config.json").exists():
+        return [folder]
+    return [run for part in sorted(folder.iterdir()) if part.is_dir() for run in inside(part)]
 
 
 def of_run(folder: Path) -> tuple[pd.DataFrame, dict[str, dict]]:
