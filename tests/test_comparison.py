@@ -32,6 +32,7 @@ from softq.comparison import (
 )
 from softq.comparison.statistics import by_task, resampled
 from softq.comparison.summary import times
+from softq.comparison.table import hashed, settings_of_run, write
 from softq.experiments.random_policy import TASKS, returns
 from softq.testing.statistics import THRESHOLD, binomial
 from softq.training import TrainConfig, export
@@ -327,6 +328,28 @@ def test_seeds_and_periods_are_no_settings(run, tmp_path):
     assert table["settings"].nunique() == 1 and sorted(table["seed"].unique()) == [0, 1, 7, 8]
     with pytest.raises(SoftqError, match="batch_size 8 and 4"):
         collect([run, changed(more, tmp_path / "batch", "train", batch_size=4)])
+
+
+def test_a_hash_is_that_of_the_settings_that_differ_from_the_defaults(run, tmp_path):
+    """A run of an earlier softq, whose config.json lacks a setting of today, has the same; so has another order."""
+    settings = settings_of_run(run)
+    assert settings["batch_size"] == 8 and settings["class"] == "SAC" and "env" not in settings
+    less = {name: settings[name] for name in reversed(settings) if name not in ("discount", "buffer_size")}
+    assert hashed(less) == hashed(settings)
+    assert (
+        len({hashed(settings | more) for more in ({}, {"discount": 0.9}, {"num_envs": 3}, {"class": "TD3"})})
+        == 4
+    )
+
+
+def test_names_and_hashes_stay_text(run, tmp_path):
+    """A name that looks like a number, and one that looks like nothing."""
+    for name in ("0.10", "None"):
+        table = collect([], {str(run): name}).assign(settings="123e456789", commit="0012")
+        write(table, tmp_path / "x.csv")
+        again = collect([tmp_path / "x.csv"])
+        columns = ["method", "settings", "commit"]
+        assert again[columns].drop_duplicates().to_numpy().tolist() == [[name, "123e456789", "0012"]]
 
 
 def test_a_run_without_evaluations_is_left_out(run, tmp_path):

@@ -1,7 +1,7 @@
 """One tidy table of many runs: a row for each evaluation of each seed, from run directories and from stored tables.
 
 Its columns are `COLUMNS`. `method` is the algorithm unless a label says otherwise; `seconds` is the wall time since the
-training began, of all seeds of the run together; `settings` is a hash of all settings that concern how the run learns
+training began, of all seeds of the run together; `settings` is a hash of the settings that concern how the run learns
 (not its environment, seeds, length, or what it writes), "unknown" in tables that do not have it.
 """
 
@@ -16,15 +16,18 @@ from typing import Any
 
 import pandas as pd
 
-from softq.training.config import LENGTH
+from softq.algorithms import ALGORITHMS
+from softq.training.config import LENGTH, TrainConfig
 from softq.training.results import MADE_WITH, tidy
 from softq.training.run_directory import RunDirectory, described, parsed
 from softq.utils.atomic_files import atomic_write, out_file
 from softq.utils.errors import SoftqError, SoftqWarning
+from softq.utils.flat_settings import settings_of
 
 COLUMNS = ["method", "algorithm", "env", "seed", "updates", "env_steps", "return", "std"]
 COLUMNS += ["episodes", "seconds", "settings", *MADE_WITH, "run"]
 NEEDED = ("env", "seed", "updates", "env_steps", "return")  # of a table that is read
+TEXT = ("method", "algorithm", "env", "settings", *MADE_WITH, "run")  # columns of text
 CSV, PARQUET = ".csv", ".parquet"
 UNKNOWN = "unknown"
 
@@ -102,8 +105,15 @@ def settings_of_run(folder: Path) -> dict[str, Any]:
 
 
 def hashed(settings: Mapping[str, Any]) -> str:
-    """Ten hexadecimal digits that stand for `settings`, whose order does not count."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
+    """Ten hexadecimal digits that stand for those `settings` of a run that are not softq's defaults.
+
+    A setting that a later softq adds, with a default that changes nothing, changes no hash.
+    """
+    known = next((cls for cls in ALGORITHMS.values() if cls.__name__ == settings.get("class")), TrainConfig)
+    defaults = {name: x.default for cls in (TrainConfig, known) for name, x in settings_of(cls).items()}
+    text = {name: json.dumps(value, sort_keys=True) for name, value in settings.items()}
+    own = {name: x for name, x in text.items() if x != json.dumps(defaults.get(name), default=str)}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -114,7 +124,11 @@ def read(path: Path) -> pd.DataFrame:
     if path.suffix not in (CSV, PARQUET):
         raise SoftqError(f"{path} is neither a run directory nor a .csv or .parquet file.")
     try:
-        table = pd.read_csv(path) if path.suffix == CSV else pd.read_parquet(needs_parquet(path))
+        if path.suffix == CSV:  # a method may be called 0.1 or None, and a hash may be all digits
+            text: Any = dict.fromkeys(TEXT, str)
+            table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+        else:
+            table = pd.read_parquet(needs_parquet(path))
     except (ValueError, OSError) as error:
         if isinstance(error, SoftqError):
             raise
