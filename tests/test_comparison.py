@@ -427,6 +427,20 @@ def test_compare_prints_and_writes_what_the_stored_runs_say(tmp_path, capsys):
         assert text in printed
 
 
+def test_numbers_at_an_update_look_at_nothing_later(tmp_path, capsys):
+    out = tmp_path / "c.csv"
+    assert main(["compare", *REACHER, "--at", "5000", "--window", "2", "--out", str(out)]) == 0
+    assert "of the evaluation at 5000 updates" in capsys.readouterr().out
+    sac = pd.read_csv(REACHER[0]).query("kind == 'evaluation' and updates in (4000, 5000)")
+    assert numbers(out, method="sac", statistic="last 2 mean")["value"] == pytest.approx(
+        sac["return"].mean(), rel=1e-5
+    )
+    now = sac.query("updates == 5000")["return"].mean()
+    assert numbers(out, env="Reacher-v5", method="sac", statistic="mean")["value"] == pytest.approx(
+        now, rel=1e-5
+    )
+
+
 def test_environments_are_put_together_only_when_normalised(tmp_path, capsys):
     paths = [str(RESULTS / f"{m}-{e}.csv") for m in ("sac", "sql") for e in ("reacher", "inverted-pendulum")]
     assert main(["compare", *paths]) == 0

@@ -2,7 +2,7 @@
 
     table = collect(["runs/a", "runs/b", "results/sac-reacher.csv"])
     scores = scores_of(table, at="last")
-    bootstrap(interquartile_mean, scores["sac"])
+    bootstrap(interquartile_mean, list(scores["sac"].values()))
 
 The command line says `softq results`, `softq compare` and `softq plot`.
 """

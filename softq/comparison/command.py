@@ -254,7 +254,8 @@ def extent(scores: Of, envs: list[str]) -> tuple[float, float]:
 def by_environment(table: pd.DataFrame, scores: Of, options: argparse.Namespace) -> list[pd.DataFrame]:
     """Print a table of returns for each environment, and return its rows."""
     last = f"last {options.window} mean"
-    of_last = summary.scores_of(table, LAST, options.metric, options.window)
+    until = table if options.at in (LAST, BEST) else table[table["updates"] <= options.at]
+    of_last = summary.scores_of(until, LAST, options.metric, options.window)
     parts = [
         summary.estimates(scores, name, summary.AGGREGATES[name], options.resamples) for name in (IQM, MEAN)
     ]
