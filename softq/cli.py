@@ -37,6 +37,9 @@ Softmax policies on continuous actions: train, evaluate, measure.
   softq evaluate DIR [--temperature X] [--sampler NAME]   play episodes with the policy of a run
   softq export DIR ... --out FILE.csv               write the learning curves of runs as one table
   softq export-policy DIR --out FILE.zip            write the policy of a run as one file that needs JAX alone
+  softq results DIR ... --out FILE                  collect the evaluations of runs in one tidy table
+  softq compare FILE_OR_DIR ...                     compare methods: interquartile means, intervals, improvement
+  softq plot FILE_OR_DIR ... --out FILE.png         draw learning curves, aggregates, profiles
   softq bench sampler | update ALGORITHM | all | loop | peers   compare times with bare matrix products and others
   softq visits bandit|multigoal|maze|pointmaze --out FILE.csv   count the modes and goals that policies visit
   softq visits all --out results                    complete the counts of bandit, multigoal and maze in results/
@@ -356,6 +359,27 @@ def export_policy_command(argv: list[str]) -> int:
     return command(argv)
 
 
+def results_command(argv: list[str]) -> int:
+    """Run `softq results` and return its exit code. Raises `SoftqError` for bad input."""
+    from softq.comparison.command import results
+
+    return results(argv)
+
+
+def compare_command(argv: list[str]) -> int:
+    """Run `softq compare` and return its exit code. Raises `SoftqError` for bad input."""
+    from softq.comparison.command import compare
+
+    return compare(argv)
+
+
+def plot_command(argv: list[str]) -> int:
+    """Run `softq plot` and return its exit code. Raises `SoftqError` for bad input."""
+    from softq.comparison.command import plot
+
+    return plot(argv)
+
+
 def bench_command(argv: list[str]) -> int:
     """Run `softq bench` and return its exit code. Raises `SoftqError` for bad input."""
     from softq.experiments.speed.benchmark import command
@@ -399,6 +423,9 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "evaluate": evaluate_command,
     "export": export_command,
     "export-policy": export_policy_command,
+    "results": results_command,
+    "compare": compare_command,
+    "plot": plot_command,
     "bench": bench_command,
     "gallery": gallery_command,
     "visits": visits_command,

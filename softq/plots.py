@@ -4,7 +4,7 @@ The background is transparent and the ink a middle grey, so that a figure can be
 Colour-blind readers can tell the colours apart. The exact law is always blue and a sampler always orange.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import matplotlib as mpl
@@ -21,6 +21,18 @@ from softq.utils.errors import SoftqError
 EXACT, SAMPLE = "#0077bb", "#e0700a"
 CYCLE = (EXACT, SAMPLE, "#009e73", "#cc6699", "#8c7ae6", "#b58900", "#56a4d9")
 INK = "#757b82"
+# Each method has one look in all figures: the seven of a line differ in colour, and the three lines in their dashes.
+DASHES = ("", (5, 2), (1.5, 1.5))
+METHODS = (
+    ("sac", "ddsq", "nclql", "maxentdp", "dqs", "sql", "lql"),
+    ("qsm", "dacer", "dipo", "ddpg", "qvpo", "td3", "malaq"),
+    ("meow", "s2ac", "mfp", "sdac", "dpmd", "aca", "lac"),
+)
+LOOKS = {
+    name: (colour, dash)
+    for names, dash in zip(METHODS, DASHES, strict=True)
+    for name, colour in zip(names, CYCLE, strict=True)
+}
 
 STYLE = {
     "figure.facecolor": "none",
@@ -44,6 +56,20 @@ STYLE = {
     "lines.linewidth": 1.8,
     "image.cmap": "viridis",
 }
+
+
+def looks(labels: Iterable[str]) -> dict[str, tuple[str, Any]]:
+    """The colour and the dashes of each label: those of `LOOKS` for a method, and free ones in their order for others.
+
+    Raises `SoftqError` for more labels than there are looks.
+    """
+    labels = list(dict.fromkeys(labels))
+    free = [look for name, look in LOOKS.items() if name not in labels]
+    others = [label for label in labels if label not in LOOKS]
+    if len(others) > len(free):
+        raise SoftqError(f"{len(labels)} methods are too many for one figure; draw at most {len(LOOKS)}.")
+    given = LOOKS | dict(zip(others, free, strict=False))
+    return {label: given[label] for label in labels}
 
 
 def use() -> None:
@@ -108,7 +134,7 @@ def samples_2d(ax: Axes, actions: np.ndarray, **kwargs) -> PathCollection:
 
 
 def learning_curves(
-    ax: Axes, frame: pd.DataFrame, x: str = "step", y: str = "return", hue: str | None = None
+    ax: Axes, frame: pd.DataFrame, x: str = "env_steps", y: str = "return", hue: str | None = None
 ) -> None:
     """Draw each seed as a thin line and the median over seeds as a thick one, in one colour for each value of `hue`.
 

@@ -1,4 +1,4 @@
-"""Environments and Ray's cluster with the real packages, which `make extras` installs; elsewhere they are skipped."""
+"""What the extras bring, with the real packages, which `make extras` installs; elsewhere these tests are skipped."""
 
 import importlib.util
 import json
@@ -16,6 +16,7 @@ import pytest
 from collected import check_rows, collected, limited, pendulum
 
 from softq.cli import main
+from softq.comparison import collect
 from softq.envs import make
 from softq.envs.trial import cannot_be_saved
 from softq.experiments.mode_coverage import TASKS as COUNTED
@@ -52,6 +53,7 @@ def extra(name, package):
 
 dmc, robotics = extra("dmc", "dm_control"), extra("robotics", "gymnasium_robotics")
 envpool, ray = extra("envpool", "envpool"), extra("ray", "ray")
+parquet = extra("parquet", "pyarrow")
 
 
 def nothing(rows):
@@ -454,3 +456,12 @@ def test_a_killed_worker_and_a_killed_node_cost_a_sweep_nothing_but_time(two_nod
     for run in runs:
         alone = train(run.algo, run.config.env, run.config, tmp_path / run.name, progress=False)
         assert rows(run.folder) == rows(alone.folder)
+
+
+@parquet
+def test_results_in_parquet_are_those_in_csv(tmp_path):
+    for kind in ("csv", "parquet"):
+        assert main(["results", "results/sac-reacher.csv", "--out", str(tmp_path / f"all.{kind}")]) == 0
+    tables = [collect([tmp_path / f"all.{kind}"]) for kind in ("csv", "parquet")]
+    assert len(tables[0]) == 36
+    pd.testing.assert_frame_equal(*tables, rtol=1e-5, check_dtype=False)

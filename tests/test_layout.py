@@ -27,6 +27,7 @@ ORDER = (
     ("envs",),
     ("algorithms",),
     ("training",),
+    ("comparison",),
     ("experiments", "lab", "policies", "sweeps", "testing"),
     ("cli",),
     ("__main__",),

@@ -14,6 +14,7 @@ from softq.algorithms import ALGORITHMS, Algorithm, get
 from softq.experiments.mode_coverage.tasks import TASKS
 from softq.experiments.mode_coverage.tasks import settings as given_in
 from softq.training import TrainConfig, preset_of
+from softq.training.config import LENGTH
 from softq.utils.checks import one_of
 from softq.utils.flat_settings import built, flat, helps
 
@@ -22,9 +23,6 @@ MEASURED = ("ddsq", "lql", "nclql", "malaq", "dqs", "maxentdp", "sql", "sac", "d
 TITLES = {name: cls.__name__ for name, cls in ALGORITHMS.items()} | {"nclql": "NC-LQL"}
 # ends of the names num_... of settings that say what an action costs, unless their help speaks of the likelihood
 WORK = ("candidates", "schedules", "levels", "steps", "fresh", "ascents", "actions", "draws")
-# fields of TrainConfig that concern the length of a run and what is written of it, and not how it learns
-LENGTH = ("env", "algorithm", "seeds", "seed", "iterations", "eval_every", "eval_episodes", "log_every")
-LENGTH += ("checkpoint_every",)
 
 
 def learner(name: str, preset: str = "small", task: str | None = None) -> tuple[Algorithm, TrainConfig]:

@@ -62,6 +62,9 @@ def preset_help(algorithm: type[Algorithm]) -> str:
 
 
 Tracker = Literal["none", "tensorboard", "trackio"]
+# fields of TrainConfig that concern the length of a run and what is written of it, and not how it learns
+LENGTH = ("env", "algorithm", "seeds", "seed", "iterations", "eval_every", "eval_episodes", "log_every")
+LENGTH += ("checkpoint_every", "keep_best", "patience", "min_change", "tracker")
 LAST_SEED = 2**32 - 1  # the largest seed, since JAX makes keys from 32 bits
 KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text"}
 

@@ -25,6 +25,8 @@ from softq.utils.pytree import unstacked
 
 # the words in exported tables for the kinds of rows in a log
 KINDS = {"train": "training", "eval": "evaluation"}
+# the columns that say on what the numbers of a run depend
+MADE_WITH = ("device", "versions", "commit")
 
 Checkpoint = Literal["newest", "best"]
 FOLDERS = {"newest": "checkpoints", "best": BEST}  # of a run, where these are
@@ -136,6 +138,15 @@ def evaluate_run(
     return table
 
 
+def tidy(run_dir: Path | str) -> pd.DataFrame:
+    """The rows of the log of one run that have a return, each with the device, versions and commit of the run.
+
+    The column `kind` says "training" or "evaluation". Raises `SoftqError` when the directory is not a run.
+    """
+    table = curves(run_dir).dropna(subset="return")
+    return table.assign(kind=table["kind"].map(KINDS), **made_with(run_dir))
+
+
 def export(run_dirs: Iterable[Path | str], out: Path | str, metrics: Iterable[str] = ()) -> int:
     """Write the learning curves of runs to the CSV file `out` and return the number of rows.
 
@@ -144,13 +155,12 @@ def export(run_dirs: Iterable[Path | str], out: Path | str, metrics: Iterable[st
     """
     parts = []
     for folder in run_dirs:
-        table = curves(folder).dropna(subset="return")
-        table["kind"] = table["kind"].map(KINDS)
-        keep = ["algorithm", "env", "seed", "updates", "env_steps", "return", "std", "episodes", "kind"]
+        table = tidy(folder)
+        first = ["algorithm", "env", "seed", "updates", "env_steps", "return", "std", "episodes", "kind"]
         for name in metrics:
-            if name not in table or name in keep:
+            if name not in table or name in (*first, *MADE_WITH):
                 raise SoftqError(f"{folder} has no metric '{name}'.{suggest(name, table.columns)}")
-        parts.append(table[[*keep, *metrics]].assign(**made_with(folder)))
+        parts.append(table[[*first, *metrics, *MADE_WITH]])
     return write_csv(pd.concat(parts, ignore_index=True), out)
 
 
