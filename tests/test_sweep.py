@@ -290,7 +290,7 @@ def test_foreign_files_are_refused_and_what_a_killed_start_left_is_not(tmp_path)
     assert look(run).state == "new"
     for name in ("log.jsonl", "versions.json", ".config.json.17"):
         (run.folder / name).touch()
-    assert look(run).state == "new" and len(list(run.folder.iterdir())) == 3
+    assert look(run).state == "new" and (run.folder / "log.jsonl").exists()
     folders.clear(run.folder)
     assert look(run).state == "new" and not list(run.folder.iterdir())
     (run.folder / "notes.txt").touch()

@@ -432,10 +432,10 @@ def test_a_run_from_before_the_options_is_one_without_them(tmp_path):
     new = ("n_step", "updates_per_step", "normalise_obs")
     before = now | {"train": {name: x for name, x in now["train"].items() if name not in new}}
     assert len(before["train"]) == len(now["train"]) - 3
-    RunDirectory(tmp_path).check_unchanged(before, now)
+    assert RunDirectory(tmp_path).changes(before, now, set()) == {}
     changed = described(TINY, replace(config, n_step=2), {"obs_dim": 2, "action_dim": 1})
     with pytest.raises(SoftqError, match="says n_step 2, but the run was trained with 1"):
-        RunDirectory(tmp_path).check_unchanged(before, changed)
+        RunDirectory(tmp_path).changes(before, changed, set())
 
 
 # Kept programs
@@ -538,7 +538,7 @@ def test_another_process_reads_the_programs_of_this_one(no_cache, monkeypatch, t
 def test_commands_turn_it_on_unless_told_not_to(no_cache, monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(compile_cache, "turn_on", lambda wanted: asked.append(wanted))
-    for command in (["train", "--resume"], ["evaluate"]):
+    for command in (["train", "ddpg"], ["evaluate", str(tmp_path / "none")]):
         for words in ([], ["--no-compile-cache"]):
-            assert main([*command, str(tmp_path / "none"), *words]) == 2
+            assert main([*command, *words]) == 2
     assert asked == [True, False, True, False]
