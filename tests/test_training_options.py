@@ -427,7 +427,7 @@ def test_bad_values_of_options(setting, line):
 
 
 def test_a_run_from_before_the_options_is_one_without_them(tmp_path):
-    config = TrainConfig(env=HOST)
+    config = TrainConfig(env=HOST, algorithm="ddpg")
     now = described(TINY, config, {"obs_dim": 2, "action_dim": 1})
     new = ("n_step", "updates_per_step", "normalise_obs")
     before = now | {"train": {name: x for name, x in now["train"].items() if name not in new}}
