@@ -30,9 +30,10 @@ from softq.comparison import (
     scores_of,
     time_to_threshold,
 )
+from softq.comparison.settings import hashed, settings_of_run
 from softq.comparison.statistics import by_task, resampled
 from softq.comparison.summary import times
-from softq.comparison.table import hashed, settings_of_run, write
+from softq.comparison.table import write
 from softq.experiments.random_policy import TASKS, returns
 from softq.testing.statistics import THRESHOLD, binomial
 from softq.training import TrainConfig, export
@@ -497,14 +498,18 @@ def test_one_seed_has_no_interval_and_says_so(tmp_path, capsys):
         ("plot {reacher} --kind threshold --out x.png", "name a return to reach: --threshold"),
         ("plot {reacher} --kind improvement --out x.png", "takes two methods"),
         ("plot {reacher} --x seconds --out x.png", "the results have no seconds"),
+        (
+            "plot {reacher} --kind threshold --threshold Reacher-v5=-6 --x seconds --out x.png",
+            "have no seconds",
+        ),
     ],
 )
 def test_mistakes_are_one_line(words, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = words.format(results=RESULTS, reacher=REACHER[0])
     assert main(words.split()) == 2
-    err = capsys.readouterr().err
-    assert err.startswith("softq: ") and err.count("\n") == 1 and message in err
+    out, err = capsys.readouterr()
+    assert err.startswith("softq: ") and err.count("\n") == 1 and message in err and not out
     assert not list(tmp_path.iterdir())
 
 

@@ -61,9 +61,7 @@ def lines(ax: Axes, frame: pd.DataFrame, looks: Mapping[str, tuple[str, Any]], *
 
 def curves(table: pd.DataFrame, x: str = "env_steps") -> Figure:
     """The return of each method over `x` in each environment: interquartile mean over seeds, interval as a band."""
-    table = table.dropna(subset=x)
-    if table.empty:
-        raise SoftqError(f"the results have no {x}; draw over env_steps or updates.")
+    table = having(table, x)
     # seeds of different runs took different times to the same number of updates
     table = table.assign(**{x: table.groupby(["method", "env", "updates"])[x].transform("mean")})
     looks, envs = plots.looks(table["method"]), table["env"].unique()
@@ -83,6 +81,13 @@ def curves(table: pd.DataFrame, x: str = "env_steps") -> Figure:
     title(figure, f"Interquartile mean, {INTERVAL} ({seeds(table)})")
     legend(figure, looks)
     return figure
+
+
+def having(table: pd.DataFrame, x: str) -> pd.DataFrame:
+    """The rows of `table` that have `x`. Raises `SoftqError` when there is none."""
+    if (found := table.dropna(subset=x)).empty:
+        raise SoftqError(f"the results have no {x}; draw over env_steps or updates.")
+    return found
 
 
 def opacity(looks: Mapping[str, tuple[str, Any]]) -> float:
@@ -145,6 +150,7 @@ def profiles(summary: pd.DataFrame, envs: list[str], unit: str) -> Figure:
 
 def times(table: pd.DataFrame, thresholds: Mapping[str, float], window: int, x: str = "env_steps") -> Figure:
     """The share of runs that have reached the threshold of each environment, over `x`."""
+    table = having(table, x)
     looks = plots.looks(table["method"])
     figure, axes = panels(len(thresholds))
     for ax, (env, threshold) in zip(axes, thresholds.items(), strict=True):

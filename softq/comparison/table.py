@@ -5,10 +5,7 @@ training began, of all seeds of the run together; `settings` is a hash of the se
 (not its environment, seeds, length, or what it writes), "unknown" in tables that do not have it.
 """
 
-import contextlib
-import hashlib
 import importlib.util
-import json
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,13 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from softq.algorithms import ALGORITHMS
-from softq.training.config import LENGTH, TrainConfig
+from softq.comparison.settings import hashed, settings_of_run
 from softq.training.results import MADE_WITH, tidy
-from softq.training.run_directory import RunDirectory, described, parsed
 from softq.utils.atomic_files import atomic_write, out_file
 from softq.utils.errors import SoftqError, SoftqWarning
-from softq.utils.flat_settings import settings_of
 
 COLUMNS = ["method", "algorithm", "env", "seed", "updates", "env_steps", "return", "std"]
 COLUMNS += ["episodes", "seconds", "settings", *MADE_WITH, "run"]
@@ -91,29 +85,6 @@ def of_run(folder: Path) -> tuple[pd.DataFrame, dict[str, dict]]:
     name = hashed(settings)
     table = table.assign(method=table["algorithm"], settings=name, run=str(folder))
     return table.reindex(columns=COLUMNS), {name: settings}
-
-
-def settings_of_run(folder: Path) -> dict[str, Any]:
-    """All settings in config.json of a run but those of `LENGTH`, under their names of today where softq knows them."""
-    run = RunDirectory(folder)
-    content = run.read("config.json")
-    # those of another softq, which this one does not know, are compared as they are written
-    with contextlib.suppress(KeyError, TypeError, AttributeError, SoftqError):
-        content = described(*parsed(content))
-    given = content["train"] | content["algorithm"]
-    return {name: value for name, value in sorted(given.items()) if name not in LENGTH}
-
-
-def hashed(settings: Mapping[str, Any]) -> str:
-    """Ten hexadecimal digits that stand for those `settings` of a run that are not softq's defaults.
-
-    A setting that a later softq adds, with a default that changes nothing, changes no hash.
-    """
-    known = next((cls for cls in ALGORITHMS.values() if cls.__name__ == settings.get("class")), TrainConfig)
-    defaults = {name: x.default for cls in (TrainConfig, known) for name, x in settings_of(cls).items()}
-    text = {name: json.dumps(value, sort_keys=True) for name, value in settings.items()}
-    own = {name: x for name, x in text.items() if x != json.dumps(defaults.get(name), default=str)}
-    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def read(path: Path) -> pd.DataFrame:
