@@ -317,6 +317,19 @@ def test_runs_of_different_settings_need_names(run, tmp_path):
         collect([tmp_path / "sac.csv", tmp_path / "other.csv"])
 
 
+def test_settings_tell_the_runs_of_a_sweep_apart(run, tmp_path, capsys):
+    other = changed(run, tmp_path / "other", "algorithm", discount=0.5)
+    names = collect([run, other], by=["discount", "learning_rate"])["method"].unique()
+    assert list(names) == [
+        "sac, discount 0.99, learning_rate 0.0003",
+        "sac, discount 0.5, learning_rate 0.0003",
+    ]
+    assert main(["compare", str(run), str(other), "--by", "discount"]) == 0
+    assert "sac, discount 0.5 " in capsys.readouterr().out
+    with pytest.raises(SoftqError, match=r"unknown setting 'discont'.* Did you mean 'discount'"):
+        collect([run], by=["discont"])
+
+
 def test_seeds_and_periods_are_no_settings(run, tmp_path):
     more = changed(
         run, tmp_path / "more", "train", seed=7, iterations=50, log_every=10, eval_every=10, eval_episodes=9

@@ -14,7 +14,6 @@ from softq.comparison.table import collect, table_file, write
 from softq.utils.atomic_files import atomic_write, csv_file, out_file
 from softq.utils.cli_options import Parser, int_option
 from softq.utils.errors import SoftqError
-from softq.utils.text import digits
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -144,6 +143,13 @@ def inputs(prog: str, description: str) -> Parser:
         metavar="NAME=PATH",
         help="read PATH too, as a method called NAME; without it a method is called by its algorithm",
     )
+    parser.add_argument(
+        "--by",
+        nargs="+",
+        default=[],
+        metavar="SETTING",
+        help="tell the runs of one algorithm apart by these settings, such as temperature; for run directories",
+    )
     return parser
 
 
@@ -200,7 +206,7 @@ def read(options: argparse.Namespace) -> pd.DataFrame:
         labels[path] = name
     if not options.paths and not labels:
         raise SoftqError("name run directories, or files of `softq results`.")
-    return collect(options.paths, labels)
+    return collect(options.paths, labels, [name.replace("-", "_") for name in options.by])
 
 
 def levels(options: argparse.Namespace) -> dict[str, float]:

@@ -12,8 +12,8 @@ from softq.comparison.references import normalised, reference_scores
 from softq.comparison.statistics import LEVEL
 from softq.comparison.summary import BEST, GAP, IQM, LAST, MEAN, MEDIAN, REACHED, TIMES, Of
 from softq.comparison.table import UNKNOWN
-from softq.utils.digits import digits
 from softq.utils.errors import SoftqError
+from softq.utils.text import digits
 
 FEW = 5  # seeds, below which an interval is noticeably too narrow
 WIDE = 6  # methods, above which a matrix of them is printed without intervals

@@ -7,7 +7,7 @@ training began, of all seeds of the run together; `settings` is a hash of the se
 
 import importlib.util
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pandas as pd
 from softq.comparison.settings import hashed, settings_of_run
 from softq.training.results import MADE_WITH, tidy
 from softq.utils.atomic_files import atomic_write, out_file
+from softq.utils.checks import one_of
 from softq.utils.errors import SoftqError, SoftqWarning
 
 COLUMNS = ["method", "algorithm", "env", "seed", "updates", "env_steps", "return", "std"]
@@ -26,17 +27,20 @@ CSV, PARQUET = ".csv", ".parquet"
 UNKNOWN = "unknown"
 
 
-def collect(paths: Iterable[Path | str], labels: Mapping[str, str] | None = None) -> pd.DataFrame:
+def collect(
+    paths: Iterable[Path | str], labels: Mapping[str, str] | None = None, by: Sequence[str] = ()
+) -> pd.DataFrame:
     """The evaluations of all runs and tables in `paths`, methods in the order in which they come.
 
     A path is a run directory, a folder of run directories, or a file that `softq results` or `softq export` has
-    written. `labels` are names of methods, by path. Raises `SoftqError` for a path that is neither, for runs of one
-    method in one environment with different settings, and when a seed comes twice.
+    written. `labels` are names of methods, by path. With `by`, names of settings, a method in run directories is called
+    "sac, temperature 0.1". Raises `SoftqError` for a path that is neither, for a setting that a run does not have, for
+    runs of one method in one environment with different settings, and when a seed comes twice.
     """
     labels = dict(labels or {})
     tables, settings = [], {}
     for path in opened([*paths, *labels]):
-        found, given = (read(path), {}) if path.is_file() else of_run(path)
+        found, given = (read(path), {}) if path.is_file() else of_run(path, by)
         settings |= given
         label = next((labels[p] for p in labels if Path(p) in (path, *path.parents)), None)
         if label is not None:
@@ -75,15 +79,21 @@ def inside(folder: Path) -> list[Path]:
     return [run for part in sorted(folder.iterdir()) if part.is_dir() for run in inside(part)]
 
 
-def of_run(folder: Path) -> tuple[pd.DataFrame, dict[str, dict]]:
-    """The evaluations of the run in `folder`, and its settings by their hash. Raises `SoftqError` if it is no run."""
+def of_run(folder: Path, by: Sequence[str] = ()) -> tuple[pd.DataFrame, dict[str, dict]]:
+    """The evaluations of the run in `folder`, and its settings by their hash; the method's name has the settings `by`.
+
+    Raises `SoftqError` if it is no run, and for a setting that it does not have.
+    """
     table = tidy(folder)
     table = table[table["kind"] == "evaluation"]
     if table.empty:
         warnings.warn(SoftqWarning(f"{folder} has no evaluation yet; it is left out."), stacklevel=2)
     settings = settings_of_run(folder)
     name = hashed(settings)
-    table = table.assign(method=table["algorithm"], settings=name, run=str(folder))
+    for setting in by:
+        one_of("setting", setting, settings)
+    called = ", ".join(["", *(f"{setting} {settings[setting]}" for setting in by)])
+    table = table.assign(method=table["algorithm"] + called, settings=name, run=str(folder))
     return table.reindex(columns=COLUMNS), {name: settings}
 
 
