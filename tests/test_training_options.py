@@ -404,6 +404,11 @@ def test_a_loaded_policy_is_given_raw_observations(runs, folder):
     assert json.loads((folder / HOST / "config.json").read_text())["algorithm"]["class"] == "DDPG"
 
 
+def test_a_learner_of_normalised_observations_starts_no_run_of_raw_ones(runs, folder):
+    with pytest.raises(SoftqError, match=r"was trained with normalise_obs, .*; give --normalise-obs"):
+        train(TINY, HOST, init_from=folder / HOST, **SETTINGS)
+
+
 def test_a_state_without_a_place_for_moments_is_refused():
     with pytest.raises(SoftqError, match="dict has no field for the moments"):
         train(Recorder(), HOST, **SETTINGS | {"normalise_obs": True})

@@ -103,6 +103,11 @@ class Trainer:
                 f"{folder} holds a learner of {config.algorithm}, and this run trains {self.config.algorithm}; a "
                 "learner goes on with its own algorithm only."
             )
+        if config.normalise_obs != self.config.normalise_obs:
+            raise SoftqError(
+                f"{folder} was trained {'with' if config.normalise_obs else 'without'} normalise_obs, and its networks "
+                f"know such observations only; {'give' if config.normalise_obs else 'leave out'} --normalise-obs."
+            )
         if config.seeds not in (1, self.config.seeds):
             raise SoftqError(
                 f"{folder} holds learners of {config.seeds} seeds; train as many with --seeds {config.seeds}."
