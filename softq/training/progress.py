@@ -72,8 +72,11 @@ class Progress:
     When writing fails, because the terminal is gone for example, nothing more is shown and the run goes on.
     """
 
-    def __init__(self, title: str, warmup: int, updates: int, num_envs: int, show: bool):
-        self.title, self.warmup, self.updates, self.num_envs = title, warmup, updates, num_envs
+    def __init__(
+        self, title: str, warmup: int, iterations: int, num_envs: int, show: bool, updates_per_step: int = 1
+    ):
+        self.title, self.warmup, self.iterations = title, warmup, iterations
+        self.num_envs, self.updates_per_step = num_envs, updates_per_step
         self.show, self.notes = show, {}
         self.bar: Any = None  # the present tqdm bar
 
@@ -99,8 +102,8 @@ class Progress:
     def move(self, step: int) -> None:
         """Move the bar to `step`, and begin the bar of the updates where the warm-up ends."""
         learning = step >= self.warmup
-        total, done = self.updates if learning else self.warmup, step - self.warmup if learning else step
-        scale = 1 if learning else self.num_envs
+        total, done = self.iterations if learning else self.warmup, step - self.warmup if learning else step
+        scale = self.updates_per_step if learning else self.num_envs
         if self.bar is None or self.bar.total != total * scale:
             self.close()
             self.bar = tqdm(

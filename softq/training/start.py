@@ -174,7 +174,9 @@ def run_to_end(trainer: Trainer, loop: LoopState, step: int, stop: Interrupt, sh
     if step < config.total_steps and not trainer.stopped:
         trainer.announce()
     title = f"{config.algorithm} {config.env}"
-    progress = Progress(title, config.warmup_steps, config.iterations, config.num_envs, show)
+    progress = Progress(
+        title, config.warmup_steps, config.iterations, config.num_envs, show, config.updates_per_step
+    )
     if run:
         progress.say(f"run directory: {run.folder}")
     try:

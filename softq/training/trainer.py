@@ -21,6 +21,7 @@ from softq.training.callbacks import OF_CONFIG, gathered
 from softq.training.checkpoint import Checkpoints, different, names
 from softq.training.config import TrainConfig, plain_algorithm
 from softq.training.device_loop import DeviceLoop
+from softq.training.devices import over_devices
 from softq.training.evaluate import NO_LIMIT, Diverged, Evaluator
 from softq.training.hook import Callback, Event, Kind
 from softq.training.host_loop import EnvironmentFailed, HostLoop
@@ -52,7 +53,9 @@ class Trainer:
         self.callbacks = gathered(config, callbacks)
         algo = prepared(plain_algorithm(bare(algo)), config)
         seeds = jax.vmap(jax.random.key)(np.array(config.seed_list, np.uint32))
-        self.init_keys, self.keys = (jax.vmap(jax.random.fold_in, (0, None))(seeds, i) for i in range(2))
+        self.init_keys, keys = (jax.vmap(jax.random.fold_in, (0, None))(seeds, i) for i in range(2))
+        self.sharding = over_devices(config.seeds)
+        self.keys = self.placed(keys)
         env: Any = make(config.env, config.num_envs, config.seed_list, config.env_kwargs)
         config = dataclasses.replace(config, env=getattr(env, "env_id", config.env))
         self.algo, self.config = algo, config
@@ -83,7 +86,11 @@ class Trainer:
         memory.check(shapes, self.config)
         learner = self.learner_of(init_from, shapes.state) if init_from else None
         loop = jax.block_until_ready(self.loop.init(self.algo, self.keys, self.init_keys))
-        return loop if learner is None else replace(loop, state=learner)
+        return self.placed(loop if learner is None else replace(loop, state=learner))
+
+    def placed(self, tree: Any) -> Any:
+        """`tree`, whose arrays have a leading axis over the seeds, on the devices that train them."""
+        return jax.device_put(tree, self.sharding)
 
     def learner_of(self, folder: Path | str, shapes: Any) -> Any:
         """The learner of the newest checkpoint of the run in `folder`, for all seeds; that of one seed goes to each.
@@ -91,10 +98,15 @@ class Trainer:
         `self.source` is then what versions.json says of it. Raises `SoftqError` when it does not have these `shapes`.
         """
         algo, states, config = load_all(folder)
-        if type(algo) is not type(self.algo):
+        if type(bare(algo)) is not type(bare(self.algo)):
             raise SoftqError(
                 f"{folder} holds a learner of {config.algorithm}, and this run trains {self.config.algorithm}; a "
                 "learner goes on with its own algorithm only."
+            )
+        if config.normalise_obs != self.config.normalise_obs:
+            raise SoftqError(
+                f"{folder} was trained {'with' if config.normalise_obs else 'without'} normalise_obs, and its networks "
+                f"know such observations only; {'give' if config.normalise_obs else 'leave out'} --normalise-obs."
             )
         if config.seeds not in (1, self.config.seeds):
             raise SoftqError(
@@ -393,7 +405,7 @@ class Trainer:
         if afresh:
             self.say(f"the learner and the replay go on; the episodes start anew ({afresh}).")
             loop = self.loop.afresh(loop, meta["step"])
-        loop = jax.device_put(loop)
+        loop = self.placed(loop)
         if loop.replay.added.max() <= capacity < self.config.capacity:
             loop = replace(loop, replay=jax.vmap(lambda x: x.grown(self.config.capacity))(loop.replay))
         self.run.describe(content)
