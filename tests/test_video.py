@@ -14,10 +14,12 @@ from PIL import Image
 from small import made
 
 from softq.cli import main
+from softq.envs import rendering
 from softq.envs.gym_ids import BALL, WALL
 from softq.envs.making import close_all
+from softq.envs.rendering import choose_renderer
 from softq.policies import frames, video
-from softq.policies.frames import choose_renderer, film_file, labelled, side_by_side
+from softq.policies.frames import film_file, labelled, side_by_side
 from softq.policies.policy import Policy
 from softq.policies.video import Panel, drawn, film
 from softq.training import TrainConfig
@@ -163,7 +165,7 @@ def test_the_walls_of_a_run_are_drawn():
 
 def drawing():
     """Skips a test where no library draws MuJoCo's pictures; continuous integration installs one."""
-    missing = not (frames.egl_devices() or ctypes.util.find_library("OSMesa"))
+    missing = not (rendering.egl_devices() or ctypes.util.find_library("OSMesa"))
     here = missing and not os.environ.get("SOFTQ_REQUIRE_BROWSER")
     return pytest.mark.skipif(
         here, reason="neither EGL nor OSMesa is installed: apt-get install libegl1 libgl1"
@@ -208,8 +210,8 @@ def test_the_camera_follows_what_runs():
     ],
 )
 def test_what_draws_is_chosen_by_what_is_there(monkeypatch, given, libraries, chosen):
-    monkeypatch.setattr(frames.sys, "platform", "linux")
-    monkeypatch.setattr(frames, "opened", lambda name: name if name in libraries else None)
+    monkeypatch.setattr(rendering.sys, "platform", "linux")
+    monkeypatch.setattr(rendering, "opened", lambda name: name if name in libraries else None)
     monkeypatch.setenv("MUJOCO_GL", given or "")
     assert choose_renderer() == (chosen is not None)
     assert (os.environ["MUJOCO_GL"] or None) == chosen

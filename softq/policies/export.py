@@ -102,9 +102,8 @@ def export_policy(
         "program_sha256": hashlib.sha256(content).hexdigest(),
     }
     with atomic_write(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-        # with a fixed date, so that equal policies make equal files
-        archive.writestr(zipfile.ZipInfo("policy.json"), json.dumps(about, indent=1) + "\n")
-        archive.writestr(zipfile.ZipInfo("program.bin"), content, zipfile.ZIP_DEFLATED)
+        archive.writestr("policy.json", json.dumps(about, indent=1) + "\n")
+        archive.writestr("program.bin", content)
     return about
 
 

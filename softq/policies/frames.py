@@ -1,11 +1,8 @@
 """Pictures side by side with labels, and the GIF or mp4 file that is made of them."""
 
 import contextlib
-import ctypes
 import importlib.util
 import itertools
-import os
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,48 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from softq.utils.atomic_files import atomic_write, out_file
 from softq.utils.errors import SoftqError
 
-NO_RENDERER = (
-    "no library draws MuJoCo's pictures without a display; on Debian or Ubuntu: "
-    "apt-get install --no-install-recommends libegl1 libgl1."
-)
 FASTEST_GIF = 50  # frames a second: browsers show a frame of a GIF for two hundredths of a second at least
 PAPER, INK = (255, 255, 255), (32, 36, 40)
-
-
-def choose_renderer() -> bool:
-    """Choose by MUJOCO_GL how MuJoCo draws: EGL, else OSMesa, neither of which needs a display or a GPU.
-
-    A choice that the user has made is kept, and other systems than Linux need none. Returns False where Linux has
-    neither library, so that only a display can help. Call it before `dm_control` is imported, which looks once.
-    """
-    if sys.platform != "linux" or os.environ.get("MUJOCO_GL"):
-        return True
-    renderer = "egl" if egl_devices() else "osmesa" if opened("libOSMesa.so.8") else None
-    if renderer is not None:
-        os.environ["MUJOCO_GL"] = renderer
-    return renderer is not None
-
-
-def egl_devices() -> int:
-    """The number of devices on which EGL can draw, Mesa's software among them; 0 without EGL or OpenGL."""
-    egl = opened("libEGL.so.1")
-    if egl is None or not (opened("libOpenGL.so.0") or opened("libGL.so.1")):
-        return 0
-    egl.eglGetProcAddress.restype = ctypes.c_void_p
-    address = egl.eglGetProcAddress(b"eglQueryDevicesEXT")
-    if not address:
-        return 0
-    count = ctypes.c_int(0)
-    query = ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(address)
-    return count.value if query(0, None, ctypes.addressof(count)) else 0
-
-
-def opened(library: str) -> ctypes.CDLL | None:
-    """The shared library of this name, or None when the system has none."""
-    try:
-        return ctypes.CDLL(library)
-    except OSError:
-        return None
 
 
 def labelled(picture: np.ndarray, lines: Sequence[str], width: int) -> Image.Image:

@@ -20,10 +20,9 @@ from softq.algorithms.common.critic_policy import acting
 from softq.envs import JAX_ENVS, is_jax
 from softq.envs.adapter import Adapter
 from softq.envs.making import close_all, make_all, quiet
+from softq.envs.rendering import NO_RENDERER, choose_renderer
 from softq.policies.frames import (
     FASTEST_GIF,
-    NO_RENDERER,
-    choose_renderer,
     film_file,
     labelled,
     side_by_side,
