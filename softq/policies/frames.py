@@ -74,7 +74,10 @@ def write_film(path: Path, frames: Iterator[Image.Image], fps: float) -> int:
 
 def write_gif(path: Path, first: Image.Image, rest: Iterator[Image.Image], fps: float) -> None:
     """Write a GIF that plays again and again; its frames last whole hundredths of a second."""
-    first.save(path, "GIF", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0)
+    # without the dots by which Pillow's usual palettes mix colours, which make larger files
+    coloured = (frame.quantize(method=Image.Quantize.FASTOCTREE) for frame in itertools.chain([first], rest))
+    settings = {"save_all": True, "append_images": coloured, "duration": round(1000 / fps), "loop": 0}
+    next(coloured).save(path, "GIF", **settings)
 
 
 def write_mp4(path: Path, first: Image.Image, rest: Iterator[Image.Image], fps: float) -> None:
