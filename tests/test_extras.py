@@ -502,7 +502,7 @@ def untrained(
 @flatbuffers
 def test_an_exported_policy_acts_without_softq(tmp_path, monkeypatch, capsys):
     policy = untrained("lql", unit_slope=False, step_size=0.1)
-    monkeypatch.setattr(export, "load", lambda folder, index: policy)
+    monkeypatch.setattr(export, "chosen", lambda options: policy)
     files = [str(tmp_path / name) for name in ("policy.zip", "actions.npy", "obs.npy")]
     assert main(["export-policy", "runs/any", "--out", files[0]]) == 0
     assert f"{files[0]}: " in (said := capsys.readouterr().out) and "for cpu and cuda" in said

@@ -16,6 +16,7 @@ from softq.policies.export import digest, exported, in_units
 from softq.policies.observations import rows
 from softq.policies.policy import Policy, actions
 from softq.training import TrainConfig, load_run, train
+from softq.training.normalise import Moments, Normalised
 from softq.utils.errors import SoftqError
 
 SETTINGS = {"seeds": 2, "num_envs": 2, "warmup": 8, "iterations": 0, "log_every": 8, "batch_size": 4}
@@ -67,6 +68,8 @@ def test_load_is_the_newest_learner_of_one_seed(folder):
     assert repr(second) == "<softq policy: lql in MultiGoal, training seed 6>"
     with pytest.raises(SoftqError, match="has 2 seeds"):
         softq.load(folder, index=2)
+    with pytest.raises(SoftqError, match="keeps no best learner"):
+        softq.load(folder, checkpoint="best")
 
 
 def test_one_observation_or_a_batch(policy):
@@ -182,6 +185,21 @@ def test_the_landscape_is_the_smaller_critic_in_the_unit_of_returns():
     assert untrained("lql").divisor(OBS[1], 0.1) is None
 
 
+def test_a_policy_that_has_learnt_from_normalised_observations_is_given_raw_ones():
+    """By hand: less the mean (1, 2), divided by the standard deviations (0.5, 2)."""
+    plain = untrained("ddpg")
+    zero = jnp.zeros(2)
+    moments = Moments(jnp.array(7), jnp.array([1.0, 2.0]), jnp.array([0.25, 4.0]), zero, zero)
+    state = softq.algorithms.base.replace(plain.state, observed=moments)
+    policy = Policy(Normalised(plain.algo), state, plain.config)
+    by_hand = (OBS - np.float32([1, 2])) / np.float32([0.5, 2])
+    expected = plain(by_hand, deterministic=True)
+    np.testing.assert_allclose(policy(OBS, deterministic=True), expected, atol=1e-5)
+    np.testing.assert_allclose(exported(policy)[0].call(OBS, 0), expected, atol=1e-5)
+    values = [float(one.landscape(obs)(jnp.ones(2))) for one, obs in ((policy, OBS[0]), (plain, by_hand[0]))]
+    assert values[0] == pytest.approx(values[1], abs=1e-5)
+
+
 def test_a_sampler_follows_the_softmax_of_the_landscape():
     """Means of Q by draws of MALA and by quadrature differ by less than five standard errors; p < 1e-6."""
     policy = untrained("dqs", reward_scale=0.5)
@@ -239,7 +257,7 @@ def test_an_action_that_is_not_finite_is_not_returned():
     policy = untrained("ddpg")
     broken = jax.tree.map(lambda x: x * np.nan, policy.state.actor)
     policy.state = softq.algorithms.base.replace(policy.state, actor=broken)
-    with pytest.raises(SoftqError, match="an action of DDPG is not finite"):
+    with pytest.raises(SoftqError, match="an action of ddpg is not finite"):
         policy(OBS)
 
 

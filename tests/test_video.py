@@ -85,7 +85,7 @@ def balls(pixels, width, number):
 
 
 def test_the_command_films_one_panel_for_each_temperature(policy, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(video, "load", lambda folder, index: policy)
+    monkeypatch.setattr(video, "chosen", lambda options: policy)
     out = str(tmp_path / "new" / "three.gif")
     words = ["--temperature", "0.01", "0.1", "1", "--steps", "9", "--fps", "10", "--width", "120"]
     assert main(["video", "runs/any", "--out", out, "--no-progress", *words]) == 0

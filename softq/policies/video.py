@@ -28,9 +28,10 @@ from softq.policies.frames import (
     side_by_side,
     write_film,
 )
-from softq.policies.policy import Policy, load
-from softq.samplers.registry import SAMPLERS
+from softq.policies.options import add_options, chosen
+from softq.policies.policy import Policy
 from softq.training import TrainConfig
+from softq.training.normalise import bare
 from softq.utils.checks import positive
 from softq.utils.cli_options import Parser, int_option
 from softq.utils.errors import SoftqError
@@ -50,7 +51,7 @@ class Panel:
         self.given: dict[str, Any] = {"temperature": temperature, "sampler": sampler, "budget": budget}
         self.given["deterministic"] = method == "exploit"
         at = "" if temperature is None else f" at temperature {temperature:g}"
-        self.title = f"{type(policy.algo).__name__}{f', {sampler}' if sampler else ''}{at}"
+        self.title = f"{type(bare(policy.algo)).__name__}{f', {sampler}' if sampler else ''}{at}"
         self.episode, self.ended = 0, True
         self.obs: Any = None
 
@@ -161,7 +162,7 @@ def command(argv: list[str]) -> int:
         prog="softq video",
         description="Film the policy of a run, at several temperatures side by side; no display is needed.",
     )
-    parser.add_argument("folder", metavar="DIR", help="run directory")
+    add_options(parser)
     parser.add_argument(
         "--out", required=True, metavar="FILE", help="file for the film, which ends in .gif or .mp4"
     )
@@ -173,14 +174,7 @@ def command(argv: list[str]) -> int:
         metavar="X",
         help="a panel for each of these temperatures, in the algorithm's own unit [the one in force]",
     )
-    parser.add_argument(
-        "--sampler",
-        metavar="NAME",
-        help="let the critic act through this sampler: " + " ".join(SAMPLERS),
-    )
     whole = {
-        "budget": (100, "number of candidates or gradients that --sampler uses for one action"),
-        "index": (0, "number of the training seed, from 0"),
         "seed": (0, "seed of the episodes and of the policy"),
         "steps": (200, "number of steps of the environment to film"),
         "width": (320, "width of a panel in pixels"),
@@ -196,7 +190,7 @@ def command(argv: list[str]) -> int:
     options = parser.parse(argv)
     film_file(options.out)
     count, fps = film(
-        load(options.folder, options.index),
+        chosen(options),
         options.out,
         options.temperature,
         options.sampler,
