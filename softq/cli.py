@@ -37,6 +37,7 @@ Softmax policies on continuous actions: train, evaluate, measure.
   softq evaluate DIR [--temperature X] [--sampler NAME]   play episodes with the policy of a run
   softq export DIR ... --out FILE.csv               write the learning curves of runs as one table
   softq export-policy DIR --out FILE.zip            write the policy of a run as one file that needs JAX alone
+  softq video DIR [--temperature X ...] --out FILE.gif   film the policy of a run, at several temperatures side by side
   softq results DIR ... --out FILE                  collect the evaluations of runs in one tidy table
   softq compare FILE_OR_DIR ...                     compare methods: interquartile means, intervals, improvement
   softq plot FILE_OR_DIR ... --out FILE.png         draw learning curves, aggregates, profiles
@@ -359,6 +360,13 @@ def export_policy_command(argv: list[str]) -> int:
     return command(argv)
 
 
+def video_command(argv: list[str]) -> int:
+    """Run `softq video` and return its exit code. Raises `SoftqError` for bad input."""
+    from softq.policies.video import command
+
+    return command(argv)
+
+
 def results_command(argv: list[str]) -> int:
     """Run `softq results` and return its exit code. Raises `SoftqError` for bad input."""
     from softq.comparison.command import results
@@ -423,6 +431,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "evaluate": evaluate_command,
     "export": export_command,
     "export-policy": export_policy_command,
+    "video": video_command,
     "results": results_command,
     "compare": compare_command,
     "plot": plot_command,

@@ -4,16 +4,22 @@ import importlib.util
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 from collected import check_rows, collected, limited, pendulum
+from PIL import Image
+from small import made
 
 from softq.cli import main
 from softq.comparison import collect
@@ -22,10 +28,12 @@ from softq.envs.trial import cannot_be_saved
 from softq.experiments.mode_coverage import TASKS as COUNTED
 from softq.experiments.mode_coverage import count, play
 from softq.experiments.mode_coverage.tasks import CORNERS
+from softq.policies import Policy, export, video
+from softq.policies.frames import write_film
 from softq.sweeps.drive import carry_out
 from softq.sweeps.folders import status, updates_of
 from softq.sweeps.plan import plan
-from softq.training import train
+from softq.training import TrainConfig, train
 from softq.training.evaluate import Evaluator
 from softq.utils.errors import SoftqError, SoftqWarning
 from softq.utils.pytree import pytree
@@ -54,6 +62,7 @@ def extra(name, package):
 dmc, robotics = extra("dmc", "dm_control"), extra("robotics", "gymnasium_robotics")
 envpool, ray = extra("envpool", "envpool"), extra("ray", "ray")
 parquet = extra("parquet", "pyarrow")
+flatbuffers, ffmpeg = extra("export", "flatbuffers"), extra("video", "imageio_ffmpeg")
 
 
 def nothing(rows):
@@ -465,3 +474,68 @@ def test_results_in_parquet_are_those_in_csv(tmp_path):
     tables = [collect([tmp_path / f"all.{kind}"]) for kind in ("csv", "parquet")]
     assert len(tables[0]) == 36
     pd.testing.assert_frame_equal(*tables, rtol=1e-5, check_dtype=False)
+
+
+# what a reader of an exported policy does, with the package that made it out of reach
+WITHOUT_SOFTQ = """
+import sys
+sys.modules["softq"] = None
+import json, zipfile, jax.export
+import numpy as np
+archive = zipfile.ZipFile(sys.argv[1])
+lines = json.loads(archive.read("policy.json"))["use"]
+exec("\\n".join(lines).replace("FILE", sys.argv[1]))
+np.save(sys.argv[2], np.asarray(act(np.load(sys.argv[3]), 0.3, 7)))
+assert not [name for name in sys.modules if name.startswith("softq.")]
+"""
+
+
+def untrained(
+    name: str, env: str = "MultiGoal", obs_dim: int = 2, action_dim: int = 2, **settings: Any
+) -> Policy:
+    """A policy with fresh networks."""
+    algo = made(name, **settings)
+    state = algo.init(jax.random.key(3), jnp.zeros(obs_dim), jnp.zeros(action_dim))
+    return Policy(algo, state, TrainConfig(env=env, algorithm=name))
+
+
+@flatbuffers
+def test_an_exported_policy_acts_without_softq(tmp_path, monkeypatch, capsys):
+    policy = untrained("lql", unit_slope=False, step_size=0.1)
+    monkeypatch.setattr(export, "chosen", lambda options: policy)
+    files = [str(tmp_path / name) for name in ("policy.zip", "actions.npy", "obs.npy")]
+    assert main(["export-policy", "runs/any", "--out", files[0]]) == 0
+    assert f"{files[0]}: " in (said := capsys.readouterr().out) and "for cpu and cuda" in said
+    obs = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+    np.save(files[2], obs)
+    subprocess.run([sys.executable, "-c", WITHOUT_SOFTQ, *files], check=True)
+    np.testing.assert_allclose(np.load(files[1]), policy(obs, temperature=0.3, key=7), atol=1e-5)
+    about = json.loads(zipfile.ZipFile(files[0]).read("policy.json"))
+    assert about["arguments"]["obs"]["shape"] == ["n", 2] and about["actions"]["shape"] == ["n", 2]
+    assert about["arguments"]["temperature"]["in_force"] == pytest.approx(policy.temperature)
+    assert about["actions"]["low"] == [-1.0, -1.0] and about["plays"] == "policy"
+
+
+@ffmpeg
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # of the reader
+def test_a_film_as_mp4_shows_its_frames(tmp_path, recwarn):
+    import imageio_ffmpeg
+
+    shades = [(0, 0, 0), (250, 250, 250), (0, 0, 250), (250, 0, 0)]
+    frames = (Image.new("RGB", (64, 48), shade) for shade in shades)
+    assert write_film(tmp_path / "film.mp4", frames, 10) == 4
+    assert not recwarn.list and [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+    reader = imageio_ffmpeg.read_frames(str(tmp_path / "film.mp4"))
+    about = next(reader)
+    assert (about["fps"], about["size"], about["codec"]) == (10, (64, 48), "h264")
+    seen = [np.frombuffer(frame, np.uint8).reshape(48, 64, 3).mean((0, 1)) for frame in reader]
+    np.testing.assert_allclose(seen, shades, atol=16)
+
+
+@dmc
+def test_a_task_of_the_suite_is_filmed(tmp_path):
+    policy = untrained("ddpg", "dmc/pendulum-swingup", 3, 1)
+    # 50 steps are a second, of which every other one is drawn
+    assert video.film(policy, tmp_path / "film.gif", steps=6, width=64, progress=False) == (3, 25)
+    with Image.open(tmp_path / "film.gif") as film:
+        assert np.asarray(film.convert("RGB"))[-64:].std() > 10

@@ -16,9 +16,10 @@ from softq.policies.export import digest, exported, in_units
 from softq.policies.observations import rows
 from softq.policies.policy import Policy, actions
 from softq.training import TrainConfig, load_run, train
+from softq.training.normalise import Moments, Normalised
 from softq.utils.errors import SoftqError
 
-SETTINGS = {"seeds": 2, "num_envs": 2, "warmup": 8, "iterations": 8, "log_every": 8, "batch_size": 4}
+SETTINGS = {"seeds": 2, "num_envs": 2, "warmup": 8, "iterations": 0, "log_every": 8, "batch_size": 4}
 SETTINGS |= {"eval_every": 8, "eval_episodes": 1, "progress": False, "seed": 5}
 OBS = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
 
@@ -67,6 +68,8 @@ def test_load_is_the_newest_learner_of_one_seed(folder):
     assert repr(second) == "<softq policy: lql in MultiGoal, training seed 6>"
     with pytest.raises(SoftqError, match="has 2 seeds"):
         softq.load(folder, index=2)
+    with pytest.raises(SoftqError, match="keeps no best learner"):
+        softq.load(folder, checkpoint="best")
 
 
 def test_one_observation_or_a_batch(policy):
@@ -88,7 +91,7 @@ def test_actions_have_the_units_of_the_environment():
     arm = untrained("ddpg", "Arm-v0", obs_dim=5)
     one = {"angle": np.array([0.5, -1.0]), "mode": 2}
     flat = jnp.array([0.5, -1.0, 0.0, 0.0, 1.0])
-    unit = np.asarray(arm.algo.exploit(arm.state, flat, jax.random.key(0)), float)
+    unit = np.asarray(jax.jit(arm.algo.exploit)(arm.state, flat, jax.random.key(0)), float)
     expected = [0.4 + 0.3 * unit[0], 2.0 + 4.0 * unit[1]]
     action = arm(one)
     np.testing.assert_allclose(action, expected, atol=1e-6)
@@ -96,8 +99,14 @@ def test_actions_have_the_units_of_the_environment():
     several = arm({"angle": np.array([[0.5, -1.0], [2.0, 2.0]]), "mode": np.array([2, 0])})
     np.testing.assert_allclose(several[0], expected, atol=1e-6)
     assert several.shape == (2, 2) and abs(several[1] - several[0]).max() > 1e-4
-    with pytest.raises(SoftqError, match=r"Arm-v0 cannot have given this: .* lacks the key 'mode'"):
-        arm({"angle": np.zeros(2)})
+    for wrong, message in [
+        ({"angle": np.zeros(2)}, "lacks the key 'mode'"),
+        ({"angle": np.zeros(2), "mode": 3}, r"\['mode'\] 3 is not in Discrete\(3\)"),
+        ({"angle": np.zeros((2, 2)), "mode": np.array([1])}, "out of bounds"),
+        ([0.5, -1.0, 2], "lacks the key 'angle'"),
+    ]:
+        with pytest.raises(SoftqError, match=f"^Arm-v0 cannot have given this: .*{message}"):
+            arm(wrong)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +185,21 @@ def test_the_landscape_is_the_smaller_critic_in_the_unit_of_returns():
     assert untrained("lql").divisor(OBS[1], 0.1) is None
 
 
+def test_a_policy_that_has_learnt_from_normalised_observations_is_given_raw_ones():
+    """By hand: less the mean (1, 2), divided by the standard deviations (0.5, 2)."""
+    plain = untrained("ddpg")
+    zero = jnp.zeros(2)
+    moments = Moments(jnp.array(7), jnp.array([1.0, 2.0]), jnp.array([0.25, 4.0]), zero, zero)
+    state = softq.algorithms.base.replace(plain.state, observed=moments)
+    policy = Policy(Normalised(plain.algo), state, plain.config)
+    by_hand = (OBS - np.float32([1, 2])) / np.float32([0.5, 2])
+    expected = plain(by_hand, deterministic=True)
+    np.testing.assert_allclose(policy(OBS, deterministic=True), expected, atol=1e-5)
+    np.testing.assert_allclose(exported(policy)[0].call(OBS, 0), expected, atol=1e-5)
+    values = [float(one.landscape(obs)(jnp.ones(2))) for one, obs in ((policy, OBS[0]), (plain, by_hand[0]))]
+    assert values[0] == pytest.approx(values[1], abs=1e-5)
+
+
 def test_a_sampler_follows_the_softmax_of_the_landscape():
     """Means of Q by draws of MALA and by quadrature differ by less than five standard errors; p < 1e-6."""
     policy = untrained("dqs", reward_scale=0.5)
@@ -199,7 +223,9 @@ def test_a_sampler_follows_the_softmax_of_the_landscape():
             r"has the shape \(6, 1\); MultiGoal observes \(2,\), and a batch is \(n, 2\)",
         ),
         (lambda p: p(OBS[None]), r"has the shape \(1, 6, 2\); MultiGoal observes"),
-        (lambda p: p("north"), "is a str that holds no numbers"),
+        (lambda p: p("north"), "the observation is a str that is no array of numbers"),
+        (lambda p: p([[0.0], [0.0, 1.0]]), "the observation is a list that is no array of numbers"),
+        (lambda p: p(0.0), r"has the shape \(\); MultiGoal observes"),
         (lambda p: p([0.0, np.inf]), "the observation holds inf at place 1"),
         (lambda p: p([[0.0, 0.0], [np.nan, 1.0]]), "observation 1 holds nan at place 0"),
         (lambda p: p(OBS, temperature=0.0), "temperature must be positive and finite, got 0"),
@@ -231,7 +257,7 @@ def test_an_action_that_is_not_finite_is_not_returned():
     policy = untrained("ddpg")
     broken = jax.tree.map(lambda x: x * np.nan, policy.state.actor)
     policy.state = softq.algorithms.base.replace(policy.state, actor=broken)
-    with pytest.raises(SoftqError, match="an action of DDPG is not finite"):
+    with pytest.raises(SoftqError, match="an action of ddpg is not finite"):
         policy(OBS)
 
 
@@ -250,13 +276,11 @@ def test_the_exported_program_returns_what_the_policy_does(name, policy):
 
 
 def test_every_kind_of_program_can_be_exported(policy):
-    """With its arguments; DQS and SQL act by actors of other kinds. Programs are made for a GPU as well."""
-    made = [exported(untrained(name)) for name in ("ddsq", "nclql", "dqs", "sql")]
+    """With its arguments: by a chain, by an actor that is a diffusion, the action that is reported, by a sampler."""
+    made = [exported(untrained(name)) for name in ("nclql", "dqs")]
     made += [exported(policy), exported(policy, deterministic=True), exported(policy, sampler="snis")]
     assert [names[1:] for _, names in made] == [
         ("temperature", "seed"),
-        ("temperature", "seed"),
-        ("seed",),
         ("seed",),
         ("temperature", "seed"),
         ("seed",),

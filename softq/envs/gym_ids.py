@@ -14,7 +14,7 @@ import numpy as np
 from softq.envs import maze
 from softq.envs.bandit import Bandit
 from softq.envs.maze import Maze
-from softq.envs.multigoal import MultiGoal
+from softq.envs.multigoal import SIDES, MultiGoal
 from softq.utils.errors import SoftqError
 
 SIZE = 240  # side of a rendered picture, in pixels
@@ -33,17 +33,17 @@ class Picture:
         """Paint a disc about `centre` `(2,)`; lengths are in units of the square, `colour` is RGB from 0 to 255."""
         self.pixels[(self.x - centre[0]) ** 2 + (self.y - centre[1]) ** 2 < radius**2] = colour
 
-    def box(self, centre: np.ndarray, half: float, colour: tuple[int, int, int]) -> None:
-        """Paint a square about `centre` `(2,)` whose sides are 2 `half` long; `colour` is RGB from 0 to 255."""
-        inside = np.maximum(abs(self.x - centre[0]), abs(self.y - centre[1])) < half
-        self.pixels[inside] = colour
+    def box(self, centre: np.ndarray, half: Any, colour: tuple[int, int, int]) -> None:
+        """Paint a box about `centre` `(2,)` with sides of 2 `half`, a number or `(2,)`; `colour` is RGB up to 255."""
+        across, up = np.broadcast_to(half, 2)
+        self.pixels[(abs(self.x - centre[0]) < across) & (abs(self.y - centre[1]) < up)] = colour
 
 
 class JaxGym(gym.Env, abc.ABC):
     """A JAX environment behind Gymnasium's interface.
 
     A subclass sets `env`, the JAX environment, and `bound`, the largest size of an observed coordinate, and paints the
-    state. Raises `SoftqError` for an unknown `render_mode`, and when `step` is called before `reset`.
+    state. Raises `SoftqError` when `step` is called before `reset`.
     """
 
     # pyrefly: ignore[bad-override] - Gymnasium calls it an attribute of the instance, and reads that of the class
@@ -51,7 +51,11 @@ class JaxGym(gym.Env, abc.ABC):
     env: ClassVar[Any]
     bound: ClassVar[float]
 
-    def __init__(self, render_mode: str | None = None):
+    def __init__(self, render_mode: str | None = None, **settings: Any):
+        """`settings` are fields of the JAX environment. Raises `SoftqError` for an unknown `render_mode`."""
+        if settings:
+            # pyrefly: ignore[read-only] - of this instance alone
+            self.env = type(self.env)(**settings)
         if render_mode not in (None, "rgb_array"):
             raise SoftqError(f"render_mode is {render_mode!r}; choose 'rgb_array' or None.")
         self.render_mode = render_mode
@@ -100,7 +104,7 @@ class BanditGym(JaxGym):
 
 
 class MultiGoalGym(JaxGym):
-    """Multigoal; its picture shows the point and the four goals."""
+    """Multigoal; its picture shows the point, the four goals and the walls."""
 
     env, bound = MultiGoal(), 7.0
 
@@ -108,6 +112,10 @@ class MultiGoalGym(JaxGym):
         picture = Picture(self.env.bound)
         for goal in np.asarray(self.env.goals):
             picture.disc(goal, self.env.goal_radius, GOAL)
+        for side, goal in zip(SIDES, np.asarray(self.env.goals) / self.env.goal_distance, strict=True):
+            if self.env.blocked in (side, "all"):
+                half = np.where(goal == 0, self.env.wall_length / 2, 0.06)
+                picture.box(goal * self.env.wall_distance, half, WALL)
         picture.disc(np.asarray(self.state.position), 0.25, BALL)
         return picture.pixels
 

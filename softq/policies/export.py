@@ -20,8 +20,8 @@ from jax.export import Exported, export, symbolic_shape
 
 from softq import __version__
 from softq.algorithms.common.critic_policy import acting
-from softq.policies.policy import Policy, actions, load
-from softq.samplers.registry import SAMPLERS
+from softq.policies.options import add_options, chosen
+from softq.policies.policy import Policy, actions
 from softq.utils.atomic_files import atomic_write, out_file
 from softq.utils.cli_options import Parser
 from softq.utils.errors import SoftqError
@@ -102,9 +102,8 @@ def export_policy(
         "program_sha256": hashlib.sha256(content).hexdigest(),
     }
     with atomic_write(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-        # with a fixed date, so that equal policies make equal files
-        archive.writestr(zipfile.ZipInfo("policy.json"), json.dumps(about, indent=1) + "\n")
-        archive.writestr(zipfile.ZipInfo("program.bin"), content, zipfile.ZIP_DEFLATED)
+        archive.writestr("policy.json", json.dumps(about, indent=1) + "\n")
+        archive.writestr("program.bin", content)
     return about
 
 
@@ -164,31 +163,16 @@ def command(argv: list[str]) -> int:
         prog="softq export-policy",
         description="Write the policy of a run as one file, which JAX runs without softq.",
     )
-    parser.add_argument("folder", metavar="DIR", help="run directory")
+    add_options(parser)
     parser.add_argument("--out", required=True, metavar="FILE.zip", help="file for the policy")
-    parser.add_argument(
-        "--index", type=int, default=0, metavar="N", help="number of the training seed, from 0 [0]"
-    )
     parser.add_argument(
         "--deterministic", action="store_true", help="the action whose return is reported, instead of samples"
     )
-    parser.add_argument(
-        "--sampler",
-        metavar="NAME",
-        help="samples of the critic alone, at a temperature that is given to each call: "
-        + " ".join(SAMPLERS),
-    )
-    parser.add_argument(
-        "--budget",
-        type=int,
-        default=100,
-        metavar="N",
-        help="number of candidates or gradients that --sampler uses for one action [100]",
-    )
     options = parser.parse(argv)
     out_file(options.out, ".zip")
-    policy = load(options.folder, options.index)
-    about = export_policy(policy, options.out, options.deterministic, options.sampler, options.budget)
+    about = export_policy(
+        chosen(options), options.out, options.deterministic, options.sampler, options.budget
+    )
     size = Path(options.out).stat().st_size
     print(f"{options.out}: {size:,} bytes, for {' and '.join(about['platforms'])}. It is used without softq:")
     print("\n".join(about["use"]).replace("FILE", options.out))

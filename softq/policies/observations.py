@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from softq.envs.adapter import Mismatch, pieces
+from softq.envs.adapter import one_line, pieces
 from softq.utils.errors import SoftqError
 
 
@@ -18,16 +18,16 @@ def rows(space: gym.Space, obs: Any, env_id: str) -> tuple[np.ndarray, bool]:
     with a leading axis on each array, as a vector of environments has it. Raises `SoftqError` for any other form, and
     for a number that is not finite.
     """
-    size = batch_size(space, obs)
     if isinstance(space, spaces.Box):
-        flat = boxes(space, obs, env_id)
+        flat, size = boxes(space, obs, env_id), batch_size(space, obs)
     else:
-        parts = [obs] if size is None else [row(space, obs, i) for i in range(size)]
         try:
-            flat = np.array([np.concatenate(pieces(space, one, "the observation")) for one in parts])
-        except (Mismatch, LookupError) as error:
-            raise SoftqError(f"{env_id} cannot have given this: {error}.") from None
-        flat = flat.reshape(len(parts), spaces.flatdim(space)).astype(np.float32)
+            size = batch_size(space, obs)
+            parts = [obs] if size is None else [row(space, obs, i) for i in range(size)]
+            found = [np.concatenate(pieces(space, one, "the observation")) for one in parts]
+        except (ValueError, LookupError, TypeError) as error:
+            raise SoftqError(f"{env_id} cannot have given this: {one_line(error)}.") from None
+        flat = np.array(found, np.float32).reshape(len(parts), spaces.flatdim(space))
     bad = np.argwhere(~np.isfinite(flat))
     if bad.size:
         number, place = bad[0]
@@ -46,8 +46,9 @@ def boxes(space: spaces.Box, obs: Any, env_id: str) -> np.ndarray:
         ):  # a number too large for float32 becomes infinite, and is reported as such
             array = np.asarray(obs, np.float32)
     except (TypeError, ValueError):
-        raise SoftqError(f"the observation is a {type(obs).__name__} that holds no numbers.") from None
-    if array.shape[-len(space.shape) :] != space.shape or array.ndim > len(space.shape) + 1:
+        raise SoftqError(f"the observation is a {type(obs).__name__} that is no array of numbers.") from None
+    extra = array.ndim - len(space.shape)
+    if extra not in (0, 1) or array.shape[extra:] != space.shape:
         several = ", ".join(map(str, ("n", *space.shape)))
         raise SoftqError(
             f"the observation has the shape {array.shape}; {env_id} observes {space.shape}, and a batch is ({several})."

@@ -18,6 +18,7 @@ from softq.envs.actions import rescale
 from softq.policies.observations import rows
 from softq.training import TrainConfig, load_run
 from softq.training.config import LAST_SEED
+from softq.training.results import Checkpoint
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, static
 
@@ -39,7 +40,8 @@ class Policy:
 
     - `algo`, `state`, `config`: the algorithm with its hyper-parameters, what it has learnt, the settings of its run.
     - `seed`: the training seed, and `index`, its number among those of the run.
-    - `critic`: the network, `critic(obs, action)` for one flat observation and one action in [-1, 1]^d.
+    - `critic`: the network, `critic(obs, action)` for one flat observation, as `state.seen` gives it where training
+      has normalised observations, and one action in [-1, 1]^d.
     - `temperature`: the one in force, in the unit `algo.temperature_unit`; None for a method without one.
     - `action_space` and `observation_space`: those of the environment, which is made once when they are first needed.
     """
@@ -96,7 +98,7 @@ class Policy:
         padded = np.resize(flat, (1 << max(num - 1, 0).bit_length(), flat.shape[1]))
         unit = np.asarray(actions(actor, self.state, padded, as_key(key), method))[:num]
         if not np.isfinite(unit).all():
-            raise SoftqError(f"an action of {type(self.algo).__name__} is not finite; the critic diverged.")
+            raise SoftqError(f"an action of {self.config.algorithm} is not finite; the critic diverged.")
         action = rescale(unit, self.action_space)
         return action if batch else action[0]
 
@@ -177,10 +179,11 @@ def as_key(key: Any) -> Array:
     raise SoftqError(f"key is {given}; give a whole number from 0 to {LAST_SEED}, or one key of JAX.")
 
 
-def load(run_dir: Path | str, index: int = 0) -> Policy:
+def load(run_dir: Path | str, index: int = 0, checkpoint: Checkpoint = "newest") -> Policy:
     """The policy of a run in the directory `run_dir`, by its newest checkpoint and its seed number `index`, from 0.
 
-    Raises `SoftqError` when the directory is not a run, when its checkpoint is missing or unreadable, and when there is
-    no seed with this number.
+    The checkpoint "best" is that of the seed's evaluation with the highest mean return, which a training with
+    `keep_best` keeps. Raises `SoftqError` when the directory is not a run, when its checkpoint is missing or
+    unreadable, and when there is no seed with this number.
     """
-    return Policy(*load_run(run_dir, index), index)
+    return Policy(*load_run(run_dir, index, checkpoint), index)
