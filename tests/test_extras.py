@@ -32,9 +32,11 @@ from softq.policies import Policy, export, video
 from softq.policies.frames import write_film
 from softq.sweeps.drive import carry_out
 from softq.sweeps.folders import status, updates_of
-from softq.sweeps.plan import plan
+from softq.sweeps.plan import load, plan
+from softq.sweeps.pool import End
 from softq.training import TrainConfig, train
 from softq.training.evaluate import Evaluator
+from softq.training.run_directory import described
 from softq.utils.errors import SoftqError, SoftqWarning
 from softq.utils.pytree import pytree
 
@@ -63,6 +65,7 @@ dmc, robotics = extra("dmc", "dm_control"), extra("robotics", "gymnasium_robotic
 envpool, ray = extra("envpool", "envpool"), extra("ray", "ray")
 parquet = extra("parquet", "pyarrow")
 flatbuffers, ffmpeg = extra("export", "flatbuffers"), extra("video", "imageio_ffmpeg")
+tune = extra("tune", "optuna")
 
 
 def nothing(rows):
@@ -423,7 +426,7 @@ def trained_by(run):
     return None
 
 
-def rows(folder):
+def log_rows(folder):
     """The log without wall-clock times."""
     found = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [{k: v for k, v in row.items() if k != "seconds"} for row in found]
@@ -464,7 +467,82 @@ def test_a_killed_worker_and_a_killed_node_cost_a_sweep_nothing_but_time(two_nod
     assert [x.state for x in outcomes] == ["finished"] * 3 and len(killed) == 2
     for run in runs:
         alone = train(run.algo, run.config.env, run.config, tmp_path / run.name, progress=False)
-        assert rows(run.folder) == rows(alone.folder)
+        assert log_rows(run.folder) == log_rows(alone.folder)
+
+
+class Parabola:
+    """An engine whose runs score -(log10 of the learning rate + 3)^2 - |batch_size - 6|, and fail where it is told."""
+
+    retries, workers = 0, 1
+
+    def __init__(self, failing=(), stop_at=None):
+        self.failing, self.stop_at, self.running, self.count = failing, stop_at, {}, 0
+
+    @property
+    def free(self):
+        return not self.running
+
+    def start(self, run, found):
+        self.running[run.name] = run
+        self.count += 1
+        if self.count == self.stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def ended(self):
+        (run,), self.running = self.running.values(), {}
+        if self.count == self.stop_at:
+            return []
+        if run.name in self.failing:
+            return [End(run, 2, "softq: told to fail")]
+        run.folder.mkdir(parents=True)
+        score = -((np.log10(run.algo.learning_rate) + 3) ** 2) - abs(run.config.batch_size - 6)
+        row = {"kind": "eval", "seed": 0, "updates": run.config.iterations, "return": score}
+        (run.folder / "log.jsonl").write_text(json.dumps(row) + "\n")
+        for name, content in (
+            ("config", described(run.algo, run.config, {"obs_dim": 2, "action_dim": 2})),
+            ("status", {"finished": True, "updates": run.config.iterations, "seconds": 1}),
+        ):
+            (run.folder / f"{name}.json").write_text(json.dumps(content))
+        return [End(run, 0, "")]
+
+    def stop(self):
+        self.running = {}
+
+
+def trials(folder, number, engine, high=8):
+    """`(values, score)` of each trial after a search in `folder` for `number` of them, and what did not finish."""
+    from softq.sweeps.tuning import Tuning
+
+    text = (
+        SWEEP.split("[grid]")[0] + f"[tune]\ntrials = {number}\nbatch_size = {{ low = 4, high = {high} }}\n"
+    )
+    text += "learning_rate = { low = 1e-6, high = 1, log = true }\n"
+    folder.mkdir(exist_ok=True)
+    (folder / "list.toml").write_text(text)
+    study, bad = Tuning(load(folder / "list.toml", folder / "out")).search(engine, show=False)
+    return [(x.params, x.value) for x in study.trials], bad
+
+
+@tune
+def test_a_search_goes_on_where_it_was_left_and_finds_the_best(tmp_path, monkeypatch):
+    """Stopped and made longer it proposes what it would have proposed; a trial that fails stops no other."""
+    monkeypatch.setattr("softq.sweeps.drive.POLL", 0.001)
+    name = "trial-3-ddpg-Bandit"
+    whole, bad = trials(tmp_path / "whole", 24, Parabola([name]))
+    assert [x.run.name for x in bad] == [name] and whole[3][1] is None
+    part, bad = trials(tmp_path / "part", 14, Parabola([name], stop_at=9))
+    assert part[:8] == whole[:8] and part[8:] == [(whole[8][0], None)] and bad[-1].state == "stopped"
+    engine = Parabola([name])
+    assert trials(tmp_path / "part", 14, engine)[0] == whole[:14] and engine.count == 14 - 8
+    assert trials(tmp_path / "part", 24, Parabola())[0] == whole
+    for params, value in whole:
+        assert 1e-6 <= params["learning_rate"] <= 1 and params["batch_size"] in range(4, 9)
+        rate = float(f"{params['learning_rate']:.4g}")
+        score = -((np.log10(rate) + 3) ** 2) - abs(params["batch_size"] - 6)
+        assert value is None or value == pytest.approx(score, abs=1e-12)
+    assert max(value for _, value in whole if value is not None) > -0.1
+    with pytest.raises(SoftqError, match="holds trials with other settings"):
+        trials(tmp_path / "part", 24, Parabola(), high=9)
 
 
 @parquet

@@ -176,6 +176,21 @@ def test_the_lists_of_the_repository(tmp_path):
         (TINY + "[grid]\nseed = [0, 0]", "ddpg-Bandit-seed=0, and are the same run; leave one out"),
         (TINY + "[grid]\ndiscount = [1, 1.0]", "would share the folder"),
         (TINY + '[[run]]\nenv = ["Bandit", "bandit"]', "would share the folder"),
+        (TINY + "[tune]\nseed = [0, 1]\n[grid]\nseed = [0]", "[tune] makes its own runs; leave [grid]"),
+        (TINY + "[tune]\ntrials = 3", "[tune] is empty; give it ranges"),
+        (TINY + "[tune]\ntrials = 0", "[tune] has trials = 0; it must be a whole number above 0"),
+        (TINY + "[tune]\nseed = [0]", "[tune] has seed = [0]; list two or more"),
+        (TINY + "[tune]\nseed = 0", "[tune] has seed = 0; write seed = { low"),
+        (TINY + "[tune]\nseed = { low = 0 }", "[tune] has seed = {'low': 0}; write seed = { low"),
+        (TINY + "[tune]\nseed = { low = 0, high = 1, step = 1 }", "[tune] has 'step' in seed"),
+        (TINY + "[tune]\nseed = { low = 2, high = 1 }", "low must be a number below high"),
+        (TINY + "[tune]\nseed = { low = 0, high = 1, log = true }", "and low above 0"),
+        (TINY + "[tune]\nsede = { low = 0, high = 1 }", "Did you mean 'seed'?"),
+        (TINY + "[tune]\ndiscount = { low = 0.5, high = 2 }", "discount is 2; it must be"),
+        (
+            TINY.replace('"ddpg"', '["ddpg", "sac"]') + "[tune]\ndiscount = [0.9, 0.99]",
+            "[tune] tunes one algorithm with one preset",
+        ),
         (TINY + f"[[run]]\nenv_kwargs = {{a = '{'x' * 200}'}}", "cannot be made"),
     ],
 )
@@ -206,6 +221,19 @@ def test_a_bad_option_is_one_line_before_anything_starts(words, message, tmp_pat
     out, err = capsys.readouterr()
     assert err.startswith("softq: ") and err.count("\n") == 1 and message in err
     assert not out and os.listdir() == ["list.toml"]
+
+
+@pytest.mark.parametrize(
+    ("package", "words", "text"),
+    [("ray", ["--engine", "ray"], TWO), ("optuna", [], TINY + "[tune]\nseed = [0, 1]")],
+)
+def test_a_package_that_is_missing_is_named(package, words, text, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    Path("list.toml").write_text(text)
+    assert main(["sweep", "list.toml", *words]) == 2
+    assert "needs an extra that is not installed; pip install" in capsys.readouterr().err
+    assert os.listdir() == ["list.toml"]
 
 
 # What is in the folder of a run
@@ -328,7 +356,7 @@ def test_a_dry_run_says_what_is_done_and_what_is_left(made, tmp_path, capsys):
 class Told:
     """An engine of one worker: the run called NAME ends with the codes in `ends[NAME]`, in turn; 0 finishes it."""
 
-    retries = 2
+    retries, workers = 2, 1
 
     def __init__(self, made, ends):
         self.made, self.ends, self.running, self.started, self.stopped = made, ends, {}, [], False
@@ -377,6 +405,20 @@ def test_finished_runs_are_skipped_and_a_failed_one_stops_no_other(made, tmp_pat
     score = [row["return"] for row in rows(made) if row["kind"] == "eval"][-1]
     assert lines[1].split()[:4] == [runs[0].name, "finished", "40", drive.digits(score)]
     assert lines[2].split() == [runs[1].name, "failed", "0", "0", "s"]
+
+
+def test_the_bar_counts_the_updates_of_all_runs(made, tmp_path, capsys):
+    """40 of a finished run and 20 of one under way, of 120; only what was made since the start tells the pace."""
+    runs = planned(tmp_path, TINY + "[grid]\nseed = [0, 1, 2]\n")
+    shutil.copytree(made, runs[0].folder)
+    bar = drive.Bar(runs, True)
+    assert (bar.bar.total, bar.bar.initial, bar.bar.n) == (120, 40, 40)
+    runs[1].folder.mkdir()
+    (runs[1].folder / "log.jsonl").write_text('{"kind": "train", "updates": 20}\n{"kind": "tr')
+    bar.at({run.name: run for run in runs[1:]}, 1)
+    assert bar.bar.n == 60 and bar.bar.postfix == "1 of 3 runs, ddpg-Bandit-seed=1 50%"
+    bar.bar.close()
+    assert "50%" in capsys.readouterr().err
 
 
 def test_a_run_that_a_signal_ends_is_started_again_so_many_times(made, tmp_path, at_once):
@@ -461,7 +503,11 @@ def test_a_signal_stops_the_sweep_and_lets_each_run_write_its_checkpoint(
     words = ["sweep", str(tmp_path / "list.toml"), "--out", str(tmp_path / "out"), "--workers", "2"]
     assert main([*words, "--no-progress"]) == 130
     out, err = capsys.readouterr()
-    assert err == "softq: stopped; the same command goes on with the rest.\n" and out.count("stopped") == 3
+    assert err == "softq: stopped; the same command goes on with the rest.\n"
+    assert (
+        out.startswith("stopping; each run under way writes a checkpoint first\n")
+        and out.count("stopped") == 3
+    )
     for run in runs[:2]:
         first, last = run.log.read_text().splitlines()
         assert first.endswith("['-m', 'softq', 'train', 'ddpg', '--env']") and last == "saved"

@@ -1,11 +1,13 @@
 """The command `softq sweep`: a file of runs, trained on this machine or, with Ray, on several."""
 
+import contextlib
 import sys
 from argparse import Namespace
 
-from softq.sweeps.drive import carry_out, dry, table
-from softq.sweeps.plan import plan
+from softq.sweeps.drive import Outcome, carry_out, dry, table
+from softq.sweeps.plan import load
 from softq.sweeps.pool import Engine, LocalPool, usable_cores
+from softq.sweeps.tuning import Tuning
 from softq.utils.cli_options import Parser, int_option
 from softq.utils.errors import SoftqError
 from softq.utils.machine_errors import check_backend
@@ -63,12 +65,32 @@ def command(argv: list[str]) -> int:
     options = parser().parse(argv)
     check(options)
     check_backend()
-    runs = plan(options.file, options.out)
+    sweep = load(options.file, options.out)
+    if sweep.content["tune"] is not None:
+        return tune(Tuning(sweep), options)
+    runs = sweep.runs()
     if options.dry_run:
         print(dry(runs))
         return 0
-    outcomes = carry_out(runs, engine(options), not options.no_progress)
+    with contextlib.closing(engine_of(options)) as engine:
+        outcomes = carry_out(runs, engine, not options.no_progress)
     print(table(outcomes))
+    return report(outcomes)
+
+
+def tune(tuning: Tuning, options: Namespace) -> int:
+    """Make the trials of a [tune], print them as a table with the best first, and return the exit code."""
+    if options.dry_run:
+        print(f"{tuning.trials} trials of {', '.join(tuning.space)} in {tuning.sweep.folder}")
+        return 0
+    with contextlib.closing(engine_of(options)) as engine:
+        study, bad = tuning.search(engine, not options.no_progress)
+    print(tuning.table(study))
+    return report(bad)
+
+
+def report(outcomes: list[Outcome]) -> int:
+    """Say which runs failed or were stopped, and return the exit code of the sweep."""
     bad = [x for x in outcomes if x.state in ("failed", "refused")]
     for x in bad:
         print(f"softq: {x.run.name} {x.state}: {x.note}.", file=sys.stderr)
@@ -89,7 +111,7 @@ def check(options: Namespace) -> None:
             raise SoftqError(f"--{name} does not go with --engine {options.engine}; leave one of them out.")
 
 
-def engine(options: Namespace) -> Engine:
+def engine_of(options: Namespace) -> Engine:
     """The engine that the options ask for."""
     if options.engine == "ray":
         from softq.sweeps.ray_engine import RayEngine

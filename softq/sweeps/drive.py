@@ -112,6 +112,8 @@ def carry_out(runs: list[Planned], engine: Engine, show: bool = True) -> list[Ou
                 for end in engine.ended():
                     if not stop():
                         after(end)
+            if stop() and engine.running:
+                bar.say("stopping; each run under way writes a checkpoint first")
         finally:
             engine.stop()
             bar.bar.close()
@@ -125,15 +127,21 @@ def result(run: Planned) -> tuple[str, str]:
     return "finished", f"return {score or '-'} in {duration(seconds)}"
 
 
-def last_return(run: Planned) -> str:
-    """The mean return of the last evaluation over the seeds, with their standard deviation where there are several."""
+def last_scores(run: Planned) -> np.ndarray:
+    """The returns of the last evaluation, one for each seed; empty when there was none."""
     with contextlib.suppress(OSError, SoftqError):
         rows = [row for row in read_log(run.folder) if row["kind"] == "eval" and row["return"] is not None]
-        scores = np.array([row["return"] for row in rows[-run.config.seeds :]])
-        if scores.size:
-            spread = f" ± {digits(float(scores.std(ddof=1)))}" if scores.size > 1 else ""
-            return f"{digits(float(scores.mean()))}{spread}"
-    return ""
+        return np.array([row["return"] for row in rows[-run.config.seeds :]])
+    return np.zeros(0)
+
+
+def last_return(run: Planned) -> str:
+    """The mean return of the last evaluation over the seeds, with their standard deviation where there are several."""
+    scores = last_scores(run)
+    if not scores.size:
+        return ""
+    spread = f" ± {digits(float(scores.std(ddof=1)))}" if scores.size > 1 else ""
+    return f"{digits(float(scores.mean()))}{spread}"
 
 
 def spent(run: Planned) -> float:

@@ -16,6 +16,7 @@ Without [grid] and [[run]] the lists that all runs share are combined. A run is 
 file leaves the folders of the runs that were in it as they are.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -25,6 +26,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from softq.algorithms import ALGORITHMS, Algorithm, get
@@ -37,7 +39,8 @@ from softq.utils.errors import SoftqError, suggest
 from softq.utils.flat_settings import flat, settings_of
 
 NAMES = ("algorithm", "env", "preset")
-KEYS = ("out", *NAMES, "options", "grid", "run")
+TABLES = ("options", "grid", "tune")
+KEYS = ("out", *NAMES, *TABLES, "run")
 LONGEST = 200  # characters in the name of a folder
 
 
@@ -64,22 +67,49 @@ class Planned:
         return self.folder.with_name(f"{self.name}.log")
 
 
-def plan(file: Path | str, out: Path | str | None = None) -> list[Planned]:
-    """The runs of the sweep in `file`, in its order; `out` replaces the folder that the file names.
+@dataclass(frozen=True)
+class Sweep:
+    """The content of a sweep's file, and the folder of its runs."""
 
-    Raises `SoftqError`, which names the file, for one that cannot be read, for an unknown key, an empty list, a setting
-    that some method of the sweep lacks, a value that a setting cannot have, an environment that cannot be made, and
-    two runs that would share a folder.
+    file: Path
+    folder: Path
+    content: dict[str, Any]
+
+    def runs(self, tuned: Mapping[str, Any] = MappingProxyType({}), prefix: str = "") -> list[Planned]:
+        """The runs, in the order of the file, with the settings `tuned` too and `prefix` before their names.
+
+        Raises `SoftqError`, which names the file, for a setting that some method of the sweep lacks, a value that a
+        setting cannot have, an environment that cannot be made, and two runs that would share a folder.
+        """
+        with named(self.file):
+            drafts = list(listed(self.content | {"options": self.content["options"] | tuned}))
+            check_names(drafts)
+            runs = [made(self.folder, settings, varied, prefix) for settings, varied in drafts]
+            check_folders(runs)
+            return runs
+
+
+def load(file: Path | str, out: Path | str | None = None) -> Sweep:
+    """The sweep in `file`; `out` replaces the folder that the file names.
+
+    Raises `SoftqError`, which names the file, for one that cannot be read, an unknown key and an empty [grid].
     """
     file = Path(file)
-    try:
+    with named(file):
         content = read(file)
-        drafts = list(listed(content))
-        check_names(drafts)
-        folder = Path(out or content.get("out") or Path("runs") / file.stem)
-        runs = [made(folder, settings, varied) for settings, varied in drafts]
-        check_folders(runs)
-        return runs
+    return Sweep(file, Path(out or content.get("out") or Path("runs") / file.stem), content)
+
+
+def plan(file: Path | str, out: Path | str | None = None) -> list[Planned]:
+    """The runs of the sweep in `file`. Raises `SoftqError` as `load` and `Sweep.runs` do."""
+    return load(file, out).runs()
+
+
+@contextlib.contextmanager
+def named(file: Path) -> Iterator[None]:
+    """Let a `SoftqError` in this context begin with the name of the file."""
+    try:
+        yield
     except SoftqError as error:
         raise SoftqError(f"{file}: {error}") from None
 
@@ -102,12 +132,13 @@ def read(file: Path) -> dict[str, Any]:
                 if owners
                 else f"unknown key {key!r}.{suggest(key, KEYS)}"
             )
-        kind = {"options": dict, "grid": dict, "run": list, "out": str}.get(key, str | list)
-        if not isinstance(value, kind):
-            form = {"options": "[options]", "grid": "[grid]", "run": "[[run]]"}.get(key, f'{key} = "NAME"')
+        forms = {name: (dict, f"[{name}]") for name in TABLES} | {"run": (list, "[[run]]")}
+        kind, form = forms.get(key, (str if key == "out" else str | list, f'{key} = "NAME"'))
+        if not isinstance(value, kind) or (key == "run" and not all(isinstance(x, dict) for x in value)):
             raise SoftqError(f"{key} is {value!r}; write {form}.")
-    for key in ("options", "grid"):
+    for key in TABLES:
         content[key] = renamed_keys(content[key], f"[{key}]") if key in content else None
+    content["options"] = content["options"] or {}
     content["run"] = [renamed_keys(table, "[[run]]") for table in content.get("run", [])]
     if content["grid"] == {}:
         raise SoftqError(
@@ -134,7 +165,7 @@ def renamed_keys(table: dict[str, Any], where: str) -> dict[str, Any]:
 def listed(content: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """`(settings, varied)` of each run: all that it is given, and the part by which its folder is named."""
     shared = {name: choices(name, content[name], "it") for name in NAMES if name in content}
-    options, grid = content["options"] or {}, content["grid"]
+    options, grid = content["options"], content["grid"]
     for name in options.keys() & set(NAMES):
         raise SoftqError(f"[options] cannot hold {name}; write it above the tables, in [grid] or in [[run]].")
     for name, value in (grid or {}).items():
@@ -201,8 +232,11 @@ def of_method(algorithm: str) -> set[str]:
     return {*settings_of(cls), *settings_of(TrainConfig), *heirs(cls), *NAMES}
 
 
-def made(out: Path, settings: dict[str, Any], varied: dict[str, Any]) -> Planned:
-    """The run with these settings in a folder of `out`. Raises `SoftqError`, which names the run, for a bad value."""
+def made(out: Path, settings: dict[str, Any], varied: dict[str, Any], prefix: str = "") -> Planned:
+    """The run with these settings in a folder of `out`, whose name begins with `prefix`.
+
+    Raises `SoftqError`, which names the run, for a bad value.
+    """
     algorithm, preset = settings["algorithm"], settings.get("preset", "paper")
     given = {name: value for name, value in settings.items() if name not in NAMES}
     where = f"{algorithm} in {settings['env']}"
@@ -215,7 +249,7 @@ def made(out: Path, settings: dict[str, Any], varied: dict[str, Any]) -> Planned
         raise SoftqError(f"{where}: {error}") from None
     values = flat(config) | flat(algo)
     parts = [f"{name}={shown(values.get(name, varied[name]))}" for name in varied]
-    name = "-".join([algorithm, shown(env), *parts])
+    name = prefix + "-".join([algorithm, shown(env), *parts])
     if len(name) > LONGEST:
         raise SoftqError(f"{where}: {name} is too long for a folder; vary fewer settings in one sweep.")
     return Planned(out / name, algo, config, preset, given)

@@ -44,6 +44,7 @@ class Engine(Protocol):
     """What carries out runs: `start` returns at once, and `ended` gives back each run that was started, once."""
 
     retries: int  # how often a run that a signal has ended is to be started again
+    workers: int  # how many runs it carries out at once
     running: dict[str, Planned]  # by name
 
     @property
@@ -60,6 +61,9 @@ class Engine(Protocol):
 
     def stop(self) -> None:
         """End all runs, each with a checkpoint, and return when they have ended."""
+
+    def close(self) -> None:
+        """Give back what the engine holds when there is nothing more to start."""
 
 
 class LocalPool:
@@ -120,6 +124,9 @@ class LocalPool:
             child.terminate()
         for child, *_ in self.children.values():
             child.wait()
+
+    def close(self) -> None:
+        """Nothing is held between two runs."""
 
 
 def usable_cores() -> list[int]:

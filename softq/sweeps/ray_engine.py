@@ -7,6 +7,7 @@ there. Ray decides what runs where; a worker trains one run and ends, so that a 
 import contextlib
 import os
 import traceback
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,16 @@ class RayEngine:
                 '--engine ray needs an extra that is not installed; pip install "softq[ray]".'
             ) from None
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            with warnings.catch_warnings():
+                # Ray starts its processes by a fork, of which JAX warns; they are replaced by other programs at once
+                warnings.simplefilter("ignore", RuntimeWarning)
+                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:160].rstrip(".")
             raise SoftqError(
                 f"there is no Ray cluster at {address} ({reason}); start one with `ray start`."
             ) from None
-        self.ray = ray
+        self.ray, self.workers = ray, max(1, int(ray.cluster_resources().get("CPU", 1) // cores))
         environment = {"env_vars": dict.fromkeys(THREADS, str(cores))}
         needs = {"num_cpus": cores, "num_gpus": gpus, "max_retries": RETRIES}
         # a worker has JAX in one process only once: its threads and memory are set before it is loaded
@@ -76,12 +80,15 @@ class RayEngine:
         return ends
 
     def stop(self) -> None:
-        """Interrupt all runs, upon which each writes a checkpoint, and leave the cluster when they have ended."""
+        """Interrupt all runs, upon which each writes a checkpoint, and wait until they have ended."""
         tasks = list(self.tasks)
         for task in tasks:
             self.ray.cancel(task)
         if tasks:
             self.ray.wait(tasks, num_returns=len(tasks), timeout=PATIENCE)
+
+    def close(self) -> None:
+        """Leave the cluster."""
         self.ray.shutdown()
 
 
