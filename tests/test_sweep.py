@@ -186,6 +186,7 @@ def test_the_lists_of_the_repository(tmp_path):
         (TINY + "[tune]\nseed = { low = 2, high = 1 }", "low must be a number below high"),
         (TINY + "[tune]\nseed = { low = 0, high = 1, log = true }", "and low above 0"),
         (TINY + "[tune]\nsede = { low = 0, high = 1 }", "Did you mean 'seed'?"),
+        (TINY + '[tune]\nactivation = ["relu", "mosh", "tanh"]', "unknown activation 'mosh'"),
         (TINY + "[tune]\ndiscount = { low = 0.5, high = 2 }", "discount is 2; it must be"),
         (
             TINY.replace('"ddpg"', '["ddpg", "sac"]') + "[tune]\ndiscount = [0.9, 0.99]",
@@ -417,7 +418,7 @@ def test_the_bar_counts_the_updates_of_all_runs(made, tmp_path, capsys):
     (runs[1].folder / "log.jsonl").write_text('{"kind": "train", "updates": 20}\n{"kind": "tr')
     bar.at({run.name: run for run in runs[1:]}, 1)
     assert bar.bar.n == 60 and bar.bar.postfix == "1 of 3 runs, ddpg-Bandit-seed=1 50%"
-    bar.bar.close()
+    bar.close()
     assert "50%" in capsys.readouterr().err
 
 
@@ -430,7 +431,7 @@ def test_a_run_that_a_signal_ends_is_started_again_so_many_times(made, tmp_path,
     assert [name for name, _ in engine.started] == [runs[0].name] * 3 + [runs[1].name] * 3
 
 
-def test_a_run_of_another_process_is_left_to_it_and_taken_up_when_that_ends(made, tmp_path, at_once):
+def test_a_run_of_another_process_is_left_to_it_and_taken_up_when_that_ends(made, tmp_path, at_once, capsys):
     """The other process is killed here, and then there is something left to do."""
     runs = planned(tmp_path, TWO)
     shutil.copytree(made, runs[0].folder)
@@ -450,6 +451,7 @@ def test_a_run_of_another_process_is_left_to_it_and_taken_up_when_that_ends(made
     engine = Ends(made, {})
     assert [x.state for x in carry_out(runs, engine, show=False)] == ["finished", "finished"]
     assert engine.started == [(runs[1].name, "new"), (runs[0].name, "started")]
+    assert capsys.readouterr().out.count("another process trains it") == 1
 
 
 # The pool

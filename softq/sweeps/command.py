@@ -19,7 +19,8 @@ def parser() -> Parser:
     parser = Parser(
         prog="softq sweep",
         description="Train all runs of a list. The same command goes on where it was left: finished runs are skipped, "
-        "interrupted ones continue exactly, and a run that fails stops no other.",
+        "interrupted ones continue exactly, one whose process is killed is started again up to three times, and a run "
+        "that fails stops no other.",
     )
     add = parser.add_argument
     add("file", metavar="FILE.toml", help="the list; sweeps/smoke.toml in softq's repository is an example")

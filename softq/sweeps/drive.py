@@ -54,12 +54,18 @@ class Bar:
         parts = [f"{ended} of {len(self.runs)} runs"]
         parts += [f"{run.name} {self.done[run.name] / max(1, run.config.iterations):.0%}" for run in at_work]
         self.bar.set_postfix_str(", ".join(parts), refresh=False)
-        self.bar.update(sum(self.done.values()) - self.bar.n)
+        with contextlib.suppress(OSError, UnicodeError):  # the terminal may be gone; the runs go on
+            self.bar.update(sum(self.done.values()) - self.bar.n)
 
     def say(self, text: str) -> None:
         """Write `text` as a line on stdout, above the bar."""
-        with contextlib.suppress(OSError):  # the terminal is gone; the runs go on
+        with contextlib.suppress(OSError, UnicodeError):
             tqdm.write(text)
+
+    def close(self) -> None:
+        """End the bar."""
+        with contextlib.suppress(OSError, UnicodeError):
+            self.bar.close()
 
 
 def carry_out(runs: list[Planned], engine: Engine, show: bool = True) -> list[Outcome]:
@@ -69,7 +75,7 @@ def carry_out(runs: list[Planned], engine: Engine, show: bool = True) -> list[Ou
     is started again, `engine.retries` times. A run that fails is reported, and the others go on.
     """
     outcomes: dict[str, Outcome] = {}
-    bar, queue, deaths = Bar(runs, show), deque(runs), Counter()
+    bar, queue, deaths, waited = Bar(runs, show), deque(runs), Counter(), set()
 
     def settle(run: Planned, state: str, note: str = "") -> None:
         outcomes[run.name] = Outcome(run, state, note)
@@ -86,6 +92,9 @@ def carry_out(runs: list[Planned], engine: Engine, show: bool = True) -> list[Ou
                 settle(run, found.state, found.note)
             elif found.state == "busy":
                 queue.append(run)
+                if run.name not in waited:
+                    bar.say(f"{run.name}: another process trains it; it is taken up when that one ends")
+                    waited.add(run.name)
             else:
                 engine.start(run, found)
 
@@ -116,7 +125,7 @@ def carry_out(runs: list[Planned], engine: Engine, show: bool = True) -> list[Ou
                 bar.say("stopping; each run under way writes a checkpoint first")
         finally:
             engine.stop()
-            bar.bar.close()
+            bar.close()
     stopped = {run.name: Outcome(run, "stopped") for run in runs}
     return list((stopped | outcomes).values())
 

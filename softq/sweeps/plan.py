@@ -52,9 +52,7 @@ class Planned:
     algo: Algorithm
     config: TrainConfig
     preset: str
-    given: Mapping[
-        str, Any
-    ]  # the settings that the file gives, by flat name, without algorithm, env and preset
+    given: Mapping[str, Any]  # all other settings that the file gives, by flat name
 
     @property
     def name(self) -> str:

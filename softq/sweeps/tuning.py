@@ -49,30 +49,30 @@ class Tuning:
                 )
             for name, value in table.items():
                 check_range(name, value)
-        # both ends of every range, so that a trial does not fail after hours by a value that is not allowed
-        for end in (0, -1):
-            runs = self.runs({name: ends(value)[end] for name, value in table.items()}, "trial-0-")
+        # every choice and both ends of every range, so that no trial fails after hours by a value that is not allowed
+        first = {name: ends(value)[0] for name, value in table.items()}
+        for name, value in table.items():
+            for one in ends(value):
+                runs = self.runs(first | {name: one}, 0)
         with named(sweep.file):
-            if len({run.config.algorithm for run in runs}) > 1 or len(runs) > len(
-                {x.config.env for x in runs}
-            ):
+            one_each = len(runs) == len({run.config.env for run in runs})
+            if len({run.config.algorithm for run in runs}) > 1 or not one_each:
                 raise SoftqError("[tune] tunes one algorithm with one preset; name one above the tables.")
         self.optuna, self.size = imported(), len(runs)  # of one trial
-        kinds = {
-            x.name: x.kind for cls in (TrainConfig, type(runs[0].algo)) for x in settings_of(cls).values()
-        }
-        self.space = {name: self.distribution(value, kinds.get(name)) for name, value in table.items()}
+        known = settings_of(TrainConfig) | settings_of(type(runs[0].algo))
+        whole = {name for name, setting in known.items() if setting.kind is int}
+        self.space = {name: self.distribution(value, name in whole) for name, value in table.items()}
 
-    def runs(self, values: dict[str, Any], prefix: str) -> list[Planned]:
-        """The runs of the trial with these values."""
-        return self.sweep.runs(values, prefix)
+    def runs(self, values: dict[str, Any], number: int) -> list[Planned]:
+        """The runs of the trial with this number and these values, one in each environment."""
+        return self.sweep.runs(values, f"trial-{number}-")
 
-    def distribution(self, value: Any, kind: Any) -> Any:
-        """What Optuna draws a setting of this kind from, as [tune] says it."""
+    def distribution(self, value: Any, whole: bool) -> Any:
+        """What Optuna draws a setting from, as [tune] says it; `whole` for whole numbers."""
         space = self.optuna.distributions
         if isinstance(value, list):
             return space.CategoricalDistribution(value)
-        cls = space.IntDistribution if kind is int else space.FloatDistribution
+        cls = space.IntDistribution if whole else space.FloatDistribution
         return cls(value["low"], value["high"], log=value.get("log", False))
 
     def study(self) -> Any:
@@ -111,12 +111,9 @@ class Tuning:
             if not begun:
                 return study, bad
             for x in begun:
-                if (
-                    x.params.keys() != self.space.keys()
-                ):  # this process or another ended while it was proposed
+                if not self.proposed(x):
                     study.tell(x.number, state=states.FAIL, skip_if_finished=True)
-            begun = [x for x in begun if x.params.keys() == self.space.keys()]
-            trials = {x.number: self.runs(rounded(x.params), f"trial-{x.number}-") for x in begun}
+            trials = {x.number: self.runs(rounded(x.params), x.number) for x in begun if self.proposed(x)}
             outcomes = carry_out([run for runs in trials.values() for run in runs], engine, show)
             bad += [x for x in outcomes if x.state != "finished"]
             if any(x.state == "stopped" for x in bad):
@@ -128,6 +125,10 @@ class Tuning:
                     study.tell(number, value, skip_if_finished=True)
                 else:
                     study.tell(number, state=states.FAIL, skip_if_finished=True)
+
+    def proposed(self, trial: Any) -> bool:
+        """Whether the trial has all its values; it lacks some when the process was killed that proposed them."""
+        return trial.params.keys() == self.space.keys()
 
     def table(self, study: Any) -> str:
         """All trials, the best first."""
