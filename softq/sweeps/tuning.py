@@ -51,9 +51,10 @@ class Tuning:
                 check_range(name, value)
         # every choice and both ends of every range, so that no trial fails after hours by a value that is not allowed
         first = {name: ends(value)[0] for name, value in table.items()}
+        runs = self.runs(first, 0)
         for name, value in table.items():
-            for one in ends(value):
-                runs = self.runs(first | {name: one}, 0)
+            for one in ends(value)[1:]:
+                self.runs(first | {name: one}, 0)
         with named(sweep.file):
             one_each = len(runs) == len({run.config.env for run in runs})
             if len({run.config.algorithm for run in runs}) > 1 or not one_each:
