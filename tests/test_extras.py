@@ -505,6 +505,9 @@ class Parabola:
             (run.folder / f"{name}.json").write_text(json.dumps(content))
         return [End(run, 0, "")]
 
+    def interrupt(self):
+        pass
+
     def stop(self):
         self.running = {}
 

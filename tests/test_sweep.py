@@ -383,6 +383,9 @@ class Told:
         self.running = {}
         return found
 
+    def interrupt(self):
+        pass
+
     def stop(self):
         self.stopped = True
 
@@ -495,6 +498,9 @@ def test_a_signal_stops_the_sweep_and_lets_each_run_write_its_checkpoint(
     monkeypatch.setattr(pool.sys, "executable", str(program))
     monkeypatch.delenv("PJRT_NPROC")
     runs = planned(tmp_path, TINY + "[grid]\nseed = [0, 1, 2]\n")
+    told = []
+    terminate = subprocess.Popen.terminate
+    monkeypatch.setattr(subprocess.Popen, "terminate", lambda child: (told.append(child), terminate(child)))
 
     def hang_up():
         while not all(run.log.exists() and run.log.stat().st_size for run in runs[:2]):

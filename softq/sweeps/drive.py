@@ -5,6 +5,7 @@ import sys
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
+from types import FrameType
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -68,6 +69,19 @@ class Bar:
             self.bar.close()
 
 
+class Stop(Interrupt):
+    """An `Interrupt` whose first signal reaches the runs of `engine` at once, before a second can end this process."""
+
+    def __init__(self, engine: Engine):
+        super().__init__()
+        self.engine = engine
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Note the first signal and hand it on."""
+        super().handle(number, frame)
+        self.engine.interrupt()
+
+
 def carry_out(runs: list[Planned], engine: Engine, show: bool = True) -> list[Outcome]:
     """Train all `runs` with `engine` to their ends; after Ctrl-C, SIGTERM or SIGHUP all are stopped with a checkpoint.
 
@@ -88,8 +102,10 @@ def carry_out(runs: list[Planned], engine: Engine, show: bool = True) -> list[Ou
                 return
             run = queue.popleft()
             found = look(run)
-            if found.state in ("finished", "refused"):
-                settle(run, found.state, found.note)
+            if found.state == "finished":
+                settle(run, *result(run))
+            elif found.state == "refused":
+                settle(run, "refused", found.note)
             elif found.state == "busy":
                 queue.append(run)
                 if run.name not in waited:
@@ -111,7 +127,7 @@ def carry_out(runs: list[Planned], engine: Engine, show: bool = True) -> list[Ou
         else:
             settle(end.run, "failed", f"{end.reason}; see {end.run.log}")
 
-    with Interrupt() as stop:
+    with Stop(engine) as stop:
         try:
             while (queue or engine.running) and not stop():
                 begin()

@@ -59,6 +59,9 @@ class Engine(Protocol):
         """The runs that have ended since the last call."""
         ...
 
+    def interrupt(self) -> None:
+        """Ask all runs to end, if that can be done from a handler of signals."""
+
     def stop(self) -> None:
         """End all runs, each with a checkpoint, and return when they have ended."""
 
@@ -77,6 +80,7 @@ class LocalPool:
     def __init__(self, workers: int):
         self.workers, self.shares = workers, shares(usable_cores(), workers)
         self.running: dict[str, Planned] = {}
+        self.told: set[str] = set()  # the runs that have been interrupted
         self.children: dict[str, tuple[subprocess.Popen, int, IO[bytes], int]] = {}
 
     @property
@@ -118,10 +122,16 @@ class LocalPool:
                 found.append(End(run, child.returncode, last_line(run.log, began)))
         return found
 
+    def interrupt(self) -> None:
+        """Send SIGTERM to each process, once: it writes a checkpoint then, and a second signal would end it at once."""
+        for name, (child, *_) in self.children.items():
+            if name not in self.told:
+                self.told.add(name)
+                child.terminate()
+
     def stop(self) -> None:
-        """Send SIGTERM to all processes, upon which each writes a checkpoint, and wait until they have ended."""
-        for child, *_ in self.children.values():
-            child.terminate()
+        """Interrupt all processes and wait until they have ended."""
+        self.interrupt()
         for child, *_ in self.children.values():
             child.wait()
 

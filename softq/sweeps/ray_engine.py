@@ -79,6 +79,9 @@ class RayEngine:
             ends.append(End(run, code, line))
         return ends
 
+    def interrupt(self) -> None:
+        """Nothing: the handler may run while Ray holds a lock, and Ray itself ends what a dead driver has started."""
+
     def stop(self) -> None:
         """Interrupt all runs, upon which each writes a checkpoint, and wait until they have ended."""
         tasks = list(self.tasks)
