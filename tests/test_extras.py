@@ -426,6 +426,13 @@ def trained_by(run):
     return None
 
 
+def kept(folder):
+    """The rows of the log up to the last checkpoint, with their times."""
+    done = status(folder)["updates"]
+    lines = (folder / "log.jsonl").read_text().split("\n")[:-1]
+    return [line for line in lines if json.loads(line)["updates"] <= done]
+
+
 def log_rows(folder):
     """The log without wall-clock times."""
     found = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
@@ -451,7 +458,7 @@ def test_a_killed_worker_and_a_killed_node_cost_a_sweep_nothing_but_time(two_nod
                 if updates_of(run.folder) > 200 and not done and (process := trained_by(run)):
                     parent = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
                     if (parent == raylet) == on_second:
-                        killed.append(run.name)
+                        killed.append((run, kept(run.folder)))
                         return process
             time.sleep(0.01)
 
@@ -468,6 +475,8 @@ def test_a_killed_worker_and_a_killed_node_cost_a_sweep_nothing_but_time(two_nod
     for run in runs:
         alone = train(run.algo, run.config.env, run.config, tmp_path / run.name, progress=False)
         assert log_rows(run.folder) == log_rows(alone.folder)
+    for run, lines in killed:
+        assert lines and (run.folder / "log.jsonl").read_text().splitlines()[: len(lines)] == lines
 
 
 class Parabola:

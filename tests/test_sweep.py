@@ -17,7 +17,7 @@ import softq.training
 from softq.cli import main
 from softq.sweeps import drive, folders, pool
 from softq.sweeps.drive import carry_out
-from softq.sweeps.folders import command, look, updates_of
+from softq.sweeps.folders import command, look
 from softq.sweeps.plan import plan
 from softq.sweeps.pool import End, LocalPool, pinned, shares
 from softq.training import train
@@ -523,22 +523,24 @@ def test_a_signal_stops_the_sweep_and_lets_each_run_write_its_checkpoint(
 
 
 def test_a_killed_training_loses_nothing_but_time(made, tmp_path, capsys):
-    """A real process is killed after its first checkpoints; the log that the sweep completes is that of `made`."""
+    """A real process is killed after a checkpoint, from which its run goes on; the log in the end is that of `made`."""
     (run,) = planned(tmp_path, TINY)
-    killed = []
+    kept = []  # the rows up to the checkpoint, with their times
 
     def kill():
-        while not (run.folder / "log.jsonl").exists() or updates_of(run.folder) < 10:
+        while not (run.folder / "status.json").exists() or folders.status(run.folder)["updates"] < 10:
             time.sleep(0.005)
         child, *_ = engine.children[run.name]
         child.kill()
-        killed.append(updates_of(run.folder))
+        lines = (run.folder / "log.jsonl").read_text().splitlines()
+        done = folders.status(run.folder)["updates"]
+        kept.extend(line for line in lines if json.loads(line)["updates"] <= done < 40)
 
     engine = LocalPool(1)
     thread = threading.Thread(target=kill)
     thread.start()
     (outcome,) = carry_out([run], engine, show=False)
     thread.join()
-    assert outcome.state == "finished" and killed[0] < 40
+    assert outcome.state == "finished" and rows(run.folder) == rows(made)
+    assert kept and (run.folder / "log.jsonl").read_text().splitlines()[: len(kept)] == kept
     assert "ended by SIGKILL; it goes on from its last checkpoint" in capsys.readouterr().out
-    assert rows(run.folder) == rows(made)
