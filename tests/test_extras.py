@@ -1,5 +1,6 @@
 """What the extras bring, with the real packages, which `make extras` installs; elsewhere these tests are skipped."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -469,7 +470,8 @@ def test_a_killed_worker_and_a_killed_node_cost_a_sweep_nothing_but_time(two_nod
 
     thread = threading.Thread(target=kill, daemon=True)
     thread.start()
-    outcomes = carry_out(runs, RayEngine(cluster.address), show=False)
+    with contextlib.closing(RayEngine(cluster.address)) as engine:
+        outcomes = carry_out(runs, engine, show=False)
     thread.join(timeout=1)
     assert [x.state for x in outcomes] == ["finished"] * 3 and len(killed) == 2
     for run in runs:
