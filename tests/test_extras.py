@@ -522,6 +522,9 @@ class Parabola:
     def stop(self):
         self.running = {}
 
+    def close(self):
+        pass
+
 
 def trials(folder, number, engine, high=8):
     """`(values, score)` of each trial after a search in `folder` for `number` of them, and what did not finish."""
@@ -538,7 +541,7 @@ def trials(folder, number, engine, high=8):
 
 
 @tune
-def test_a_search_goes_on_where_it_was_left_and_finds_the_best(tmp_path, monkeypatch):
+def test_a_search_goes_on_where_it_was_left_and_finds_the_best(tmp_path, monkeypatch, capsys):
     """Stopped and made longer it proposes what it would have proposed; a trial that fails stops no other."""
     monkeypatch.setattr("softq.sweeps.drive.POLL", 0.001)
     name = "trial-3-ddpg-Bandit"
@@ -555,6 +558,15 @@ def test_a_search_goes_on_where_it_was_left_and_finds_the_best(tmp_path, monkeyp
         score = -((np.log10(rate) + 3) ** 2) - abs(params["batch_size"] - 6)
         assert value is None or value == pytest.approx(score, abs=1e-12)
     assert max(value for _, value in whole if value is not None) > -0.1
+    capsys.readouterr()
+    monkeypatch.setattr("softq.sweeps.command.engine_of", lambda options: Parabola())
+    words = ["sweep", str(tmp_path / "part" / "list.toml"), "--out", str(tmp_path / "part" / "out")]
+    assert main(words) == 0
+    head, first, *_, last = capsys.readouterr().out.splitlines()
+    best = max(range(24), key=lambda i: whole[i][1] or -np.inf)
+    assert head.split() == ["trial", "batch_size", "learning_rate", "mean", "return"]
+    assert first.split()[:2] == [str(best), str(whole[best][0]["batch_size"])]
+    assert last == "1 trials failed or are not finished"
     with pytest.raises(SoftqError, match="holds trials with other settings"):
         trials(tmp_path / "part", 24, Parabola(), high=9)
 
