@@ -49,7 +49,7 @@ help:
 	@echo "make book         environment, notebooks, the book; prints where to open it"
 	@echo "make test         lint, notebooks, strict book, unit and browser tests (BROWSER=0 leaves the last out)"
 	@echo "make robust       notebooks and unit tests with other seeds, instruction sets and threads: a table of what fails"
-	@echo "make extras       the optional packages (environments, films, exported policies, Ray, Optuna, parquet), installed and tested"
+	@echo "make extras       the optional packages (environments, films, exports, Ray, Optuna, trackers, parquet), installed and tested"
 	@echo "make count        counts the layout of softq/, the fields and switches of the methods, and what they repeat"
 	@echo "make lab          JupyterLab on the notebooks, where every lab is a live widget"
 	@echo "make env          only the environment in $(VENV) (PYTHON=... chooses the interpreter)"
@@ -120,13 +120,13 @@ built: notebooks html
 	@if [ "$(BROWSER)" = 0 ]; then echo "browser tests left out (BROWSER=0)"; else \
 		$(MAKE) --no-print-directory browser; fi
 
-# Their packages in the versions of requirements.txt, where it names them; the tests of these environments, which a run
-# of all tests skips.
+# Their packages in the versions of requirements.txt, where it names them; the tests of these environments and trackers,
+# which a run of all tests skips.
 extras: env
 	@test -x $(EXTRAS)/bin/python || $(BIN)/python -m venv $(EXTRAS)
 	@cd $(EXTRAS)/lib/python3*/site-packages && echo $(CURDIR)/$(VENV)/lib/python3*/site-packages >below.pth
 	$(EXTRAS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c requirements.txt \
-		-e ".[dmc,envpool,export,robotics,ray,parquet,tune,video]"
+		-e ".[dmc,envpool,export,robotics,ray,parquet,tensorboard,trackio,tune,video]"
 	OPENBLAS_NUM_THREADS=1 $(EXTRAS)/bin/python -m pytest --color=no --durations=10 tests/test_extras.py
 
 # Several hours on two cores. A part of it: ROBUST='--only 09_svgd --conditions seeds+1 AVX2'; see --help.

@@ -1,10 +1,13 @@
 """What the extras bring, with the real packages, which `make extras` installs; elsewhere these tests are skipped."""
 
 import contextlib
+import importlib
 import importlib.util
 import json
 import os
 import signal
+import sqlite3
+import struct
 import subprocess
 import sys
 import threading
@@ -22,6 +25,7 @@ from collected import check_rows, collected, limited, pendulum
 from PIL import Image
 from small import made
 
+from softq.algorithms import DDPG
 from softq.cli import main
 from softq.comparison import collect
 from softq.envs import make
@@ -35,7 +39,7 @@ from softq.sweeps.drive import carry_out
 from softq.sweeps.folders import status, updates_of
 from softq.sweeps.plan import load, plan
 from softq.sweeps.pool import End
-from softq.training import TrainConfig, train
+from softq.training import Callback, TrainConfig, resume, train
 from softq.training.evaluate import Evaluator
 from softq.training.run_directory import described
 from softq.utils.errors import SoftqError, SoftqWarning
@@ -67,6 +71,7 @@ envpool, ray = extra("envpool", "envpool"), extra("ray", "ray")
 parquet = extra("parquet", "pyarrow")
 flatbuffers, ffmpeg = extra("export", "flatbuffers"), extra("video", "imageio_ffmpeg")
 tune = extra("tune", "optuna")
+tensorboard, trackio = extra("tensorboard", "tensorboardX"), extra("trackio", "trackio")
 
 
 def nothing(rows):
@@ -643,3 +648,75 @@ def test_a_task_of_the_suite_is_filmed(tmp_path):
     assert video.film(policy, tmp_path / "film.gif", steps=6, width=64, progress=False) == (3, 25)
     with Image.open(tmp_path / "film.gif") as film:
         assert np.asarray(film.convert("RGB"))[-64:].std() > 10
+
+
+SMALL = {"num_envs": 2, "seeds": 2, "warmup": 8, "batch_size": 4, "log_every": 10, "eval_every": 20}
+SMALL |= {"checkpoint_every": 10, "eval_episodes": 1, "iterations": 40, "progress": False}
+
+
+class Stumbles(Callback):
+    """Fails after the log of update 30, the first time."""
+
+    fails = True
+
+    def on_log(self, event):
+        if event.updates == 30 and Stumbles.fails:
+            Stumbles.fails = False
+            raise RuntimeError
+
+
+def trained(folder, tracker):
+    """The numbers in the log of a run with a tracker, interrupted once: `{(seed, env_steps, name): value}`."""
+    Stumbles.fails = True
+    with pytest.raises(SoftqError, match="Stumbles failed in on_log"):
+        train(
+            DDPG(hidden_sizes=(8,)), "MultiGoal", out=folder, tracker=tracker, callbacks=[Stumbles()], **SMALL
+        )
+    resume(folder, progress=False, callbacks=[Stumbles()])
+    found = {}
+    for line in (folder / "log.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        for name, value in row.items():
+            if name not in ("kind", "seed", "updates", "env_steps", "returns") and value is not None:
+                found[row["seed"], row["env_steps"], f"{row['kind']}/{name}"] = value
+    return found
+
+
+def scalars(folder):
+    """`{(env_steps, name): value}` in the event files of TensorBoard in `folder`, read record by record."""
+    proto, found = importlib.import_module("tensorboardX.proto.event_pb2"), {}
+    for path in sorted(folder.glob("events*")):
+        data = path.read_bytes()
+        while data:  # a length, its checksum, the record, its checksum
+            (size,) = struct.unpack("<Q", data[:8])
+            event = proto.Event.FromString(data[12 : 12 + size])
+            found |= {
+                (event.step, x.tag): x.simple_value for x in event.summary.value if not x.HasField("tensor")
+            }
+            data = data[16 + size :]
+    return found
+
+
+@tensorboard
+def test_tensorboard_has_the_numbers_of_the_log(tmp_path):
+    log = trained(tmp_path / "run", "tensorboard")
+    for seed in (0, 1):
+        expected = {(step, name): value for (one, step, name), value in log.items() if one == seed}
+        found = scalars(tmp_path / "run" / "tensorboard" / f"seed {seed}")
+        assert found.keys() == expected.keys() and len(expected) > 20
+        np.testing.assert_allclose([found[x] for x in expected], list(expected.values()), rtol=1e-6)
+
+
+@trackio
+def test_trackio_has_the_numbers_of_the_log(tmp_path, monkeypatch):
+    """In its own file on this machine, in a project called after the environment; no step is missing or twice."""
+    package = importlib.import_module("trackio.utils")
+    for name in ("trackio.utils", "trackio.sqlite_storage"):
+        monkeypatch.setattr(f"{name}.TRACKIO_DIR", tmp_path / "trackio", raising=package.__name__ == name)
+    log = trained(tmp_path / "run", "trackio")
+    with sqlite3.connect(tmp_path / "trackio" / "MultiGoal.db") as file:
+        rows = file.execute("select run_name, step, metrics from metrics order by id").fetchall()
+    assert {name for name, *_ in rows} == {"run"} and len(rows) == len({(x[1], x[2]) for x in rows})
+    found = {(step, name): value for _, step, metrics in rows for name, value in json.loads(metrics).items()}
+    expected = {(step, f"{name} of seed {seed}"): value for (seed, step, name), value in log.items()}
+    assert found == pytest.approx(expected)
