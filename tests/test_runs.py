@@ -269,7 +269,7 @@ def unclocked(folder, *leave_out):
 def test_another_version_is_told_and_logged(run, part, monkeypatch):
     """Gymnasium and MuJoCo have no part in an environment in JAX. A second resumption has nothing to tell."""
     now = softq.training.trainer.versions() | {"jax": "9.9", "mujoco": "9.9"}
-    for name in ("run_directory", "trainer"):
+    for name in ("changes", "trainer"):
         monkeypatch.setattr(f"softq.training.{name}.versions", lambda: now)
     with pytest.warns(
         SoftqWarning, match=rf"other versions .jax {jax.__version__} -> 9.9.: .*rounding, other"
@@ -359,8 +359,8 @@ def test_a_new_run_starts_from_the_learner_of_another(run, copy, tmp_path):
 @pytest.mark.parametrize(
     ("algo", "env", "settings", "message"),
     [
-        (TINY, "MultiGoal", {"seeds": 3}, "holds learners of 2 seeds; train as many with --seeds 2"),
-        (TINY, "MultiGoal", {"seeds": 1}, "holds learners of 2 seeds; train as many with --seeds 2"),
+        (TINY, "MultiGoal", {"seeds": 3}, "holds learners of 2 seeds; train as many: --seeds 2"),
+        (TINY, "MultiGoal", {"seeds": 1}, "holds learners of 2 seeds; train as many: --seeds 2"),
         (replace(TINY, hidden_sizes=(9,)), "MultiGoal", {}, r"does not fit this run .*8.* there, .*9.* here"),
         (TINY, "Bandit", {}, r"does not fit this run .*sizes of the networks, and those of observations"),
         (DDPG(hidden_sizes=(8,)), "MultiGoal", {}, "holds a learner of ddsq, and this run trains ddpg"),

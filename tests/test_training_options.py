@@ -20,6 +20,7 @@ from softq.algorithms.common.critic_policy import CriticPolicy
 from softq.cli import main
 from softq.envs import make
 from softq.training import Replay, TrainConfig, compile_cache, evaluate_run, load_run, resume, train
+from softq.training.changes import settings_changed
 from softq.training.device_loop import DeviceLoop
 from softq.training.host_loop import HostLoop
 from softq.training.n_step import n_step_rows
@@ -434,10 +435,10 @@ def test_a_run_from_before_the_options_is_one_without_them(tmp_path):
     new = ("n_step", "updates_per_step", "normalise_obs")
     before = now | {"train": {name: x for name, x in now["train"].items() if name not in new}}
     assert len(before["train"]) == len(now["train"]) - 3
-    assert RunDirectory(tmp_path).changes(before, now, set()) == {}
+    assert settings_changed(RunDirectory(tmp_path), before, now, TINY) == {}
     changed = described(TINY, replace(config, n_step=2), {"obs_dim": 2, "action_dim": 1})
     with pytest.raises(SoftqError, match="says n_step 2, but the run was trained with 1"):
-        RunDirectory(tmp_path).changes(before, changed, set())
+        settings_changed(RunDirectory(tmp_path), before, changed, TINY)
 
 
 # Kept programs

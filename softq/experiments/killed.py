@@ -8,8 +8,8 @@ a run that nothing happened to: learner, replay, environments, callbacks, the be
 """
 
 import contextlib
+import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,56 +25,52 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pandas as pd
 
-from softq.cli import main
+from softq.algorithms import DDPG
 from softq.experiments.script import run
+from softq.training import TrainConfig, preset_of, resume, train
 from softq.training.callbacks import BEST
 from softq.training.checkpoint import Checkpoints
 from softq.training.run_directory import read_log
 from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.cli_options import Parser
 from softq.utils.errors import SoftqError, SoftqWarning
+from softq.utils.flat_settings import built
 
 ENVS = ("MultiGoal", "InvertedPendulum-v5")
 # a checkpoint and rows of the log so often that most instants are near one
-SETTINGS = (
-    "--hidden-sizes 8 --num-envs 2 --seeds 2 --warmup 8 --batch-size 4 --buffer-size 500 --log-every 10 "
-)
-SETTINGS += (
-    "--eval-every 50 --eval-episodes 1 --checkpoint-every 10 --keep-best --patience 1000000 --no-progress"
-)
+TRAINING = {"num_envs": 2, "seeds": 2, "warmup": 8, "batch_size": 4, "buffer_size": 500, "log_every": 10}
+TRAINING |= {"eval_every": 50, "eval_episodes": 1, "checkpoint_every": 10, "patience": 1_000_000}
+WIDTH = 8  # of the networks
 When = Literal["start", "training", "checkpoint"]
-LONGEST = 5.0, 1.5  # seconds after the start of a process, and after its first checkpoint, until it is killed
+LONGEST = 1.5  # seconds after the first checkpoint of a process until it is killed
 LIMIT = 300.0  # seconds after which a process that has not ended by itself is at fault
-SMALL_DISK, LARGE_DISK = "600k", "64m"
+PAGE, LARGE_DISK = (
+    4096,
+    "64m",
+)  # the least that a file takes of a file system in memory, and more than all need
 
 
 def words(env: str, iterations: int, folder: Path) -> list[str]:
-    """The words of `softq train` that start the run in `folder`."""
-    return [
-        *("train", "ddpg", "--env", env, "--iterations", str(iterations), "--out", str(folder)),
-        *SETTINGS.split(),
-    ]
-
-
-def resumed(folder: Path) -> list[str]:
-    """The words that continue the run in `folder`."""
-    return ["train", "--resume", str(folder), "--no-progress"]
-
-
-def next_words(env: str, iterations: int, folder: Path) -> list[str]:
-    """The words that start the run in `folder`, or continue it where there is something to continue."""
+    """The words for `softq` that start the run in `folder`, or continue it where there is something to continue."""
     if (folder / "config.json").exists():
-        return resumed(folder)
-    shutil.rmtree(folder, ignore_errors=True)  # killed before it had a configuration
-    return words(env, iterations, folder)
+        return ["train", "--resume", str(folder), "--no-progress"]
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in TRAINING.items()]
+    options += [f"--hidden-sizes={WIDTH}", f"--iterations={iterations}", f"--out={folder}", "--keep-best"]
+    return ["train", "ddpg", f"--env={env}", *options, "--no-progress"]
 
 
-def quietly(argv: list[str]) -> int:
-    """The exit code of `softq` with the words `argv`, in this process and without its output."""
-    with warnings.catch_warnings(), open(os.devnull, "w") as nowhere:
+def undisturbed(env: str, iterations: int, folder: Path) -> bool:
+    """Start or continue the run in `folder` in this process; whether it ended as it should. Full disks are no error."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", SoftqWarning)
-        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-            return main(argv)
+        try:
+            if (folder / "config.json").exists():
+                return resume(folder, progress=False).finished
+            algo = built(DDPG, preset_of(DDPG, "paper") | {"hidden_sizes": (WIDTH,)}, TrainConfig)
+            settings: dict[str, Any] = TRAINING | {"iterations": iterations, "keep_best": True}
+            return train(algo, env, out=folder, progress=False, **settings).finished
+        except SoftqError:
+            return False
 
 
 def halves(folder: Path) -> list[Path]:
@@ -86,11 +82,12 @@ def kill(argv: list[str], folder: Path, when: When, delay: float) -> dict | None
     """Start `softq` with the words `argv`, which train in `folder`, and kill it; None if it ends by itself before.
 
     It is killed `delay` seconds after its start, or after its first checkpoint, or at the first half-written checkpoint
-    after that. Returns the seconds after its start, and what it left half-done.
+    after that. Returns the seconds after its start, those until its first checkpoint, and what it left half-done.
     """
     log = folder / "log.jsonl"
     size = lambda: log.stat().st_size if log.exists() else 0
-    before, first, began = size(), kept(folder), time.monotonic()
+    before, first, old, began = size(), kept(folder), {*halves(folder)}, time.monotonic()
+    ready = None  # seconds until the first checkpoint
     # JAX's own cache of programs is not written whole: a killed process would leave half a program there
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     command = [sys.executable, "-m", "softq", *argv]
@@ -100,9 +97,10 @@ def kill(argv: list[str], folder: Path, when: When, delay: float) -> dict | None
             due = began + delay if when == "start" else None
             while process.poll() is None and time.monotonic() < began + LIMIT:
                 now = time.monotonic()
-                if due is None and kept(folder) != first:
-                    due = now + delay
-                if due is not None and now >= due and (when != "checkpoint" or halves(folder)):
+                if ready is None and kept(folder) != first:
+                    ready = now - began
+                    due = due or now + delay
+                if due is not None and now >= due and (when != "checkpoint" or {*halves(folder)} - old):
                     break
                 time.sleep(0.0002 if due else 0.01)
             if process.poll() is not None:
@@ -112,12 +110,13 @@ def kill(argv: list[str], folder: Path, when: When, delay: float) -> dict | None
         process.wait()
     if process.returncode != -signal.SIGKILL:
         return None
-    return {"seconds": time.monotonic() - began, "left": left(folder, size() != before)}
+    seconds = time.monotonic() - began
+    return {"seconds": seconds, "ready": ready, "left": left(folder, old, size() != before)}
 
 
-def left(folder: Path, trained: bool) -> str:
-    """What a killed process has left half-done."""
-    if halves(folder):
+def left(folder: Path, old: set[Path], trained: bool) -> str:
+    """What a killed process has left half-done; checkpoints that were so before are `old`."""
+    if {*halves(folder)} - old:
         return "half a checkpoint"
     sums = {path.name for path in folder.glob("*/*.sums.json")}
     if any(f"{path.name}.sums.json" not in sums for path in folder.glob("*/[0-9]*") if path.is_dir()):
@@ -168,12 +167,12 @@ def cut_short(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of `SMALL_DISK` bytes at `folder`, for root on Linux. Raises `SoftqError` elsewhere."""
+def small_disk(folder: Path, size: int) -> Iterator[Path]:
+    """A file system of `size` bytes at `folder`, for root on Linux. Raises `SoftqError` elsewhere."""
     folder.mkdir()
     try:
         subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(folder)],
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
             check=True,
             capture_output=True,
         )
@@ -190,38 +189,44 @@ def enlarge(folder: Path) -> None:
     subprocess.run(["mount", "-o", f"remount,size={LARGE_DISK}", str(folder)], check=True)
 
 
-def filled(env: str, iterations: int, whole: dict[str, Any], work: Path) -> dict:
-    """A run on a disk that is full before its end, continued when there is room again."""
-    with small_disk(work / "disk") as disk:
-        code = quietly(words(env, iterations, disk / "run"))
+def filled(env: str, iterations: int, work: Path) -> dict:
+    """A row for a run on a disk with room for half of what the run work/whole holds, continued when there is more."""
+    files, whole = [path for path in (work / "whole").rglob("*") if path.is_file()], content(work / "whole")
+    pages = sum(math.ceil(path.stat().st_size / PAGE) for path in files)
+    with small_disk(work / "disk", PAGE * pages // 2) as disk:
+        ended = undisturbed(env, iterations, disk / "run")
         step = kept(disk / "run")
         enlarge(disk)
-        ended = quietly(resumed(disk / "run"))
-        same = (code, ended) == (2, 0) and not differing(content(disk / "run"), whole)
+        later = undisturbed(env, iterations, disk / "run")
+        same = (ended, later) == (False, True) and not differing(content(disk / "run"), whole)
     return {"env": env, "event": "full disk", "step": step, "identical": same}
 
 
 def lives(env: str, kills: list[tuple[When, float]], iterations: int, work: Path) -> list[dict]:
-    """A row for each of `kills`, `(when, delay)` as for `kill`, and one for a checkpoint that is cut short.
+    """A row for each of `kills`, and one for a checkpoint that is cut short; work/whole is the undisturbed run.
 
-    A run that ends before it was killed so often is followed by another.
+    Of `(when, share)` the share in [0, 1) is of the time that the last process took until its first checkpoint, or of
+    `LONGEST` after it. A run that ends before it was killed so often is followed by another.
     """
     whole = work / "whole"
-    quietly(words(env, iterations, whole))
+    undisturbed(env, iterations, whole)
     expected, folder, rows, of_run = content(whole), work / "run-0", [], []
-    todo = list(kills)
+    todo, ready = list(kills), 0.0
     while todo:
-        when, delay = todo[0]
-        found = kill(next_words(env, iterations, folder), folder, when, delay)
+        when, share = todo[0]
+        found = kill(
+            words(env, iterations, folder), folder, when, share * (ready if when == "start" else LONGEST)
+        )
         if found is not None:
+            ready = found.pop("ready") or ready
             of_run.append({"env": env, "event": "SIGKILL", "when": when, **found, "step": kept(folder)})
             todo.pop(0)
         if not todo and kept(folder):
             cut_short(folder)
             of_run.append({"env": env, "event": "checkpoint cut short", "step": kept(folder)})
         if found is None or not todo:
-            code = quietly(next_words(env, iterations, folder))
-            same = code == 0 and not differing(content(folder), expected)
+            ended = undisturbed(env, iterations, folder)
+            same = ended and not differing(content(folder), expected)
             rows += [row | {"identical": same} for row in of_run]
             folder, of_run = work / f"run-{len(rows)}", []
     return rows
@@ -229,9 +234,9 @@ def lives(env: str, kills: list[tuple[When, float]], iterations: int, work: Path
 
 def drawn(number: int, key: jax.Array) -> list[tuple[When, float]]:
     """`number` instants: of three, one in the start, one in the training and one while a checkpoint is written."""
-    shares = np.asarray(jax.random.uniform(key, (number,)))
+    shares = jax.random.uniform(key, (number,)).tolist()
     kinds: tuple[When, ...] = ("training", "checkpoint", "start")
-    return [(kinds[i % 3], float(x) * LONGEST[0 if i % 3 == 2 else 1]) for i, x in enumerate(shares)]
+    return [(kinds[i % 3], share) for i, share in enumerate(shares)]
 
 
 def measured(kills: int, iterations: int = 1000) -> pd.DataFrame:
@@ -240,7 +245,7 @@ def measured(kills: int, iterations: int = 1000) -> pd.DataFrame:
     for i, env in enumerate(ENVS):
         with tempfile.TemporaryDirectory() as work:
             rows = lives(env, drawn(kills // 2, jax.random.key(i)), iterations, Path(work))
-            rows.append(filled(env, iterations, content(Path(work) / "whole"), Path(work)))
+            rows.append(filled(env, iterations, Path(work)))
         tables.append(pd.DataFrame(rows))
         print(tables[-1].to_string(index=False), flush=True)
     return pd.concat(tables)[["env", "event", "when", "seconds", "left", "step", "identical"]]

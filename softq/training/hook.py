@@ -13,6 +13,7 @@ A resumed run decides as one that was never interrupted, because each checkpoint
 returns, and `restore` is given it back.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ import jax.numpy as jnp
 
 from softq.algorithms import Algorithm
 from softq.training.config import TrainConfig
+from softq.utils.errors import SoftqError
 
 Kind = Literal["start", "log", "evaluation", "checkpoint", "end"]
 
@@ -105,3 +107,45 @@ class Function(Callback):
     @property
     def name(self) -> str:
         return getattr(self.function, "__name__", type(self.function).__name__)
+
+
+class CallbackFailed(SoftqError):
+    """A callback has raised an error, which is the cause of this one."""
+
+
+class Hook:
+    """The callbacks of one run, called one after the other."""
+
+    def __init__(self, callbacks: list[Callback]):
+        self.callbacks = callbacks
+        self.stopped: str | None = None  # why one of them has ended the run early, if so
+
+    def tell(self, event: Event) -> None:
+        """Call the method of each callback for this kind of event. Raises `CallbackFailed`."""
+        for callback in self.callbacks:
+            answer = called(callback, f"on_{event.kind}", event)
+            if answer and event.kind in ("log", "evaluation") and not self.stopped:
+                self.stopped = (
+                    answer if isinstance(answer, str) else f"the callback {callback.name} asked for it"
+                )
+
+    def save(self) -> dict[str, dict]:
+        """What a checkpoint keeps of the callbacks, by name. Raises `CallbackFailed`, also for what is not JSON."""
+        return {callback.name: called(callback, "save") for callback in self.callbacks}
+
+    def restore(self, saved: dict[str, dict]) -> None:
+        """Give each callback what `save` has returned for it. Raises `CallbackFailed`."""
+        for callback in self.callbacks:
+            if callback.name in saved:
+                called(callback, "restore", saved[callback.name])
+
+
+def called(callback: Callback, method: str, *given: Any) -> Any:
+    """The result of a method of a callback. Raises `CallbackFailed` when that raises, in one line that names both."""
+    try:
+        result = getattr(callback, method)(*given)
+        return json.loads(json.dumps(result)) if method == "save" else result
+    except Exception as error:
+        reason = str(error) if isinstance(error, SoftqError) else f"{type(error).__name__}: {error}"
+        line = f"the callback {callback.name} failed in {method} ({' '.join(reason.split()).rstrip('.')})."
+        raise CallbackFailed(line) from error

@@ -25,7 +25,7 @@ from softq.training.normalise import bare
 from softq.training.old_names import renamed
 from softq.utils.atomic_files import write_json
 from softq.utils.errors import SoftqError
-from softq.utils.flat_settings import built, flat, settings_of
+from softq.utils.flat_settings import built, flat
 
 try:
     import fcntl
@@ -37,12 +37,6 @@ FILES = ("log.jsonl", "versions.json", "config.json", "status.json", "checkpoint
 FORMAT = 2  # version of the format of config.json and of the learners in checkpoints
 # the last version of softq that wrote, and reads, each earlier format
 WRITERS = {1: "softq 0.1.0 (commit 7346a94)"}
-# the versions on which rounding and random numbers depend, and those on which an environment does
-NUMERIC, PHYSICS = ("jax", "flax", "optax", "device", "backend", "machine"), ("gymnasium", "mujoco")
-# the settings of a training that may change when it goes on: they decide neither what is in a checkpoint nor how many
-# steps the warm-up has
-FREE = {"iterations", "batch_size", "eval_every", "eval_episodes", "log_every", "checkpoint_every"}
-FREE |= {"keep_best", "patience", "min_change", "tracker"}
 # the first columns of a table of curves
 COLUMNS = ["algorithm", "env", "seed", "kind", "updates", "env_steps", "return", "std", "episodes"]
 
@@ -54,15 +48,6 @@ def versions() -> dict[str, str]:
     found |= {"python": platform.python_version(), "device": jax.devices()[0].device_kind}
     found |= {"backend": jax.default_backend(), "machine": platform.machine()}
     return found | commit()
-
-
-def other_versions(before: dict, jax_env: bool) -> dict[str, list]:
-    """`[old, new]` of each version, or device, that differs now and on which the numbers of a run depend.
-
-    `jax_env` means that they do not depend on those of Gymnasium and MuJoCo.
-    """
-    now, names = versions(), (*NUMERIC, *(() if jax_env else PHYSICS))
-    return {name: [before[name], now[name]] for name in names if before.get(name, now[name]) != now[name]}
 
 
 def commit() -> dict[str, str]:
@@ -112,21 +97,6 @@ def parsed(content: dict) -> tuple[Algorithm, TrainConfig, dict]:
     dims = {name: plain(name, content["dims"][name], int) for name in ("obs_dim", "action_dim")}
     algorithm = get(config.algorithm)
     return plain_algorithm(built(algorithm, renamed(hyper, algorithm))), config, dims
-
-
-def free_settings(algo: Algorithm) -> set[str]:
-    """The settings that may change in a run that goes on: of the algorithm, its numbers, which decide no shape."""
-    leaves = jax.tree_util.tree_leaves_with_path(algo, is_leaf=lambda x: x is None)
-    paths = {tuple(key.name for key in path) for path, _ in leaves}
-    return FREE | {name for name, setting in settings_of(type(algo)).items() if setting.path in paths}
-
-
-def fixed(name: str) -> str:
-    """Why a setting cannot change in a run that goes on, and what to do instead."""
-    return (
-        f"what a run has learned and stored depends on {name}. A new run can start from its learner: softq train "
-        "ALGORITHM --init-from DIR."
-    )
 
 
 def writer(content: dict) -> str | None:
@@ -201,7 +171,17 @@ class RunDirectory:
                 path.rmdir()
 
     def check_free(self) -> None:
-        """Raise `SoftqError` when the folder exists and is not empty."""
+        """Raise `SoftqError` when the folder exists and is not empty.
+
+        What a process has left that was killed before it had written config.json does not count: no row is in its log.
+        """
+        if self.folder.is_dir() and all(
+            path.name == "versions.json"
+            or path.name.startswith((".versions.json.", ".config.json."))
+            or (path.name == "log.jsonl" and not path.stat().st_size)
+            for path in self.folder.iterdir()
+        ):
+            return
         if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             holds = "another run" if (self.folder / "config.json").exists() else "other files"
             remedy = f"continue it with --resume {self.folder}, or choose" if "run" in holds else "choose"
@@ -253,28 +233,6 @@ class RunDirectory:
                 f"{self.folder / 'config.json'} does not fit this softq ({reason}); put it back as it was "
                 "written, or use the softq named in versions.json."
             ) from None
-
-    def changes(self, before: dict | None, now: dict, free: set[str]) -> dict[str, list]:
-        """`[old, new]` of each setting that is another one `now`, in config.json, than `before`, at the checkpoint.
-
-        Raises `SoftqError` for one that is not in `free`.
-        """
-        if not before:
-            return {}
-        # with the names of today, and with the settings that have come since
-        before = self.fitting(lambda content: described(*parsed(content)), before)
-        changed = {}
-        for part in ("train", "algorithm"):
-            for name, new in now[part].items():
-                if (old := before[part].get(name)) == new:
-                    continue
-                if name not in free:
-                    raise SoftqError(
-                        f"{self.folder / 'config.json'} says {name} {new}, but the run was trained with {old}; "
-                        f"put that back: {fixed(name)}"
-                    )
-                changed[name] = [old, new]
-        return changed
 
     def describe(self, content: dict) -> None:
         """Replace config.json when `content` differs from what it holds."""

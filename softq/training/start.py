@@ -11,13 +11,14 @@ from typing import Any
 import pandas as pd
 
 from softq.algorithms import ALGORITHMS, Algorithm, get
+from softq.training.changes import fixed, free_settings
 from softq.training.config import TrainConfig, preset_of
 from softq.training.hook import Callback, Event
 from softq.training.loop import LoopState
 from softq.training.normalise import bare
 from softq.training.old_names import renamed
 from softq.training.progress import Interrupt, Progress
-from softq.training.run_directory import RunDirectory, fixed, free_settings, to_frame
+from softq.training.run_directory import RunDirectory, to_frame
 from softq.training.trainer import Trainer
 from softq.utils.checks import one_of
 from softq.utils.errors import SoftqError
@@ -171,7 +172,7 @@ def changed(algo: Algorithm, config: TrainConfig, changes: dict[str, Any]) -> tu
 def run_to_end(trainer: Trainer, loop: LoopState, step: int, stop: Interrupt, show: bool) -> Run:
     """Train from `step` to the end, or until `stop()`, and return the run; `show` shows a progress bar."""
     config, run = trainer.config, trainer.run
-    if step < config.total_steps and not trainer.stopped:
+    if step < config.total_steps and not trainer.hook.stopped:
         trainer.announce()
     title = f"{config.algorithm} {config.env}"
     progress = Progress(
@@ -185,4 +186,4 @@ def run_to_end(trainer: Trainer, loop: LoopState, step: int, stop: Interrupt, sh
         progress.close()
     curve = to_frame(trainer.rows, config)
     folder = run.folder if run else None
-    return Run(trainer.algo, config, loop.state, curve, done, folder, trainer.inexact, trainer.stopped)
+    return Run(trainer.algo, config, loop.state, curve, done, folder, trainer.inexact, trainer.hook.stopped)

@@ -1,7 +1,6 @@
 """A run under way: steps of the training loop, and between them rows of the log, evaluations and checkpoints."""
 
 import dataclasses
-import json
 import shlex
 import time
 import warnings
@@ -18,25 +17,19 @@ from softq.envs import is_jax, make
 from softq.envs.trial import cannot_be_saved
 from softq.training import memory
 from softq.training.callbacks import OF_CONFIG, gathered
-from softq.training.checkpoint import Checkpoints, different, names
+from softq.training.changes import settings_changed, told, versions_changed
+from softq.training.checkpoint import Checkpoints
 from softq.training.config import TrainConfig, plain_algorithm
 from softq.training.device_loop import DeviceLoop
 from softq.training.devices import over_devices
 from softq.training.evaluate import NO_LIMIT, Diverged, Evaluator
-from softq.training.hook import Callback, Event, Kind
+from softq.training.hook import CallbackFailed, Event, Hook, Kind
 from softq.training.host_loop import EnvironmentFailed, HostLoop
+from softq.training.init_from import learner_of
 from softq.training.loop import LoopState
 from softq.training.normalise import bare, prepared
 from softq.training.progress import Interrupt, Pace, Progress
-from softq.training.results import load_all
-from softq.training.run_directory import (
-    RunDirectory,
-    described,
-    free_settings,
-    other_versions,
-    read_log,
-    versions,
-)
+from softq.training.run_directory import RunDirectory, described, read_log, versions
 from softq.utils.errors import SoftqError, SoftqWarning
 from softq.utils.machine_errors import check_backend, explained
 from softq.utils.pytree import replace
@@ -50,7 +43,7 @@ class Trainer:
 
     def __init__(self, algo: Algorithm, config: TrainConfig, callbacks: Sequence[Any] = ()):
         check_backend()
-        self.callbacks = gathered(config, callbacks)
+        self.hook = Hook(gathered(config, callbacks))
         algo = prepared(plain_algorithm(bare(algo)), config)
         seeds = jax.vmap(jax.random.key)(np.array(config.seed_list, np.uint32))
         self.init_keys, keys = (jax.vmap(jax.random.fold_in, (0, None))(seeds, i) for i in range(2))
@@ -67,7 +60,6 @@ class Trainer:
         self.run: RunDirectory | None = None
         self.checkpoints: Checkpoints | None = None
         self.rows: list[dict] = []
-        self.stopped: str | None = None  # why a callback has ended the run early, if so
         self.source: dict | None = None  # where the learner is from, if not from a start of its own
         self.quiet = False  # whether a callback has failed, after which none is called again
         # the last step that was logged, the last one that was evaluated, and the seconds of training so far
@@ -84,47 +76,15 @@ class Trainer:
         """
         shapes = self.loop.shapes(self.algo, self.keys, self.init_keys)
         memory.check(shapes, self.config)
-        learner = self.learner_of(init_from, shapes.state) if init_from else None
+        learner = None
+        if init_from:
+            learner, self.source = learner_of(init_from, self.algo, self.config, shapes.state)
         loop = jax.block_until_ready(self.loop.init(self.algo, self.keys, self.init_keys))
         return self.placed(loop if learner is None else replace(loop, state=learner))
 
     def placed(self, tree: Any) -> Any:
         """`tree`, whose arrays have a leading axis over the seeds, on the devices that train them."""
         return jax.device_put(tree, self.sharding)
-
-    def learner_of(self, folder: Path | str, shapes: Any) -> Any:
-        """The learner of the newest checkpoint of the run in `folder`, for all seeds; that of one seed goes to each.
-
-        `self.source` is then what versions.json says of it. Raises `SoftqError` when it does not have these `shapes`.
-        """
-        algo, states, config = load_all(folder)
-        if type(bare(algo)) is not type(bare(self.algo)):
-            raise SoftqError(
-                f"{folder} holds a learner of {config.algorithm}, and this run trains {self.config.algorithm}; a "
-                "learner goes on with its own algorithm only."
-            )
-        if config.normalise_obs != self.config.normalise_obs:
-            raise SoftqError(
-                f"{folder} was trained {'with' if config.normalise_obs else 'without'} normalise_obs, and its networks "
-                f"know such observations only; {'give' if config.normalise_obs else 'leave out'} --normalise-obs."
-            )
-        if config.seeds not in (1, self.config.seeds):
-            raise SoftqError(
-                f"{folder} holds learners of {config.seeds} seeds; train as many with --seeds {config.seeds}."
-            )
-        if config.seeds < self.config.seeds:
-            states = jax.tree.map(lambda x: jnp.repeat(x, self.config.seeds, axis=0), states)
-        if names(states) != names(shapes):
-            old, new = (next(iter(x), ["nothing"]) for x in different(names(states), names(shapes)))
-            raise SoftqError(
-                f"the learner in {folder} does not fit this run ({old} there, {new} here); the sizes of the networks, "
-                "and those of observations and actions, must be the same."
-            )
-        run = RunDirectory(folder)
-        step = Checkpoints(run.folder / "checkpoints").meta()["step"]
-        self.source = {"run": str(run.folder.absolute()), "updates": max(0, step - config.warmup_steps)}
-        self.source["commit"] = run.read("versions.json").get("commit", "unknown")
-        return states
 
     def save_start(self, loop: LoopState) -> None:
         """Write a checkpoint before the first step, so that a run no longer needs the one that its learner is from."""
@@ -169,10 +129,9 @@ class Trainer:
     ) -> tuple[LoopState, bool]:
         """Train from `step` to the end, or until `stop()`; returns the loop state, and whether the run is finished."""
         config, pace, began = self.config, Pace(), time.perf_counter() - self.seconds
-        if step < config.total_steps and not self.stopped:
-            self.tell("start", loop, step)
-        else:
-            self.callbacks = []  # nothing is left to do
+        if self.hook.stopped or (step == config.total_steps and self.evaluated == step):
+            self.hook.callbacks = []  # nothing is left to be done
+        self.tell("start", loop, step)
         progress.at(step, note="compiling")
         while True:
             self.seconds = time.perf_counter() - began
@@ -180,7 +139,7 @@ class Trainer:
                 loop = self.log(loop, step, progress)
             if step > self.evaluated and step > config.warmup_steps and self.due(step, config.eval_every):
                 self.evaluate(loop, step, stop, progress)
-            done = self.stopped is not None or (step == config.total_steps and not stop())
+            done = self.hook.stopped is not None or (step == config.total_steps and not stop())
             if done or stop() or (step and self.due(step, config.checkpoint_every)):
                 self.save(loop, step, done)
             if done or stop():
@@ -230,33 +189,20 @@ class Trainer:
             raise self.kept(error) from error.__cause__
 
     def tell(self, kind: Kind, loop: LoopState, step: int, rows: list[dict] | None = None) -> None:
-        """Call the method of each callback for an event of this kind, and note the reason of one that ends the run.
+        """Call the callbacks for an event of this kind, of which one may end the run.
 
         Raises `SoftqError` for one that fails, after a checkpoint was written.
         """
         counts = {"step": step, "updates": self.updates(step), "env_steps": step * self.config.num_envs}
         given = {"algo": self.algo, "config": self.config, "folder": self.run.folder if self.run else None}
         event = Event(kind, **counts, seconds=self.seconds, rows=rows or [], **given, learner=loop.state)
-        for callback in self.callbacks:
-            try:
-                answer = getattr(callback, f"on_{kind}")(event)
-            except Exception as error:
-                raise self.failed(callback, f"on_{kind}", error, loop, step) from error
-            if answer and kind in ("log", "evaluation") and not self.stopped:
-                self.stopped = (
-                    answer if isinstance(answer, str) else f"the callback {callback.name} asked for it"
-                )
-
-    def failed(
-        self, callback: Callback, method: str, error: Exception, loop: LoopState | None, step: int
-    ) -> SoftqError:
-        """The error for a callback that has failed; with a `loop` a checkpoint is written first."""
-        if loop is not None and step:
-            self.quiet = True
-            self.save(loop, step, False)
-        reason = str(error) if isinstance(error, SoftqError) else f"{type(error).__name__}: {error}"
-        line = f"the callback {callback.name} failed in {method} ({' '.join(reason.split()).rstrip('.')})."
-        return self.kept(SoftqError(line), resumable=loop is not None)
+        try:
+            self.hook.tell(event)
+        except CallbackFailed as error:
+            if step:
+                self.quiet = True
+                self.save(loop, step, False)
+            raise self.kept(error, resumable=True) from error.__cause__
 
     def kept(self, error: SoftqError, resumable: bool = False) -> SoftqError:
         """`error` with a sentence that says up to which update the run is kept, and how to continue it."""
@@ -335,7 +281,10 @@ class Trainer:
             "seconds": self.seconds,
         }
         meta |= {"position": self.run.position, "config": described(self.algo, self.config, self.dims)}
-        meta |= {"versions": versions(), "callbacks": self.saved(), "stopped": self.stopped}
+        try:
+            meta |= {"versions": versions(), "callbacks": self.hook.save(), "stopped": self.hook.stopped}
+        except CallbackFailed as error:
+            raise self.kept(error) from error.__cause__
         self.run.kept = True
         envs = {"text": [], "physics": np.zeros(0, np.uint8)}
         try:
@@ -350,21 +299,11 @@ class Trainer:
         if not self.quiet:
             self.tell("checkpoint", loop, step)
 
-    def saved(self) -> dict[str, dict]:
-        """What the callbacks keep in the next checkpoint, by name. Raises `SoftqError` for one that fails."""
-        found = {}
-        for callback in self.callbacks:
-            try:
-                found[callback.name] = json.loads(json.dumps(callback.save()))
-            except Exception as error:
-                raise self.failed(callback, "save", error, None, 0) from error
-        return found
-
     def write_status(self, step: int, done: bool) -> None:
         """Write status.json; `done` means that the run is finished, or was ended early."""
         counts: dict[str, Any] = {"updates": self.updates(step), "iterations": self.config.iterations}
-        if self.stopped:
-            counts["stopped"] = self.stopped
+        if self.hook.stopped:
+            counts["stopped"] = self.hook.stopped
         self.run.status(finished=done, **counts, env_steps=step * self.config.num_envs, seconds=self.seconds)
 
     def updates(self, step: int) -> int:
@@ -409,7 +348,7 @@ class Trainer:
         if loop.replay.added.max() <= capacity < self.config.capacity:
             loop = replace(loop, replay=jax.vmap(lambda x: x.grown(self.config.capacity))(loop.replay))
         self.run.describe(content)
-        self.adopt(meta.get("callbacks", {}))
+        self.hook.restore(meta.get("callbacks", {}))
         self.go_on(meta, changed)
         return loop, meta["step"]
 
@@ -418,7 +357,8 @@ class Trainer:
 
         Raises `SoftqError` for one that may not change, and when no update is left to be made.
         """
-        changed = self.run.changes(meta.get("config"), content, free_settings(bare(self.algo)))
+        run: Any = self.run
+        changed = settings_changed(run, meta.get("config"), content, bare(self.algo))
         made, total = meta["step"] - self.config.warmup_steps, self.config.iterations
         if meta["step"] > self.config.total_steps:
             raise SoftqError(
@@ -431,36 +371,26 @@ class Trainer:
             )
         return changed
 
-    def adopt(self, saved: dict[str, dict]) -> None:
-        """Give each callback what it has `saved` in the checkpoint, and warn of one that is not there any more."""
-        for callback in self.callbacks:
-            if callback.name in saved:
-                try:
-                    callback.restore(saved[callback.name])
-                except Exception as error:
-                    raise self.failed(callback, "restore", error, None, 0) from error
-        here = {*OF_CONFIG, *(callback.name for callback in self.callbacks)}
-        if lost := [name for name, content in saved.items() if content and name not in here]:
-            self.say(
-                f"{self.run.folder} was trained with the callback {lost[0]}, which is not given now; the run goes on "
-                "without it."
-            )
-
     def go_on(self, meta: dict, changed: dict[str, list]) -> None:
         """Tell and log what has `changed` since the checkpoint of `meta`, or that the run was ended early."""
         step, folder = meta["step"], self.run.folder
-        others = other_versions(meta.get("versions") or self.run.read("versions.json"), self.envs is None)
-        told = lambda found: ", ".join(f"{name} {old} -> {new}" for name, (old, new) in found.items())
+        others = versions_changed(meta.get("versions") or self.run.read("versions.json"), self.envs is None)
+        here = {*OF_CONFIG, *(callback.name for callback in self.hook.callbacks)}
+        saved = meta.get("callbacks", {})
+        if lost := [name for name in saved if saved[name] and name not in here]:
+            self.say(
+                f"{folder} was trained with the callback {lost[0]}, which is not given now; it goes on without."
+            )
         if changed:
             self.say(f"{told(changed)} from update {self.updates(step):,} on.")
             self.write_status(step, False)
         elif meta.get("stopped"):
-            self.stopped = meta["stopped"]
+            self.hook.stopped = meta["stopped"]
             self.say(
-                f"{folder} was ended early at update {self.updates(step):,} ({self.stopped}); it goes on with a "
+                f"{folder} was ended early at update {self.updates(step):,} ({self.hook.stopped}); it goes on with a "
                 "larger --iterations or another changed option."
             )
-        if self.stopped or step == self.config.total_steps:
+        if self.hook.stopped or step == self.config.total_steps:
             return
         if others:
             self.say(
