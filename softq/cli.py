@@ -188,7 +188,8 @@ def train_command(argv: list[str]) -> int:
     parser.add_argument(
         "--resume",
         metavar="DIR",
-        help="continue the run in DIR, with --iterations N to N updates in all; other options that are given change",
+        help="continue the run in DIR, with --iterations N to N updates in all; other options given with it take the "
+        "place of the run's",
     )
     parser.add_argument(
         "--init-from", metavar="DIR", help="start from the learner of another run, in its newest checkpoint"

@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import os
 import shutil
+import signal
 from types import SimpleNamespace
 
 import jax
@@ -11,7 +13,17 @@ import pytest
 
 from softq.algorithms import DDPG
 from softq.cli import main
-from softq.training import Callback, EarlyStop, KeepBest, evaluate_run, load_all, load_run, resume, train
+from softq.training import (
+    Callback,
+    EarlyStop,
+    Evaluator,
+    KeepBest,
+    evaluate_run,
+    load_all,
+    load_run,
+    resume,
+    train,
+)
 from softq.training.run_directory import RunDirectory
 from softq.utils.errors import SoftqError, SoftqWarning
 
@@ -214,6 +226,25 @@ def test_a_callback_that_fails_ends_the_run_in_a_line_and_the_others_go_on_exact
     assert again.stopped == one.stopped and RunDirectory(folder).finished()
     assert_equal(again.states, one.states)
     assert rows(folder) == [row for row in rows(whole[0].folder) if row["updates"] <= 50]
+
+
+def test_the_last_evaluation_is_told_also_when_it_was_interrupted(whole, tmp_path, monkeypatch):
+    """Ctrl-C during that evaluation leaves a checkpoint after all updates, from which nothing but it is left to do."""
+    evaluate, folder, recorder = Evaluator.__call__, tmp_path / "run", Recorder()
+
+    def interrupted(self, algo, state, stop):
+        if state.step[0] < 60:
+            return evaluate(self, algo, state, stop)
+        os.kill(os.getpid(), signal.SIGINT)
+        return None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluator, "__call__", interrupted)
+        assert not train(TINY, "MultiGoal", out=folder, keep_best=True, **SETTINGS).finished
+    assert resume(folder, progress=False, callbacks=[recorder]).finished
+    assert ("evaluation", 60, ["eval", "eval"]) in recorder.events
+    assert rows(folder) == rows(whole[0].folder)
+    assert_equal(load_all(folder, "best")[1], load_all(whole[0].folder, "best")[1])
 
 
 def test_functions_are_callbacks_and_other_things_are_not():

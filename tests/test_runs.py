@@ -132,6 +132,19 @@ def test_a_folder_in_use_is_never_overwritten(run, tmp_path):
         train(TINY, "MultiGoal", out=tmp_path / "notes.txt" / "run", **SETTINGS)
 
 
+def test_a_start_that_was_killed_can_be_made_again(run, tmp_path):
+    """Before it had written config.json; a folder with a row of a log, or with anything else, is never taken."""
+    (tmp_path / "versions.json").write_text("{}")
+    (tmp_path / ".config.json.77").write_text('{"for')
+    (tmp_path / "log.jsonl").write_text("{}\n")
+    start = lambda: RunDirectory(tmp_path).create(TINY, run.config, {"obs_dim": 2, "action_dim": 2})
+    with pytest.raises(SoftqError, match="already holds other files"):
+        start()
+    (tmp_path / "log.jsonl").write_text("")
+    start()
+    assert RunDirectory(tmp_path).config()[0] == TINY and not list(tmp_path.glob(".*"))
+
+
 def test_only_one_process_trains_a_run(copy):
     first = RunDirectory(copy)
     first.lock()
@@ -252,6 +265,17 @@ def test_a_damaged_newest_checkpoint_is_set_aside_and_the_run_ends_the_same(run,
     assert {x.name for x in (copy / "checkpoints").glob("*") if x.is_dir()} == {"40", "50", "50.damaged"}
     assert not list(copy.glob(".*"))
     assert_equal(load_all(copy)[1], run.states)
+
+
+def test_a_checkpoint_is_complete_when_its_checksums_are_there(run, copy):
+    """A process was killed between the two; whatever its files are like, the one before counts, without a warning."""
+    truncate_arrays(copy)
+    (copy / "checkpoints" / "50.sums.json").unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_run(copy)[1].step == 30
+        assert_equal(resume(copy, progress=False).states, run.states)
+    assert {x.name for x in (copy / "checkpoints").glob("*") if x.is_dir()} == {"40", "50"}
 
 
 @pytest.fixture

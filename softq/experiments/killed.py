@@ -226,7 +226,10 @@ def lives(env: str, kills: list[tuple[When, float]], iterations: int, work: Path
             of_run.append({"env": env, "event": "checkpoint cut short", "step": kept(folder)})
         if found is None or not todo:
             ended = undisturbed(env, iterations, folder)
-            same = ended and not differing(content(folder), expected)
+            differs = differing(content(folder), expected) if ended else ["it did not end"]
+            if differs:
+                print(f"{env}: {', '.join(differs)}", flush=True)
+            same = not differs
             rows += [row | {"identical": same} for row in of_run]
             folder, of_run = work / f"run-{len(rows)}", []
     return rows

@@ -26,8 +26,8 @@ def free_settings(algo: Algorithm) -> set[str]:
 def fixed(name: str) -> str:
     """Why a setting cannot change, and what to do instead."""
     return (
-        f"what a run has learned and stored depends on {name}. A new run can start from its learner: softq train "
-        "ALGORITHM --init-from DIR."
+        f"what a run has learned and stored depends on {name}. A new run can start from its learner where the shapes "
+        "agree: softq train ALGORITHM --init-from DIR."
     )
 
 

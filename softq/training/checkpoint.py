@@ -60,10 +60,12 @@ class Checkpoints:
     def readable(self) -> int:
         """The step of the newest checkpoint that can be read.
 
-        Gives a `SoftqWarning` for each newer one. Raises `SoftqError` when there is none.
+        Gives a `SoftqWarning` for each newer one. Raises `SoftqError` when there is none. A checkpoint is complete once
+        its checksums are there, which are written last; one without them counts only where no other has any.
         """
-        reason = ""
-        for step in sorted(self.manager.all_steps(), reverse=True):
+        reason, steps = "", self.manager.all_steps()
+        complete = [step for step in steps if self._sums(step).exists()]
+        for step in sorted(complete or steps, reverse=True):
             try:
                 self.metas[step] = self.metas.get(step) or self._checked(step)
                 return step
@@ -79,7 +81,7 @@ class Checkpoints:
 
     def _checked(self, step: int) -> dict:
         """The dictionary `meta` of a checkpoint, after its files were compared with their checksums."""
-        folder, sums = self.folder / str(step), self.folder / f"{step}.sums.json"
+        folder, sums = self.folder / str(step), self._sums(step)
         if sums.exists() and json.loads(sums.read_text()) != checksums(folder):
             raise ValueError("its files are not as they were written")
         meta = self.manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
@@ -87,11 +89,15 @@ class Checkpoints:
             raise ValueError("its part meta is missing")
         return meta
 
+    def _sums(self, step: int) -> Path:
+        """The file with the checksums of a checkpoint."""
+        return self.folder / f"{step}.sums.json"
+
     def mend(self) -> None:
         """Clear the way for further checkpoints, after a process that was killed and after damage to the files.
 
-        Checkpoints that are newer than the newest one that can be read are renamed STEP.damaged, and what is left of
-        one whose writing was cut off is removed. Raises `SoftqError` when no checkpoint can be read.
+        Checkpoints that are newer than the newest one that can be read are renamed STEP.damaged, and those that were not
+        written to their end are removed. Raises `SoftqError` when no checkpoint can be read.
         """
         if self.latest is not None:
             self.drop_after(self.readable, keep_as="damaged")
@@ -100,15 +106,15 @@ class Checkpoints:
             half.unlink(missing_ok=True)
 
     def drop_after(self, step: int, keep_as: str = "") -> None:
-        """Remove the checkpoints of later steps than this one, or rename them STEP.`keep_as`."""
+        """Remove the checkpoints of later steps than this one, or rename them STEP.`keep_as` if they are complete."""
         for later in [x for x in self.manager.all_steps() if x > step]:
             folder, aside = self.folder / str(later), self.folder / f"{later}.{keep_as}"
-            if keep_as:
+            if keep_as and self._sums(later).exists():
                 shutil.rmtree(aside, ignore_errors=True)  # of an earlier time
                 folder.rename(aside)
             else:
                 shutil.rmtree(folder)
-            (self.folder / f"{later}.sums.json").unlink(missing_ok=True)
+            self._sums(later).unlink(missing_ok=True)
             self.metas.pop(later, None)
         self.manager.reload()
 
@@ -140,7 +146,7 @@ class Checkpoints:
         for old in self.folder.glob("*.sums.json"):
             if int(old.name.split(".")[0]) not in self.manager.all_steps():
                 old.unlink()
-        write_json(self.folder / f"{step}.sums.json", checksums(self.folder / str(step)))
+        write_json(self._sums(step), checksums(self.folder / str(step)))
 
     def meta(self) -> dict:
         """The dictionary `meta` of the newest readable checkpoint. Raises `SoftqError` when there is none."""
@@ -199,19 +205,15 @@ def quiet_writers() -> Iterator[None]:
     """Silence Orbax's writers after one of them has failed in this context.
 
     The other writers report to an event loop that is closed by then, and each would print a traceback, by
-    `sys.unraisablehook` or the log of asyncio, until the process ends.
+    `sys.unraisablehook`, `sys.excepthook` or the log of asyncio, until the process ends.
     """
-    log = logging.getLogger("asyncio")
-    before, level = sys.unraisablehook, log.level
-
-    def hook(report: Any) -> None:
-        if str(report.exc_value) != "Event loop is closed":
-            before(report)
-
-    sys.unraisablehook = hook
+    log, closed = logging.getLogger("asyncio"), "Event loop is closed"
+    unraisable, uncaught, level = sys.unraisablehook, sys.excepthook, log.level
+    sys.unraisablehook = lambda report: None if str(report.exc_value) == closed else unraisable(report)
+    sys.excepthook = lambda kind, error, where: None if str(error) == closed else uncaught(kind, error, where)
     log.setLevel(logging.CRITICAL)
     yield
-    sys.unraisablehook = before  # reached only when no error was raised in the context
+    sys.unraisablehook, sys.excepthook = unraisable, uncaught  # only when no error was raised in the context
     log.setLevel(level)
 
 

@@ -44,10 +44,11 @@ def learner_of(folder: Path | str, algo: Algorithm, config: TrainConfig, shapes:
     if trained.seeds < config.seeds:
         states = jax.tree.map(lambda x: jnp.repeat(x, config.seeds, axis=0), states)
     if names(states) != names(shapes):
-        old, new = (next(iter(x), ["nothing"]) for x in different(names(states), names(shapes)))
+        first = [next(iter(x), ["nothing"]) for x in different(names(states), names(shapes))]
+        there, here = (" ".join(map(str, leaf[:2])) for leaf in first)
         raise SoftqError(
-            f"the learner in {folder} does not fit this run ({old} there, {new} here); the sizes of the networks, and "
-            "those of observations and actions, must be the same."
+            f"the learner in {folder} does not fit this run ({there} there, {here} here); the sizes of the networks, "
+            "and those of observations and actions, must be the same."
         )
     run = RunDirectory(folder)
     step = Checkpoints(run.folder / "checkpoints").meta()["step"]
