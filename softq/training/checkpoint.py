@@ -96,7 +96,7 @@ class Checkpoints:
     def mend(self) -> None:
         """Clear the way for further checkpoints, after a process that was killed and after damage to the files.
 
-        Checkpoints that are newer than the newest one that can be read are renamed STEP.damaged, and those that were not
+        Checkpoints that are newer than the newest one that can be read are renamed STEP.damaged; those that were not
         written to their end are removed. Raises `SoftqError` when no checkpoint can be read.
         """
         if self.latest is not None:
