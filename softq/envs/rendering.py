@@ -9,6 +9,8 @@ NO_RENDERER = (
     "apt-get install --no-install-recommends libegl1 libgl1."
 )
 
+EGL_PLATFORM_DEVICE_EXT, MOST_DEVICES = 0x313F, 32  # a constant of EGL; as many devices are asked for
+
 
 def choose_renderer() -> bool:
     """Choose by MUJOCO_GL how MuJoCo draws: EGL, else OSMesa, neither of which needs a display or a GPU.
@@ -19,24 +21,30 @@ def choose_renderer() -> bool:
     """
     if sys.platform != "linux" or os.environ.get("MUJOCO_GL"):
         return True
-    renderer = "egl" if egl_devices() else "osmesa" if opened("libOSMesa.so.8") else None
+    renderer = "egl" if egl_works() else "osmesa" if opened("libOSMesa.so.8") else None
     if renderer is not None:
         os.environ["MUJOCO_GL"] = renderer
     return renderer is not None
 
 
-def egl_devices() -> int:
-    """The number of devices on which EGL can draw, Mesa's software among them; 0 without EGL or OpenGL."""
+def egl_works() -> bool:
+    """Whether EGL starts on one of its devices, Mesa's software among them, and OpenGL is there to draw with it."""
     egl = opened("libEGL.so.1")
     if egl is None or not (opened("libOpenGL.so.0") or opened("libGL.so.1")):
-        return 0
-    egl.eglGetProcAddress.restype = ctypes.c_void_p
-    address = egl.eglGetProcAddress(b"eglQueryDevicesEXT")
-    if not address:
-        return 0
-    count = ctypes.c_int(0)
-    query = ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(address)
-    return count.value if query(0, None, ctypes.addressof(count)) else 0
+        return False
+    pointer, number = ctypes.c_void_p, ctypes.c_int
+    egl.eglGetProcAddress.restype = pointer
+    addresses = [egl.eglGetProcAddress(name) for name in (b"eglQueryDevicesEXT", b"eglGetPlatformDisplayEXT")]
+    if not all(addresses):
+        return False
+    query = ctypes.CFUNCTYPE(number, number, pointer, pointer)(addresses[0])
+    display_of = ctypes.CFUNCTYPE(pointer, number, pointer, pointer)(addresses[1])
+    egl.eglInitialize.argtypes = (pointer, pointer, pointer)
+    devices, count = (pointer * MOST_DEVICES)(), number(0)
+    if not query(MOST_DEVICES, devices, ctypes.addressof(count)):
+        return False
+    displays = (display_of(EGL_PLATFORM_DEVICE_EXT, device, None) for device in devices[: count.value])
+    return any(display and egl.eglInitialize(display, None, None) for display in displays)
 
 
 def opened(library: str) -> ctypes.CDLL | None:
