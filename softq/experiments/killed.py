@@ -119,7 +119,7 @@ def left(folder: Path, old: set[Path], trained: bool) -> str:
     if {*halves(folder)} - old:
         return "half a checkpoint"
     sums = {path.name for path in folder.glob("*/*.sums.json")}
-    if any(f"{path.name}.sums.json" not in sums for path in folder.glob("*/[0-9]*") if path.is_dir()):
+    if any(f"{path.name}.sums.json" not in sums for path in folder.glob("*/*") if path.name.isdigit()):
         return "a checkpoint without its checksums"
     if list(folder.glob(".*.json.*")):
         return "half a file"

@@ -46,8 +46,8 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, keep: int = KEEP):
-        self.folder = folder
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
+        self.folder, self.keep = folder, keep
+        options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
         self.manager = ocp.CheckpointManager(folder.absolute(), options=options)
         self.metas: dict[int, dict] = {}  # of the checkpoints that were found to be readable
 
@@ -104,6 +104,9 @@ class Checkpoints:
         for half in [*self.folder.glob("*orbax-checkpoint-tmp*"), *self.folder.glob(".*.sums.json.*")]:
             shutil.rmtree(half, ignore_errors=True)
             half.unlink(missing_ok=True)
+        for sums in self.folder.glob("*.sums.json"):
+            if int(sums.name.split(".")[0]) not in self.manager.all_steps():
+                sums.unlink()
 
     def drop_after(self, step: int, keep_as: str = "") -> None:
         """Remove the checkpoints of later steps than this one, or rename them STEP.`keep_as` if they are complete."""
@@ -143,10 +146,10 @@ class Checkpoints:
         items["meta"] = ocp.args.JsonSave(meta)
         self.manager.save(step, args=ocp.args.Composite(**items))
         self.manager.wait_until_finished()
-        for old in self.folder.glob("*.sums.json"):
-            if int(old.name.split(".")[0]) not in self.manager.all_steps():
-                old.unlink()
         write_json(self._sums(step), checksums(self.folder / str(step)))
+        for old in sorted(self.manager.all_steps())[: -self.keep]:  # only now, as this one is complete
+            self._sums(old).unlink(missing_ok=True)
+            self.manager.delete(old)
 
     def meta(self) -> dict:
         """The dictionary `meta` of the newest readable checkpoint. Raises `SoftqError` when there is none."""
