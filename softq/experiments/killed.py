@@ -88,8 +88,9 @@ def kill(argv: list[str], folder: Path, when: When, delay: float) -> dict | None
     size = lambda: log.stat().st_size if log.exists() else 0
     before, first, old, began = size(), kept(folder), {*halves(folder)}, time.monotonic()
     ready = None  # seconds until the first checkpoint
-    # JAX's own cache of programs is not written whole: a killed process would leave half a program there
+    # a cache of compiled programs of these runs alone, in which a killed process may leave half a program
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    environment["XDG_CACHE_HOME"] = str(folder.parent / "cache")
     command = [sys.executable, "-m", "softq", *argv]
     nowhere: Any = subprocess.DEVNULL
     with subprocess.Popen(command, stdout=nowhere, stderr=nowhere, env=environment) as process:
