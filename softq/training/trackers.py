@@ -112,10 +112,11 @@ class Trackio(Tracker):
         about = settings(event) | {"folder": str(event.folder and event.folder.absolute())}
         silent = {"auto_log_cpu": False, "auto_log_gpu": False}
         with contextlib.redirect_stdout(sys.stderr):  # where the notes of softq go too
+            self.run = self.package.init(project=project, name=name, config=about, **silent)
+            # now, for `init` has first written what a run of this process had left to write
             for old in self.package.Api().runs(project) if self.id else []:
                 if old.id == self.id:
                     old.delete()
-            self.run = self.package.init(project=project, name=name, config=about, **silent)
         self.id, self.several = self.run.id, event.config.seeds > 1
 
     def write(self, row: dict) -> None:
