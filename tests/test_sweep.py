@@ -425,6 +425,18 @@ def test_the_bar_counts_the_updates_of_all_runs(made, tmp_path, capsys):
     assert "50%" in capsys.readouterr().err
 
 
+def test_a_run_that_ended_early_is_finished_and_counts_in_full(made, tmp_path, at_once, capsys):
+    """As by the setting `patience`: 20 of 40 updates, and status.json says that the run is finished."""
+    (run,) = planned(tmp_path, TINY)
+    shutil.copytree(made, run.folder)
+    log = (run.folder / "log.jsonl").read_text().splitlines(keepends=True)
+    (run.folder / "log.jsonl").write_text("".join(x for x in log if json.loads(x)["updates"] <= 20))
+    RunDirectory(run.folder).status(finished=True, updates=20, iterations=40, seconds=3.0)
+    engine = Told(made, {})
+    assert [x.state for x in carry_out([run], engine)] == ["finished"] and not engine.started
+    assert "100%" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_a_run_that_a_signal_ends_is_started_again_so_many_times(made, tmp_path, at_once):
     runs = planned(tmp_path, TWO)
     engine = Told(made, {runs[0].name: [-signal.SIGKILL, 130, 0], runs[1].name: [-9, -9, -9]})

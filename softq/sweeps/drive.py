@@ -93,7 +93,8 @@ def carry_out(runs: list[Planned], engine: Engine, show: bool = True) -> list[Ou
 
     def settle(run: Planned, state: str, note: str = "") -> None:
         outcomes[run.name] = Outcome(run, state, note)
-        bar.done[run.name] = updates_of(run.folder)
+        # a run that has ended early, as its settings say, has nothing left either
+        bar.done[run.name] = run.config.iterations if state == "finished" else updates_of(run.folder)
         bar.say(f"{run.name}: {state}{f' ({note})' if note else ''}")
 
     def begin() -> None:
