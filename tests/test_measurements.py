@@ -15,6 +15,7 @@ from softq.cli import dispatch
 from softq.exact.boltzmann import Boltzmann
 from softq.experiments.actor_laws import CASES, DRAWS, KEPT_DRAWS, LAWS, TEMPERATURE
 from softq.experiments.actor_laws import parser as parser_of_laws
+from softq.experiments.killed import ENVS as DISTURBED
 from softq.experiments.mode_coverage.command import parser_of
 from softq.experiments.score_estimates import ESTIMATORS, LOG_SNR, PLACES, PROPOSALS
 from softq.experiments.score_estimates import table as compute_estimates
@@ -65,6 +66,15 @@ def test_the_table_of_estimates_has_every_level_and_estimator() -> None:
     for name in ESTIMATORS:
         assert again.loc[name, "median"] == pytest.approx(stored.loc[name, "median"], rel=0.05)
         assert again.loc[name, "error"] == pytest.approx(stored.loc[name, "error"], rel=0.05)
+
+
+def test_every_training_that_was_killed_ended_as_one_that_never_was() -> None:
+    """Thirty kills over both environments, many of them while a checkpoint was written; and a full disk in each."""
+    table = pd.read_csv(RESULTS / "killed.csv")
+    kills = table[table["event"] == "SIGKILL"]
+    assert len(kills) == 30 and set(kills["when"]) == {"start", "training", "checkpoint"}
+    assert table.groupby("env")["event"].nunique().to_dict() == dict.fromkeys(DISTURBED, 3)
+    assert (kills["left"] == "half a checkpoint").sum() >= 5 and table["identical"].all()
 
 
 def test_the_laws_have_the_size_of_their_commands() -> None:
