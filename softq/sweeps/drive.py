@@ -37,7 +37,7 @@ class Bar:
     def __init__(self, runs: list[Planned], show: bool):
         self.runs, self.done = runs, {run.name: updates_of(run.folder) for run in runs}
         self.bar = tqdm(
-            total=sum(run.config.iterations for run in runs),
+            total=sum(run.config.total_updates for run in runs),
             initial=sum(self.done.values()),
             desc="sweep",
             unit="update",
@@ -53,7 +53,7 @@ class Bar:
         self.done |= {name: updates_of(run.folder) for name, run in running.items()}
         at_work = [run for run in running.values() if run.folder.exists()][:SHOWN]
         parts = [f"{ended} of {len(self.runs)} runs"]
-        parts += [f"{run.name} {self.done[run.name] / max(1, run.config.iterations):.0%}" for run in at_work]
+        parts += [f"{run.name} {self.done[run.name] / max(1, run.config.total_updates):.0%}" for run in at_work]
         self.bar.set_postfix_str(", ".join(parts), refresh=False)
         with contextlib.suppress(OSError, UnicodeError):  # the terminal may be gone; the runs go on
             self.bar.update(sum(self.done.values()) - self.bar.n)
@@ -94,7 +94,7 @@ def carry_out(runs: list[Planned], engine: Engine, show: bool = True) -> list[Ou
     def settle(run: Planned, state: str, note: str = "") -> None:
         outcomes[run.name] = Outcome(run, state, note)
         # a run that has ended early, as its settings say, has nothing left either
-        bar.done[run.name] = run.config.iterations if state == "finished" else updates_of(run.folder)
+        bar.done[run.name] = run.config.total_updates if state == "finished" else updates_of(run.folder)
         bar.say(f"{run.name}: {state}{f' ({note})' if note else ''}")
 
     def begin() -> None:
@@ -128,17 +128,19 @@ def carry_out(runs: list[Planned], engine: Engine, show: bool = True) -> list[Ou
         else:
             settle(end.run, "failed", f"{end.reason}; see {end.run.log}")
 
+    at_work = False
     with Stop(engine) as stop:
         try:
             while (queue or engine.running) and not stop():
                 begin()
+                at_work = bool(engine.running)  # they may end before the signal that stops them is seen here
                 bar.at(engine.running, len(outcomes))
                 if queue or engine.running:
                     time.sleep(POLL)
                 for end in engine.ended():
                     if not stop():
                         after(end)
-            if stop() and engine.running:
+            if stop() and at_work:
                 bar.say("stopping; each run under way writes a checkpoint first")
         finally:
             engine.stop()
@@ -201,11 +203,11 @@ def dry(runs: list[Planned]) -> str:
     words = {"new": "new", "started": "to be continued", "shorter": "to be made longer"}
     head = ["run", "state", "updates", "of"]
     rows = [
-        [run.name, words.get(x.state, x.state), f"{x.updates:,}", f"{run.config.iterations:,}"]
+        [run.name, words.get(x.state, x.state), f"{x.updates:,}", f"{run.config.total_updates:,}"]
         for run, x in found
     ]
     todo = [(run, x) for run, x in found if x.state in words]
-    updates = sum(run.config.iterations - x.updates for run, x in todo)
+    updates = sum(run.config.total_updates - x.updates for run, x in todo)
     steps = sum(work(run) - x.updates * run.config.num_envs * run.config.seeds for run, x in todo)
     refused = [f"{run.name}: refused ({x.note})" for run, x in found if x.state == "refused"]
     counts = Counter(words.get(x.state, x.state) for _, x in found)

@@ -72,7 +72,7 @@ class View:
         """A line on the whole run at the time `now`, in seconds since the epoch."""
         if self.fault or self.config is None:
             return f"{self.folder.name}: {self.fault or 'not begun'}"
-        done, total = self.updates, self.config.iterations
+        done, total = self.updates, self.config.total_updates
         text = f"{self.folder.name}: {done:,} of {total:,} updates"
         if self.finished:
             return f"{text}, finished in {duration(self.rows[-1]['seconds'] if self.rows else 0)}"

@@ -201,6 +201,11 @@ class TrainConfig:
         return self.warmup_steps + self.iterations
 
     @property
+    def total_updates(self) -> int:
+        """Updates in the whole run, for each seed."""
+        return self.iterations * self.updates_per_step
+
+    @property
     def capacity(self) -> int:
         """Transitions for which the replay of a seed has room: no more than the run will ever store."""
         return max(self.num_envs, min(self.buffer_size, self.total_steps * self.num_envs))
