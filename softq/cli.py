@@ -41,7 +41,7 @@ Softmax policies on continuous actions: train, evaluate, measure.
   softq results DIR ... --out FILE                  collect the evaluations of runs in one tidy table
   softq compare FILE_OR_DIR ...                     compare methods: interquartile means, intervals, improvement
   softq plot FILE_OR_DIR ... --out FILE.png         draw learning curves, aggregates, profiles
-  softq bench sampler | update ALGORITHM | all | loop | peers   compare times with bare matrix products and others
+  softq bench sampler | update ALGORITHM | all | loop | start | peers   measure times beside those of a yardstick
   softq visits bandit|multigoal|maze|pointmaze --out FILE.csv   count the modes and goals that policies visit
   softq visits all --out results                    complete the counts of bandit, multigoal and maze in results/
   softq gallery --out FILE.csv [--quick]            compare samplers with the exact softmax at equal budget

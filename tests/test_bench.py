@@ -3,7 +3,9 @@
 import json
 import math
 import sys
+import time
 from functools import cache, partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +16,7 @@ from softq import __version__, samplers
 from softq.algorithms import get
 from softq.box import uniform_action, uniform_actions
 from softq.cli import main
-from softq.experiments.speed import peers
+from softq.experiments.speed import peers, start
 from softq.experiments.speed.all_methods import every_method, period
 from softq.experiments.speed.matmuls import (
     Dot,
@@ -170,3 +172,20 @@ def test_the_environment_of_the_peers_is_made_once_and_what_fails_there_is_one_l
     (tmp_path / "file").touch()
     with pytest.raises(SoftqError, match="choose another --folder"):
         peers.environment(tmp_path / "file")
+
+
+def test_the_second_start_of_a_round_finds_the_cache_of_the_first(monkeypatch):
+    asked = []
+
+    def train(command, variables):
+        asked.append((command[4], Path(variables["XDG_CACHE_HOME"])))
+        assert not variables["JAX_COMPILATION_CACHE_DIR"] and not variables["SOFTQ_NO_COMPILE_CACHE"]
+        filled = (kept := asked[-1][1] / "softq").exists()
+        kept.mkdir(exist_ok=True)
+        time.sleep(0.01 if filled else 0.1)
+
+    monkeypatch.setattr("softq.experiments.speed.start.finished", train)
+    rows = start.start(("sac", "ddpg"), "Bandit", rounds=2)
+    assert [name for name, _ in asked] == ["sac"] * 4 + ["ddpg"] * 4
+    assert len({folder for _, folder in asked}) == 4 and not any(folder.exists() for _, folder in asked)
+    assert all(r["ratio_max"] < 1 and r["first_ms"] > r["measured_ms"] for r in rows)

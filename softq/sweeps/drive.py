@@ -53,7 +53,9 @@ class Bar:
         self.done |= {name: updates_of(run.folder) for name, run in running.items()}
         at_work = [run for run in running.values() if run.folder.exists()][:SHOWN]
         parts = [f"{ended} of {len(self.runs)} runs"]
-        parts += [f"{run.name} {self.done[run.name] / max(1, run.config.total_updates):.0%}" for run in at_work]
+        parts += [
+            f"{run.name} {self.done[run.name] / max(1, run.config.total_updates):.0%}" for run in at_work
+        ]
         self.bar.set_postfix_str(", ".join(parts), refresh=False)
         with contextlib.suppress(OSError, UnicodeError):  # the terminal may be gone; the runs go on
             self.bar.update(sum(self.done.values()) - self.bar.n)

@@ -20,6 +20,7 @@ from softq.experiments.speed.matmuls import (
     tempering_products,
 )
 from softq.experiments.speed.peers import peers
+from softq.experiments.speed.start import start
 from softq.experiments.speed.timing import against, against_products, show
 from softq.networks import Critic, NoiseCritic
 from softq.samplers import get, linear_schedules
@@ -53,6 +54,8 @@ MEANINGS = {
     "sizes": "the tasks whose dimensions observations and actions have",
     "preset": "preset of every method's settings",
     "out": "CSV file for the times, with device and versions",
+    "methods": "the methods to start",
+    "start rounds": "number of rounds, each with an empty cache at its start",
     "peers steps": "number of steps of the environment with updates in a training; the second half is timed",
     "peers seconds": "time to measure the chains, in seconds",
     "warmup": "number of steps of the environment before the first update",
@@ -189,9 +192,10 @@ BENCHMARKS: dict[str, Callable[..., list[dict]]] = {
     "update": update,
     "all": every_method,
     "loop": loop,
+    "start": start,
     "peers": peers,
 }
-OF_NO_METHOD = ("sampler", "all", "peers")  # what takes no hyper-parameters
+OF_NO_METHOD = ("sampler", "all", "start", "peers")  # what takes no hyper-parameters
 
 
 def command(argv: list[str]) -> int:
@@ -201,7 +205,9 @@ def command(argv: list[str]) -> int:
 
     what = argv[0] if argv else ""
     if what in ("-h", "--help"):
-        print("usage: softq bench sampler | update ALGORITHM | all | loop | peers   (each with --help)")
+        print(
+            "usage: softq bench sampler | update ALGORITHM | all | loop | start | peers   (each with --help)"
+        )
         return 0
     if what not in BENCHMARKS:
         raise SoftqError(f"name what to measure, not {what!r}.{suggest(what, BENCHMARKS)}")

@@ -13,7 +13,12 @@ import jax
 from softq.experiments.speed.matmuls import Program, bare, flops
 
 # what `show` calls a yardstick
-LABELS = {"products": "bare products", "update": "the bare update", "plain": "a plain critic"}
+LABELS = {
+    "products": "bare products",
+    "update": "the bare update",
+    "plain": "a plain critic",
+    "first": "the first time",
+}
 
 
 def compare(functions: dict[str, Callable[[], Any]], seconds: float, rounds: int) -> dict[str, list[float]]:
