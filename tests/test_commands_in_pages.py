@@ -49,6 +49,8 @@ def test_a_command_has_the_options_that_a_page_gives_it(page: str, line: str) ->
     command = words[:1]
     if (command == ["train"] and words[1] in ALGORITHMS) or command in (["bench"], ["visits"]):
         command.append(words[1])
+    elif "--resume" in words:
+        command.append("ddpg")  # stands for the method of the run
     said = help_of(*command)
     known = set(re.findall(r"--[a-z][a-z0-9-]*", said)) | set(re.findall(r"--no-[a-z-]+", said))
     for word in words:
