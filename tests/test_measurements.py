@@ -20,6 +20,7 @@ from softq.experiments.mode_coverage.command import parser_of
 from softq.experiments.score_estimates import ESTIMATORS, LOG_SNR, PLACES, PROPOSALS
 from softq.experiments.score_estimates import table as compute_estimates
 from softq.experiments.settings import MEASURED
+from softq.experiments.speed.all_methods import SIZES
 
 RESULTS = Path(__file__).parents[1] / "results"
 COMMANDS = pd.read_csv(RESULTS / "commands.csv").set_index("file")["command"]
@@ -51,7 +52,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_every_result_has_one_command() -> None:
     assert COMMANDS.index.is_unique
     assert set(COMMANDS.index) == {file.name for file in RESULTS.glob("*.csv")} - WITHOUT
-    kinds = [starting(words) for words in ("train", "evaluate", "visits", "gallery")]
+    kinds = [starting(words) for words in ("train", "evaluate", "visits", "gallery", "bench")]
     modules = COMMANDS[COMMANDS.str.startswith("python -m softq.experiments.")]
     assert sum(map(len, kinds)) + len(modules) == len(COMMANDS)
 
@@ -66,6 +67,13 @@ def test_the_table_of_estimates_has_every_level_and_estimator() -> None:
     for name in ESTIMATORS:
         assert again.loc[name, "median"] == pytest.approx(stored.loc[name, "median"], rel=0.05)
         assert again.loc[name, "error"] == pytest.approx(stored.loc[name, "error"], rel=0.05)
+
+
+def test_the_times_of_updates_are_of_all_methods_at_both_sizes() -> None:
+    table = pd.read_csv(RESULTS / "update-times.csv")
+    assert sorted(zip(table["algorithm"], table["size"], strict=True)) == sorted(product(ALGORITHMS, SIZES))
+    assert (table["ratio_min"] <= table["ratio"]).all() and (table["ratio"] <= table["ratio_max"]).all()
+    assert table["measured_ms"].div(table["products_ms"]).sub(table["ratio"]).abs().max() < 0.01
 
 
 def test_every_training_that_was_killed_ended_as_one_that_never_was() -> None:
