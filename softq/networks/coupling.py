@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from softq.networks.precision import dot_general
+
 
 class Perceptron(nn.Module):
     """Dense layers with Swish, x * sigmoid(slope * x), whose slope is learned for each unit and starts at 1.
@@ -34,7 +36,7 @@ class Perceptron(nn.Module):
         bound = max(len(x), 1) ** -0.5  # a landscape without states has no inputs
         biases = lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -bound, bound)
         weights = nn.initializers.orthogonal() if self.coupling else nn.initializers.zeros
-        return nn.Dense(width, kernel_init=weights, bias_init=biases)(x)
+        return nn.Dense(width, kernel_init=weights, bias_init=biases, dot_general=dot_general)(x)
 
 
 class FlowModule(nn.Module):

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from softq.networks.precision import dot_general
+
 
 def _mish_and_slope(x: Array) -> tuple[Array, Array]:
     """mish(x) = x tanh(softplus x) = x n / (n + 2) with n = e^x (e^x + 2), and its derivative, from one exponential.
@@ -53,7 +55,8 @@ def dense(width: int, fan_in: int, bias: bool = True) -> nn.Dense:
     The normals are cut at two standard deviations. `fan_in` is an argument, since each part of a split first layer
     counts the inputs of all parts.
     """
-    return nn.Dense(width, use_bias=bias, kernel_init=nn.initializers.truncated_normal(fan_in**-0.5))
+    init = nn.initializers.truncated_normal(fan_in**-0.5)
+    return nn.Dense(width, use_bias=bias, kernel_init=init, dot_general=dot_general)
 
 
 class MLPModule(nn.Module):

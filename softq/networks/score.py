@@ -18,6 +18,7 @@ from jax import Array
 from softq.networks.base import Network
 from softq.networks.mlp import ACTIVATIONS, dense
 from softq.networks.noise_critic import EMBEDDING_SIZE, sinusoid
+from softq.networks.precision import dot_general
 from softq.utils.checks import one_of, positive
 from softq.utils.errors import SoftqError
 from softq.utils.pytree import pytree, replace, static
@@ -41,7 +42,7 @@ def xavier(width: int, fan_in: int, bias: bool = True) -> nn.Dense:
     def init(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
         return jax.random.uniform(key, shape, dtype, -limit, limit)
 
-    return nn.Dense(width, use_bias=bias, kernel_init=init)
+    return nn.Dense(width, use_bias=bias, kernel_init=init, dot_general=dot_general)
 
 
 def sinusoids(x: Array) -> Array:
@@ -75,7 +76,7 @@ def orthogonal(width: int, fan_in: int, bias: bool = True) -> nn.Dense:
     def init(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
         return nn.initializers.orthogonal(2**0.5)(key, (fan_in, width), dtype)[: shape[0]]
 
-    return nn.Dense(width, use_bias=bias, kernel_init=init)
+    return nn.Dense(width, use_bias=bias, kernel_init=init, dot_general=dot_general)
 
 
 LAYERS = {"fourier": xavier, "sinusoidal": dense, "residual": orthogonal, "step": dense}

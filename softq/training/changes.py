@@ -11,7 +11,7 @@ Changes = dict[str, list]  # [old, new] by name
 
 # the settings of a training that may change: they decide neither what is in a checkpoint nor how long the warm-up is
 FREE = {"iterations", "batch_size", "eval_every", "eval_episodes", "log_every", "checkpoint_every"}
-FREE |= {"keep_best", "patience", "min_change", "tracker"}
+FREE |= {"keep_best", "patience", "min_change", "tracker", "precision"}
 # the versions on which rounding and random numbers depend, and those on which an environment of Gymnasium does
 NUMERIC, PHYSICS = ("jax", "flax", "optax", "device", "backend", "machine"), ("gymnasium", "mujoco")
 

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from softq.algorithms import Algorithm
+from softq.networks.precision import Precision
 from softq.utils.errors import SoftqError
 from softq.utils.fields import check_fields, choice, count, flag, nonnegative, text
 from softq.utils.flat_settings import flat, settings_of, with_settings
@@ -162,6 +163,9 @@ class TrainConfig:
     )
     min_change: float = nonnegative(
         0.0, "Rise of the mean return that counts for --patience, in units of return."
+    )
+    precision: Precision = choice(
+        "default", "Precision of the products of networks; bfloat16 is mixed precision, for GPUs."
     )
     tracker: Tracker = choice(
         "none", "Program that draws the log while the run trains: TensorBoard or trackio, extras of softq."

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from softq.algorithms import ALGORITHMS, Algorithm, get
+from softq.networks.precision import matmul_precision
 from softq.training.changes import fixed, free_settings
 from softq.training.config import TrainConfig, preset_of
 from softq.training.hook import Callback, Event
@@ -181,7 +182,8 @@ def run_to_end(trainer: Trainer, loop: LoopState, step: int, stop: Interrupt, sh
     if run:
         progress.say(f"run directory: {run.folder}")
     try:
-        loop, done = trainer.train(loop, step, stop, progress)
+        with matmul_precision(config.precision):
+            loop, done = trainer.train(loop, step, stop, progress)
     finally:
         progress.close()
     curve = to_frame(trainer.rows, config)
