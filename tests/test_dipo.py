@@ -219,10 +219,12 @@ def a_step(algo):
     """A replay of seven transitions, and one step of learning from it: `(replay, (state, sums, revision))`."""
     state = algo.init(jax.random.key(0), jnp.zeros(OBS), jnp.zeros(ACT))
     batch = some_batch(KEYS[1], 7)
-    rows = seen(algo, batch.obs, batch.action, batch.reward, batch.discount, batch.next_obs)
+    rows = seen(algo, batch.obs, batch.action, batch.reward, batch.discount, batch.next_obs, None)
     replay = Replay.create(jax.tree.map(lambda x: x[0], rows), 9).add(rows)
     sums = {name: jnp.zeros(()) for name in ("critic_loss", "q_mean", "target_mean", "actor_loss")}
-    return replay, learn(algo, state, replay, sums, KEYS[2], jnp.asarray(0), 4)
+    return replay, learn(
+        algo, state, replay, sums, KEYS[2], jnp.asarray(0), batch_size=4, num_envs=1, n_step=1
+    )
 
 
 def test_climbed_actions_replace_the_stored_ones_and_nothing_else():

@@ -8,7 +8,16 @@ import pytest
 from softq.experiments.growing_table import append, has_rows
 from softq.experiments.script import run
 
-NAMES = ("actor_laws", "defects", "killed", "methods", "precision", "random_policy", "score_estimates", "unimodal")
+NAMES = (
+    "actor_laws",
+    "defects",
+    "killed",
+    "methods",
+    "precision",
+    "random_policy",
+    "score_estimates",
+    "unimodal",
+)
 
 
 def ended(name, words, monkeypatch, capsys):

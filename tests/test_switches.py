@@ -50,7 +50,7 @@ class Caught(Exception):
 def config_of(monkeypatch):
     """The `TrainConfig` with which a command or a call would start to train."""
 
-    def catch(algo, config):
+    def catch(algo, config, callbacks):
         raise Caught(config)
 
     monkeypatch.setattr(start, "Trainer", catch)
