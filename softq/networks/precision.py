@@ -23,7 +23,7 @@ def matmul_precision(precision: Precision) -> contextlib.AbstractContextManager:
 
 def dot_general(left: Array, right: Array, dims: Any, **settings: Any) -> Array:
     """`jax.lax.dot_general`, which a layer of Flax calls; of factors in bfloat16 where the switch says so."""
-    if jax.config.jax_default_matmul_precision == "bfloat16":
+    if jax.config.values["jax_default_matmul_precision"] == "bfloat16":
         settings = {"preferred_element_type": jnp.float32}
         left, right = left.astype(jnp.bfloat16), right.astype(jnp.bfloat16)
     return jax.lax.dot_general(left, right, dims, **settings)
