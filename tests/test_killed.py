@@ -3,6 +3,8 @@
 `python -m softq.experiments.killed` does the same thirty times.
 """
 
+import os
+
 import pytest
 
 from softq.experiments.killed import content, differing, filled, lives
@@ -46,6 +48,9 @@ def test_a_full_disk_loses_nothing(work, capfd):
     try:
         row = filled(ENV, ITERATIONS, work[0])
     except SoftqError as error:
+        # nothing else may be skipped, and this not where it must be possible
+        if "cannot be mounted" not in str(error) or os.environ.get("SOFTQ_REQUIRE_BROWSER"):
+            raise
         pytest.skip(str(error))
     assert row["identical"] and 0 < row["step"] < 4 + ITERATIONS, row
     assert "Event loop" not in capfd.readouterr().err  # Orbax's writers go on for a while

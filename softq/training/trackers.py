@@ -3,6 +3,7 @@
 Each shows curves for each seed, over the number of transitions. What they hold is a copy: log.jsonl has it too.
 """
 
+import abc
 import contextlib
 import importlib
 import json
@@ -41,7 +42,7 @@ def settings(event: Event) -> dict[str, Any]:
     return json.loads((event.folder / "config.json").read_text()) if event.folder else {}
 
 
-class Tracker(Callback):
+class Tracker(Callback, abc.ABC):
     """Begins with the rows that the log has already, so that it is complete and has no row twice after a resumption."""
 
     def on_start(self, event: Event) -> None:
@@ -56,13 +57,13 @@ class Tracker(Callback):
 
     on_evaluation = on_log
 
+    @abc.abstractmethod
     def open(self, event: Event) -> None:
         """Begin anew."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def write(self, row: dict) -> None:
         """Write one row of the log."""
-        raise NotImplementedError
 
 
 class TensorBoard(Tracker):
