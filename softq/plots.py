@@ -16,11 +16,48 @@ from matplotlib.image import AxesImage
 
 from softq.exact.boltzmann import Boltzmann
 from softq.exact.values import evaluate
-from softq.utils.errors import SoftqError
+from softq.utils.errors import SoftqError, suggest
 
 EXACT, SAMPLE = "#0077bb", "#e0700a"
-CYCLE = (EXACT, SAMPLE, "#009e73", "#cc6699", "#8c7ae6", "#b58900", "#56a4d9")
-INK = "#757b82"
+CYCLE = (EXACT, SAMPLE, "#009e73", "#cc6699", "#8c7ae6", "#b58900", "#4a96cc")
+# Text on white and on the black ground that figures have on a dark page: its contrast is at least 4.5 on both.
+INK = "#70767c"
+# The colours and the dashes by the names that the labs' scripts use too.
+ROLES = dict(zip(("exact", "sample", "third", "fourth", "fifth", "sixth"), CYCLE, strict=False)) | {
+    "ink": INK
+}
+STYLES: dict[str, Any] = {
+    "line": "-",
+    "dash": (0, (5, 2)),
+    "dot": (0, (1.5, 1.5)),
+    "dashdot": (0, (5, 1.5, 1.5, 1.5)),
+}
+# One look for one thing, in all figures and labs: its role, which gives the colour, and its dashes.
+CONCEPTS = {
+    # laws and values
+    "exact": ("exact", "line"),
+    "samples": ("sample", "line"),
+    "uniform": ("ink", "dot"),
+    "maximum": ("ink", "dash"),
+    "entropy": ("third", "line"),
+    # backups of a value
+    "boltzmann": ("exact", "line"),
+    "soft": ("sample", "dash"),
+    "mellowmax": ("third", "dot"),
+    # the price of softness and what bounds it
+    "gap": ("exact", "line"),
+    "theorem 1": ("sample", "dash"),
+    "lambert": ("third", "dash"),
+    "log-volume": ("fourth", "dash"),
+    "free energy": ("fifth", "dashdot"),
+    "trivial": ("ink", "dot"),
+    # the distance of resampled actions and what bounds it
+    "tv": ("exact", "line"),
+    "jensen": ("third", "dash"),
+    "variance": ("third", "dot"),
+    "lemma 3": ("sample", "dashdot"),
+    "theorem 2": ("fourth", "dot"),
+}
 # Each method has one look in all figures: the seven of a line differ in colour, and the three lines in their dashes.
 DASHES = ("", (5, 2), (1.5, 1.5))
 METHODS = (
@@ -70,6 +107,19 @@ def looks(labels: Iterable[str]) -> dict[str, tuple[str, Any]]:
         raise SoftqError(f"{len(labels)} methods are too many for one figure; draw at most {len(LOOKS)}.")
     given = LOOKS | dict(zip(others, free, strict=False))
     return {label: given[label] for label in labels}
+
+
+def look(concept: str) -> dict[str, Any]:
+    """The colour and the dashes of a concept of `CONCEPTS`, as keyword arguments of `ax.plot`.
+
+    Raises `SoftqError` for an unknown concept.
+    """
+    if concept not in CONCEPTS:
+        raise SoftqError(
+            f"no look of '{concept}'.{suggest(concept, CONCEPTS)} Looks are in softq.plots.CONCEPTS."
+        )
+    role, style = CONCEPTS[concept]
+    return {"color": ROLES[role], "linestyle": STYLES[style]}
 
 
 def use() -> None:

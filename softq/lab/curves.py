@@ -16,15 +16,6 @@ from softq import plots
 from softq.lab.base import Lab
 from softq.utils.errors import SoftqError, suggest
 
-ROLES = {
-    "exact": plots.EXACT,
-    "sample": plots.SAMPLE,
-    "third": "#009e73",
-    "fourth": "#cc6699",
-    "ink": plots.INK,
-}
-STYLES = {"line": "-", "dash": "--", "dot": ":"}
-
 
 @dataclass(frozen=True)
 class Slider:
@@ -91,9 +82,10 @@ class Panel:
         for low, high in self.bands:
             ax.axvspan(low, high, color=plots.EXACT, alpha=0.18, linewidth=0)
         for curve in self.curves:
-            ax.plot(curve.x, curve.y, STYLES[curve.style], color=ROLES[curve.role], label=curve.label or None)
+            look = {"color": plots.ROLES[curve.role], "linestyle": plots.STYLES[curve.style]}
+            ax.plot(curve.x, curve.y, label=curve.label or None, **look)
         for x, y, role in self.points:
-            ax.plot(x, y, "o", color=ROLES[role], markersize=6)
+            ax.plot(x, y, "o", color=plots.ROLES[role], markersize=6)
         limits = {"xlim": self.xlim, "ylim": self.ylim}
         ax.set(xlabel=self.xlabel, ylabel=self.ylabel, **{k: v for k, v in limits.items() if v is not None})
         if any(curve.label for curve in self.curves):
