@@ -18,7 +18,7 @@ def main() -> None:
         figure = Figure(figsize=(9, 3.3))
         for ax, temperature in zip(figure.subplots(1, 3), TEMPERATURES, strict=True):
             plots.landscape_2d(ax, q, temperature, cmap="Blues", vmin=0)
-            plots.samples_2d(ax, lab.sample(temperature))
+            plots.samples_2d(ax, lab.sample(temperature=temperature))
             ax.set_title(f"temperature {temperature:g}")
         figure.savefig(Path(__file__).parent / "_static" / "overview.png", dpi=110)
 

@@ -40,10 +40,14 @@ CONCEPTS = {
     "uniform": ("ink", "dot"),
     "maximum": ("ink", "dash"),
     "entropy": ("third", "line"),
+    "landscape": ("ink", "line"),
+    "tolerance": ("exact", "dot"),
     # backups of a value
     "boltzmann": ("exact", "line"),
     "soft": ("sample", "dash"),
     "mellowmax": ("third", "dot"),
+    "diagonal": ("ink", "dot"),
+    "iterates": ("fourth", "line"),
     # the price of softness and what bounds it
     "gap": ("exact", "line"),
     "theorem 1": ("sample", "dash"),

@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import lab_scripts
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 HTML = Path(__file__).parents[1] / "_build" / "html"
+STATIC = Path(__file__).parents[1] / "book" / "_static"
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 ARGS += ["--disable-background-networking", "--disable-component-update"]
 
@@ -44,6 +47,22 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=ARGS)
         yield browser
         browser.close()
+
+
+def write_page(folder: Path, *labs: Any) -> Path:
+    """Write folder/index.html, a page with nothing but these labs, their style and their scripts; gives its path."""
+    body = "".join(lab.html() for lab in labs)
+    names = lab_scripts.scripts(lab_scripts.kinds_in(body))
+    for name in ("softq.css", *names):
+        shutil.copy(STATIC / name, folder)
+    scripts = "".join(f'<script defer src="{name}"></script>' for name in names)
+    (folder / "index.html").write_text(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Labs</title>'
+        '<link rel="icon" href="data:"><link rel="stylesheet" href="softq.css">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"{scripts}</head><body>{body}</body></html>"
+    )
+    return folder / "index.html"
 
 
 def pages() -> list[str]:

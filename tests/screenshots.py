@@ -19,7 +19,7 @@ def main() -> None:
                 page = context.new_page()
                 page.goto(f"{HTML.as_uri()}/{name}")
                 settle(page)
-                for lab in page.evaluate("softqLab.ids()"):
+                for lab in page.evaluate("window.softqLab ? softqLab.ids() : []"):
                     page.evaluate("id => softqLab.advance(id, 100)", lab)
                 target = folder / f"{name.removesuffix('.html').replace('/', '-')}-{look}.png"
                 page.screenshot(path=target, full_page=True)

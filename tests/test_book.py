@@ -294,6 +294,25 @@ def test_settings_travel_in_the_address(page: Page) -> None:
         assert (settings["temperature"], settings["seed"], settings["boundary"]) == (0.2, 7, "project")
         page.evaluate("id => softqLab.set(id, 'temperature', 0.3)", lab)
         assert "temperature=0.3" in page.url and "seed=7" in page.url
+        # a link cannot make the page compute for ever
+        query = "?particles=50000000&step=1e9&steps=2.6&temperature=-1&boundary=no&seed=1e99"
+        open_page(page, address, LAB_PAGES[0] + query)
+        settings = report_of(page, lab)["settings"]
+        assert settings["particles"] == 5000 and settings["step"] == 1 and settings["steps"] == 3
+        assert settings["temperature"] < 0.02 and settings["boundary"] == "reflect"
+        assert settings["seed"] == 2**31 - 1
+
+
+def test_a_page_from_a_folder_keeps_its_settings_too(page: Page) -> None:
+    open_page(page, HTML.as_uri(), LAB_PAGES[0])
+    lab = labs(page)[0]
+    page.evaluate("id => softqLab.set(id, 'temperature', 0.3)", lab)
+    page.evaluate("id => softqLab.set(id, 'seed', 7)", lab)
+    assert "#softq?" in page.url
+    page.reload()
+    settle(page, False)
+    settings = report_of(page, lab)["settings"]
+    assert (settings["temperature"], settings["seed"]) == (0.3, 7)
 
 
 def decode(text: str, *shape: int) -> np.ndarray:
@@ -336,10 +355,12 @@ def test_numbers_equal_jax(page: Page, name: str) -> None:
                 values, gradients = both(q, jnp.asarray(actions, jnp.float64))
             np.testing.assert_allclose(seen["q"], values, rtol=1e-9, atol=1e-9)
             np.testing.assert_allclose(seen["grad"], gradients, rtol=1e-8, atol=1e-8)
-            law = Boltzmann(q, data["temperature"], data["dim"], panels=20 if data["dim"] == 2 else None)
+            law = Boltzmann(
+                q, data["settings"]["temperature"], data["dim"], panels=20 if data["dim"] == 2 else None
+            )
             assert law.error < 1e-4
             report = report_of(page, lab)
-            assert report["settings"]["temperature"] == data["temperature"]
+            assert report["settings"]["temperature"] == data["settings"]["temperature"]
             near = 1e-4 + 2e-3 * abs(law.maximum)
             assert report["exact"]["mean"] == pytest.approx(law.mean_value, abs=near)
             assert report["exact"]["entropy"] == pytest.approx(law.entropy, abs=0.01)

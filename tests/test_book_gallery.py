@@ -3,7 +3,6 @@
 Its samplers are fed the random numbers that a sampler of softq has drawn, and must take the same path.
 """
 
-import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from book_browser import HTML, chromium, pause_after, server, settle, watch
+from book_browser import HTML, chromium, pause_after, server, settle, watch, write_page
 from by_hand import recorded_draws
 from exact import numpy_of
 from playwright.sync_api import Browser, Page
@@ -28,8 +27,6 @@ from softq.samplers.mala import log_folded_normal
 from softq.testing import THRESHOLD, chi_square
 
 pytestmark = pytest.mark.browser
-STATIC = Path(__file__).parents[1] / "book" / "_static"
-FILES = ("softq.css", "softq-lab.js", "softq-curves.js", "softq-gallery.js")
 LAB = GalleryLab(caption="Choose a landscape and a sampler, then press Run.")
 BOOK_PAGE = "notebooks/10_gallery.html"
 TEMPERATURE, STEP, NUM = 0.3, 0.2, 3
@@ -46,15 +43,7 @@ def browser() -> Iterator[Browser]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with nothing but the lab, its style and its scripts."""
     folder = tmp_path_factory.mktemp("gallery")
-    for name in FILES:
-        shutil.copy(STATIC / name, folder)
-    scripts = "".join(f'<script defer src="{name}"></script>' for name in FILES[1:])
-    (folder / "index.html").write_text(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Gallery</title>'
-        '<link rel="icon" href="data:"><link rel="stylesheet" href="softq.css">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"{scripts}</head><body>{LAB.html()}</body></html>"
-    )
+    write_page(folder, LAB)
     return folder
 
 

@@ -52,10 +52,10 @@ def test_law_agrees_with_the_quadrature(name: str) -> None:
 def test_particles_follow_the_law(two_hills: TemperatureLab) -> None:
     """Enough reflected steps bring the histogram within what chance explains; clipping leaves atoms."""
     law = two_hills.law(temperature=1.0)
-    tv, floor = law.tv(two_hills.sample(temperature=1.0, step_size=0.01, steps=400, particles=2000))
+    tv, floor = law.tv(two_hills.sample(temperature=1.0, step=0.01, steps=400, particles=2000))
     assert tv < 1.5 * floor
-    clipped = two_hills.sample(temperature=0.5, step_size=0.3, boundary="project", particles=500)
-    folded = two_hills.sample(temperature=0.5, step_size=0.3, particles=500)
+    clipped = two_hills.sample(temperature=0.5, step=0.3, boundary="project", particles=500)
+    folded = two_hills.sample(temperature=0.5, step=0.3, particles=500)
     assert np.mean(np.abs(clipped) >= 1) > 0.1 and np.mean(np.abs(folded) >= 1) == 0
 
 

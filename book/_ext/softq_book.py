@@ -5,6 +5,7 @@
 - A chapter's number is the one in its file name, so that it never changes when a chapter is added before it.
 - `{softq-versions}`: a table of the commit, the machine and the versions that this book was made with.
 - The table of executed notebooks says "passed" or "failed", in words that every font has.
+- A page with labs loads the scripts of these labs, see `lab_scripts`.
 - The bibliography has labels of author and year, see `author_year`.
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import author_year
+import lab_scripts
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from myst_nb.ext import execution_tables
@@ -58,6 +60,14 @@ def tidy_scripts(
             seen.add(body)
         kept.append(script)
     context["script_files"] = kept
+
+
+def add_lab_scripts(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document
+) -> None:
+    """Add to the page the scripts of the labs in its body."""
+    for name in lab_scripts.scripts(lab_scripts.kinds_in(context.get("body", ""))):
+        app.add_js_file(name, defer="defer")
 
 
 def number_by_file(app: Sphinx) -> None:
@@ -145,5 +155,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     execution_tables._key2transform["succeeded"] = lambda passed: "passed" if passed else "failed"
     author_year.register()
     app.connect("builder-inited", number_by_file)
+    app.connect("html-page-context", add_lab_scripts)
     app.connect("html-page-context", tidy_scripts, priority=990)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -6,7 +6,8 @@ import numpy as np
 
 from softq.exact.bellman import BOLTZMANN, LOG_MEAN_EXP, SOFT, Backup, fixed_points
 from softq.exact.mdp import door
-from softq.lab.curves import Choice, Curve, CurveLab, Panel, Slider
+from softq.lab.controls import Choice, Slider
+from softq.lab.curves import Curve, CurveLab, Panel
 
 BACKUPS = {"boltzmann": BOLTZMANN, "soft": SOFT, "mellowmax": LOG_MEAN_EXP}
 TEXTS = {
@@ -14,7 +15,6 @@ TEXTS = {
     "soft": "soft value, log-sum-exp",
     "mellowmax": "log-mean-exp",
 }
-ROLES = {"boltzmann": ("exact", "line"), "soft": ("sample", "dash"), "mellowmax": ("third", "dot")}
 SWEEPS = 200
 RESOLUTION = 20_000
 
@@ -51,24 +51,15 @@ class BackupLab(CurveLab):
         alt: str = "Three backups of the door's value as curves, their fixed points and an iteration as a staircase.",
         caption: str = "",
     ):
-        self.controls = (
-            Choice("backup", "staircase of", tuple((text, kind) for kind, text in TEXTS.items())),
-            Slider("start", "first guess", 0.0, 3.0, log=False),
-            Slider("temperature", "temperature λ", 0.02, 2.0),
-            Slider("width", "share of the door", 1e-4, 0.9),
-            Slider("reward", "reward r", 0.02, 0.5),
-            Slider("discount", "discount γ", 0.0, 0.98, log=False),
+        controls = (
+            Choice("backup", "staircase of", backup, [(text, kind) for kind, text in TEXTS.items()]),
+            Slider("start", "first guess", start, 0.0, 3.0, log=False),
+            Slider("temperature", "temperature λ", temperature, 0.02, 2.0),
+            Slider("width", "share of the door", width, 1e-4, 0.9),
+            Slider("reward", "reward r", reward, 0.02, 0.5),
+            Slider("discount", "discount γ", discount, 0.0, 0.98, log=False),
         )
-        self.settings = {
-            "backup": backup,
-            "start": start,
-            "temperature": temperature,
-            "width": width,
-            "reward": reward,
-            "discount": discount,
-        }
-        self.settings = self.complete({})
-        self.alt, self.caption = alt, caption
+        super().__init__(controls, alt, caption)
 
     def view(self, backup: str, start: float, **settings: float) -> tuple[list[Panel], dict[str, float]]:
         best = settings["reward"] / (1 - settings["discount"])
@@ -79,22 +70,21 @@ class BackupLab(CurveLab):
         }
         high = 1.15 * max(best, start, *(max(points) for points in found.values()))
         x = np.linspace(0, high, 400)
-        curves = [Curve(x, x, "now = next", "ink", "dot")]
+        curves = [Curve(x, x, "now = next", "diagonal")]
         curves += [
-            Curve(x, door_map(BACKUPS[kind], x, **settings), text, *ROLES[kind])
-            for kind, text in TEXTS.items()
+            Curve(x, door_map(BACKUPS[kind], x, **settings), text, kind) for kind, text in TEXTS.items()
         ]
         path = [start]
         for _ in range(SWEEPS):
             path.append(float(door_map(BACKUPS[backup], np.float64(path[-1]), **settings)))
         stairs = np.repeat(path, 2)
-        curves.append(Curve(stairs[:-1], stairs[1:], "", "fourth"))
-        points = [(p, p, ROLES[kind][0]) for kind, ps in found.items() for p in ps]
+        curves.append(Curve(stairs[:-1], stairs[1:], "", "iterates"))
+        points = [(p, p, kind) for kind, ps in found.items() for p in ps]
         left = Panel(
             "value of the door now", "after one backup", curves, xlim=(0, high), ylim=(0, high), points=points
         )
-        sweeps = [Curve(np.arange(SWEEPS + 1), np.array(path), "iterates", "fourth")]
-        sweeps.append(Curve(np.array([0, SWEEPS]), np.full(2, best), "optimal value", "ink", "dash"))
+        sweeps = [Curve(np.arange(SWEEPS + 1), np.array(path), "iterates", "iterates")]
+        sweeps.append(Curve(np.array([0, SWEEPS]), np.full(2, best), "optimal value", "maximum"))
         right = Panel("sweep", "value of the door", sweeps, xlim=(0, SWEEPS), ylim=(0, high))
         numbers = {f"Boltzmann fixed point {i + 1}": p for i, p in enumerate(found["boltzmann"])}
         numbers |= {"soft fixed point": found["soft"][0], "log-mean-exp fixed point": found["mellowmax"][0]}

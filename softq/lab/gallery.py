@@ -4,7 +4,6 @@ from functools import cache
 from typing import Any
 
 import jax
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +13,7 @@ from softq.exact.boltzmann import Boltzmann
 from softq.exact.histograms import histogram_tv, tv_floor
 from softq.exact.values import evaluate
 from softq.lab import export
-from softq.lab.curves import Choice, CurveLab, Panel, Slider
+from softq.lab.controls import Choice, Integer, Slider
 from softq.lab.gallery_samplers import (
     GALLERY_SAMPLERS,
     LEVELS,
@@ -27,7 +26,7 @@ from softq.lab.gallery_samplers import (
     draw,
 )
 from softq.lab.law import BINS, CELLS, curvature, median_regret
-from softq.lab.picture import draw_1d, draw_2d
+from softq.lab.particles import ParticleLab, show_control, walls_control
 
 CANDIDATES = (2, 10, 100)
 
@@ -55,7 +54,7 @@ def marginal(law: Boltzmann, axis: int) -> tuple[np.ndarray, np.ndarray]:
     return (nodes[:, 0] if axis == 0 else nodes[0]), mass / weights
 
 
-class GalleryLab(CurveLab):
+class GalleryLab(ParticleLab):
     """Particles of one sampler on one landscape, beside the exact softmax and its marginals.
 
     `landscape` is a name of `softq.landscapes`, `sampler` one of `GALLERY_SAMPLERS`, `temperature` in [0.02, 3],
@@ -66,6 +65,7 @@ class GalleryLab(CurveLab):
     """
 
     kind = "gallery"
+    live_width = 700
 
     def __init__(
         self,
@@ -81,33 +81,21 @@ class GalleryLab(CurveLab):
         alt: str = "The exact softmax of a landscape, the particles of a sampler on it, and both marginals.",
         caption: str = "",
     ):
-        walls = (("reflect", "reflect"), ("project (clip)", "project"))
-        self.controls = (
-            Choice("landscape", "landscape", tuple((name, name) for name in landscapes.names())),
-            Choice(
-                "sampler", "sampler", tuple((entry.text, name) for name, entry in GALLERY_SAMPLERS.items())
-            ),
-            Slider("temperature", "temperature λ", 0.02, 3.0),
-            Slider("step", "step size × own", 0.01, 100.0),
-            Slider("steps", "steps", 1, 2000, integer=True),
-            Slider("particles", "particles", 1, 2000, integer=True),
-            Choice("boundary", "at the walls", walls),
-            Choice("candidates", "candidates m", tuple((str(m), m) for m in CANDIDATES)),
-            Slider("seed", "seed", 0, 9999, log=False, integer=True),
+        names = [(name, name) for name in landscapes.names()]
+        samplers = [(entry.text, name) for name, entry in GALLERY_SAMPLERS.items()]
+        controls = (
+            Choice("landscape", "landscape", landscape, names),
+            Choice("sampler", "sampler", sampler, samplers),
+            Slider("temperature", "temperature λ", temperature, 0.02, 3.0),
+            Slider("step", "step size × own", step, 0.01, 100.0),
+            walls_control(boundary),
+            Choice("candidates", "candidates m", candidates, [(str(m), m) for m in CANDIDATES]),
+            Integer("steps", "steps in a run", steps, 1, 2000, (20, 100, 500, 2000)),
+            Integer("particles", "particles", particles, 1, 2000, (100, 400, 1600)),
+            show_control(),
+            Integer("seed", "seed", seed, 0, 9999),
         )
-        self.settings = {
-            "landscape": landscape,
-            "sampler": sampler,
-            "temperature": temperature,
-            "step": step,
-            "steps": steps,
-            "particles": particles,
-            "boundary": boundary,
-            "candidates": candidates,
-            "seed": seed,
-        }
-        self.settings = self.complete({})
-        self.alt, self.caption = alt, caption
+        super().__init__(controls, alt, caption)
 
     def given(self, **settings: Any) -> RunSettings:
         """The settings that the sampler of the lab gets, in which `step` is a step size and no longer a multiple."""
@@ -132,10 +120,7 @@ class GalleryLab(CurveLab):
         s = self.complete(settings)
         return law_of(s["landscape"]).at(s["temperature"])
 
-    def view(self, **settings: Any) -> tuple[list[Panel], dict[str, float]]:
-        return [], self._numbers(self.sample(**settings), **settings)
-
-    def _numbers(self, actions: np.ndarray, **settings: Any) -> dict[str, float]:
+    def measure(self, actions: np.ndarray, **settings: Any) -> dict[str, float]:
         s, g, law = self.complete(settings), self.given(**settings), self.law(**settings)
         p = law.cell_probabilities(BINS[law.dim])
         values, gradients = GALLERY_SAMPLERS[s["sampler"]].cost(g)
@@ -151,29 +136,31 @@ class GalleryLab(CurveLab):
             "gradients per action": float(gradients),
         }
 
-    def figure(self, **settings: Any) -> Figure:
-        s, law, actions = self.complete(settings), self.law(**settings), self.sample(**settings)
-        n = self._numbers(actions, **settings)
+    def scene(self, **settings: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        law = self.law(**settings)
+        nodes = plots.grid(law.dim, CELLS[law.dim])
+        values = evaluate(law.q, nodes)
+        return nodes, values, np.exp(values / law.temperature - law.log_partition)
+
+    def title(self, numbers: dict[str, float], **settings: Any) -> str:
+        s, n = self.complete(settings), numbers
         title = (
             f"{GALLERY_SAMPLERS[s['sampler']].text} on {s['landscape']}, temperature {s['temperature']:.3g}, "
         )
         title += f"{self.given(**settings).steps} steps of {n['step size δ']:.3g}\n"
-        title += f"E[Q] {n['E[Q]']:.3f} (exact {n['exact E[Q]']:.3f}), entropy {law.entropy:.2f} nats, "
+        title += (
+            f"E[Q] {n['E[Q]']:.3f} (exact {n['exact E[Q]']:.3f}), entropy {n['exact entropy']:.2f} nats, "
+        )
         title += f"TV {n['total variation']:.2f} (exact draws {n['of exact draws']:.2f})\n"
-        title += f"an action costs {n['Q per action']:.0f} values of Q and {n['gradients per action']:.0f} gradients"
-        white = {key: "white" for key in ("figure.facecolor", "savefig.facecolor")}
-        nodes = plots.grid(law.dim, CELLS[law.dim])
-        values = evaluate(law.q, nodes)
-        density = np.exp(values / law.temperature - law.log_partition)
-        with mpl.rc_context(plots.STYLE | white):
-            figure = Figure(figsize=(6.4, 3.9) if law.dim == 1 else (5.6, 5.9))
-            if law.dim == 1:
-                draw_1d(figure, nodes, values, density, actions)
-            else:
-                draw_2d(figure, nodes, values, density, actions)
-                _marginals(figure.axes[0], law, actions)
-            figure.suptitle(title, fontsize=8.5)
-        return figure
+        return (
+            title
+            + f"an action costs {n['Q per action']:.0f} values of Q and {n['gradients per action']:.0f} gradients"
+        )
+
+    def decorate(self, figure: Figure, actions: np.ndarray, **settings: Any) -> None:
+        law = self.law(**settings)
+        if law.dim == 2:
+            _marginals(figure.axes[0], law, actions)
 
     def tables(self) -> dict[str, Any]:
         rows = []
@@ -192,7 +179,7 @@ class GalleryLab(CurveLab):
         samplers = {name: {f: getattr(entry, f) for f in fields} for name, entry in GALLERY_SAMPLERS.items()}
         constants = {"levels": LEVELS.tolist(), "steps_per_level": STEPS_PER_LEVEL, "rungs": RUNGS}
         constants |= {"schedules": SCHEDULES, "schedule_steps": SCHEDULE_STEPS, "shrink": SHRINK}
-        return {"states": rows, "samplers": samplers, "constants": constants, "candidates": CANDIDATES}
+        return {"states": rows, "samplers": samplers, "constants": constants}
 
 
 def _marginals(ax: Axes, law: Boltzmann, actions: np.ndarray) -> None:

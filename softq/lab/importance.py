@@ -12,7 +12,8 @@ from scipy.special import gammaincinv, logsumexp
 
 from softq.exact.importance import Importance
 from softq.exact.volume import PowerVolume
-from softq.lab.curves import Choice, Curve, CurveLab, Panel, Slider
+from softq.lab.controls import Choice, Slider
+from softq.lab.curves import Curve, CurveLab, Panel
 
 DIMS = (1, 2, 3, 4, 6, 8, 11, 17)
 CELLS = 400
@@ -60,14 +61,12 @@ class ImportanceLab(CurveLab):
         alt: str = "Three laws of the regret: of uniform actions, of the softmax, and of resampled candidates.",
         caption: str = "",
     ):
-        self.controls = (
-            Choice("dim", "dimension d", tuple((str(d), d) for d in DIMS)),
-            Slider("num_candidates", "candidates m", 1, 10_000, integer=True),
-            Slider("temperature", "temperature λ", 0.005, 2.0),
+        controls = (
+            Choice("dim", "dimension d", dim, [(str(d), d) for d in DIMS]),
+            Slider("num_candidates", "candidates m", num_candidates, 1, 10_000, integer=True),
+            Slider("temperature", "temperature λ", temperature, 0.005, 2.0),
         )
-        self.settings = {"dim": dim, "num_candidates": num_candidates, "temperature": temperature}
-        self.settings = self.complete({})
-        self.alt, self.caption = alt, caption
+        super().__init__(controls, alt, caption)
 
     def view(self, dim: int, num_candidates: int, temperature: float) -> tuple[list[Panel], dict[str, float]]:
         regret, mass = regret_law(dim)
@@ -75,14 +74,14 @@ class ImportanceLab(CurveLab):
         ratio, p_mass = law.ratio(num_candidates), law.p_mass
         scale = 1 / np.diff(np.log(regret))[0]
         laws = [
-            Curve(regret, mass * scale, "uniform", "ink", "dot"),
+            Curve(regret, mass * scale, "uniform", "uniform"),
             Curve(regret, p_mass * scale, "softmax"),
-            Curve(regret, p_mass * ratio * scale, "resampled", "sample", "dash"),
+            Curve(regret, p_mass * ratio * scale, "resampled", "samples"),
         ]
         left = Panel("regret (log scale)", "density per unit of log regret", laws, (True, False))
-        tv = [Curve(COUNTS, np.array([law.tv(m) for m in COUNTS]), "exact", "sample")]
-        tv.append(Curve(COUNTS, np.array([law.jensen(m) for m in COUNTS]), "Jensen bound", "third", "dash"))
-        point = (num_candidates, law.tv(num_candidates), "sample")
+        tv = [Curve(COUNTS, np.array([law.tv(m) for m in COUNTS]), "exact", "tv")]
+        tv.append(Curve(COUNTS, np.array([law.jensen(m) for m in COUNTS]), "Jensen bound", "jensen"))
+        point = (num_candidates, law.tv(num_candidates), "tv")
         right = Panel("candidates m", "total variation", tv, (True, False), ylim=(0, 1.02), points=[point])
         return [left, right], {
             "total variation": law.tv(num_candidates),

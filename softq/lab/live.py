@@ -1,68 +1,59 @@
-"""`TemperatureLab` as a live widget: every change of a control runs JAX in the kernel of the notebook."""
+"""Any lab as a live widget: every change of a control runs Python again in the kernel of the notebook."""
 
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import numpy as np
 
-from softq.lab.chains import WALLS
+from softq.lab.controls import Choice, Control, Integer, Toggle
 
 if TYPE_CHECKING:
-    from softq.lab.lab import TemperatureLab
+    from softq.lab.base import Lab
+
+WIDE = {"style": {"description_width": "11em"}, "layout": {"width": "34em"}}
+NARROW = {"style": {"description_width": "11em"}, "layout": {"width": "21em"}}
 
 
-def widget(lab: "TemperatureLab", png: bytes) -> ipywidgets.VBox:
-    """A widget of the controls and the picture, which is `png` until a control changes."""
-    wide = {
-        "style": {"description_width": "9em"},
-        "layout": {"width": "30em"},
-        "continuous_update": False,
-    }
-    low, high = np.log10(lab.range)
-    temperature = ipywidgets.FloatLogSlider(
-        lab.temperature, min=low, max=high, step=(high - low) / 120, description="temperature λ", **wide
-    )
-    step = ipywidgets.FloatLogSlider(
-        lab.step_at(lab.temperature), min=-4, max=0, step=1 / 30, description="step size δ", **wide
-    )
-    steps = ipywidgets.BoundedIntText(lab.steps, min=1, max=5000, description="steps")
-    particles = ipywidgets.BoundedIntText(lab.particles, min=1, max=5000, description="particles")
-    seed = ipywidgets.BoundedIntText(lab.seed, min=0, max=2**31 - 1, description="seed")
-    boundary = ipywidgets.Dropdown(options=WALLS, value=lab.boundary, description="at the walls")
-    options = [(name, index) for index, name in enumerate(lab.names)]
-    state = ipywidgets.Dropdown(options=options, value=0, description="state")
-    size = {"width": "640px" if lab.dim == 1 else "480px", "max_width": "100%", "object_fit": "contain"}
+def box(control: Control) -> Any:
+    """The widget of one control."""
+    text = {"description": control.label, "value": control.check(control.value)}
+    if isinstance(control, Choice):
+        return ipywidgets.Dropdown(options=control.options, **text, **NARROW)
+    if isinstance(control, Toggle):
+        return ipywidgets.Checkbox(**text, **NARROW)
+    if isinstance(control, Integer):
+        return ipywidgets.BoundedIntText(min=control.low, max=control.high, **text, **NARROW)
+    if control.log and not control.integer:
+        low, high = np.log10([control.low, control.high])
+        ends = {"min": low, "max": high, "step": (high - low) / 120}
+        return ipywidgets.FloatLogSlider(**ends, **text, **WIDE, continuous_update=False)
+    make = ipywidgets.IntSlider if control.integer else ipywidgets.FloatSlider
+    step = 1 if control.integer else (control.high - control.low) / 200
+    ends = {"min": control.low, "max": control.high, "step": step}
+    return make(**ends, **text, **WIDE, continuous_update=False)
+
+
+def widget(lab: "Lab", png: bytes) -> ipywidgets.VBox:
+    """A widget of the picture, which is `png` until a control changes, and below it the controls in their order."""
+    size = {"width": f"{lab.live_width}px", "max_width": "100%", "object_fit": "contain"}
     image = ipywidgets.Image(value=png, format="png", layout=size)
     image.add_class("softq-lab-live")
-
+    boxes = {control.name: box(control) for control in lab.controls}
     following = False
 
-    def follow(change: Any) -> None:
+    def redraw(change: Any) -> None:
         nonlocal following
-        following = True  # the change of the step calls `redraw` too, which then does nothing
-        step.value = lab.step_at(temperature.value, state.value)
-        following = False
-        redraw(change)
-
-    def redraw(_: Any) -> None:
         if following:
             return
-        image.value = lab.png(
-            state=state.value,
-            temperature=temperature.value,
-            step_size=step.value,
-            steps=steps.value,
-            boundary=boundary.value,
-            particles=particles.value,
-            seed=seed.value,
-        )
+        chosen = {name: box.value for name, box in boxes.items()}
+        changed = next(name for name, box in boxes.items() if box is change["owner"])
+        following = True  # a control that follows calls this function too, which then does nothing
+        for name, value in lab.follow(changed, chosen).items():
+            boxes[name].value = value
+        following = False
+        image.value = lab.png(**{name: box.value for name, box in boxes.items()})
 
-    for control in (temperature, state):
-        control.observe(follow, "value")
-    for control in (step, steps, particles, seed, boundary):
+    for control in boxes.values():
         control.observe(redraw, "value")
-    rows = [temperature, step, ipywidgets.HBox([steps, particles]), ipywidgets.HBox([boundary, seed])]
-    if len(lab.landscapes) > 1:
-        rows.insert(0, state)
     caption = [ipywidgets.Label(lab.caption)] if lab.caption else []
-    return ipywidgets.VBox([image, *rows, *caption])
+    return ipywidgets.VBox([image, *boxes.values(), *caption])

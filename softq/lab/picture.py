@@ -4,7 +4,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from softq import plots
-from softq.lab.law import CELLS
 
 
 def draw_1d(
@@ -20,11 +19,9 @@ def draw_1d(
     below.legend(fontsize=8)
 
 
-def draw_2d(
-    figure: Figure, nodes: np.ndarray, values: np.ndarray, density: np.ndarray, actions: np.ndarray
-) -> None:
-    """Draw the density on the grid of the lab as an image, and the `actions` `(n, 2)` as dots."""
+def draw_2d(figure: Figure, numbers: np.ndarray, actions: np.ndarray) -> None:
+    """Draw the `numbers` on a square grid of midpoints as an image, and the `actions` `(n, 2)` as dots."""
     ax = figure.subplots()
-    side = CELLS[2]
-    ax.imshow(density.reshape(side, side).T, origin="lower", extent=(-1, 1, -1, 1), cmap="Blues")
+    side = round(np.sqrt(len(numbers)))
+    ax.imshow(numbers.reshape(side, side).T, origin="lower", extent=(-1, 1, -1, 1), cmap="Blues")
     plots.samples_2d(ax, actions)

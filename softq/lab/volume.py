@@ -12,18 +12,19 @@ from softq.exact.boltzmann import Boltzmann
 from softq.exact.values import evaluate
 from softq.exact.volume import volume_of
 from softq.lab import export
-from softq.lab.curves import Choice, Curve, CurveLab, Panel, Slider
+from softq.lab.controls import Choice, Slider
+from softq.lab.curves import Curve, CurveLab, Panel
 from softq.landscapes import Landscape
 from softq.utils.errors import SoftqError
 
 LEVELS = np.geomspace(1e-5, 1.0, 240)  # tolerances of the tables, as shares of the largest regret
 TEMPERATURES = np.geomspace(0.01, 2.0, 36)
 LINES = (
-    ("Theorem 1", "Theorem 1", "sample", "dash"),
-    ("log-volume bound", "log-volume", "fourth", "dash"),
-    ("Lambert bound", "Lambert", "third", "dash"),
-    ("trivial bound", "trivial", "ink", "dot"),
-    ("exact gap", "exact gap", "exact", "line"),
+    ("Theorem 1", "Theorem 1", "theorem 1"),
+    ("log-volume bound", "log-volume", "log-volume"),
+    ("Lambert bound", "Lambert", "lambert"),
+    ("trivial bound", "trivial", "trivial"),
+    ("exact gap", "exact gap", "gap"),
 )
 
 
@@ -59,14 +60,13 @@ class VolumeLab(CurveLab):
             levels = LEVELS * (law.maximum - law.values.min())
             self.tables_of[name] = levels, self.volumes[name](levels)
         self.sweep = cache(lambda name: [self.bounds(name, t) for t in TEMPERATURES])
-        self.controls = (
-            Choice("landscape", "landscape", tuple((name, name) for name in self.landscapes)),
-            Slider("eps", "tolerance ε", 1e-4, 2.0),
-            Slider("temperature", "temperature λ", 0.01, 2.0),
+        names = [(name, name) for name in self.landscapes]
+        controls = (
+            Choice("landscape", "landscape", names[0][1], names),
+            Slider("eps", "tolerance ε", eps, 1e-4, 2.0),
+            Slider("temperature", "temperature λ", temperature, 0.01, 2.0),
         )
-        self.settings = {"landscape": next(iter(self.landscapes)), "eps": eps, "temperature": temperature}
-        self.settings = self.complete({})
-        self.alt, self.caption = alt, caption
+        super().__init__(controls, alt, caption)
 
     def bounds(self, name: str, temperature: float) -> dict[str, float]:
         """The exact gap of the softmax at `temperature` and its bounds, by name, in units of Q."""
@@ -94,22 +94,22 @@ class VolumeLab(CurveLab):
             "action",
             "value Q",
             [
-                Curve(x, q, "", "ink"),
-                Curve(np.array([-1, 1]), np.full(2, law.maximum - eps), "", "exact", "dot"),
+                Curve(x, q, "", "landscape"),
+                Curve(np.array([-1, 1]), np.full(2, law.maximum - eps), "", "tolerance"),
             ],
             xlim=(-1, 1),
             ylim=(q.min() - pad, law.maximum + pad),
             bands=[(x[run[0]] - 0.001, x[run[-1]] + 0.001) for run in runs],
         )
         levels, table = self.tables_of[landscape]
-        points = [(eps, share, "exact"), (temperature, float(volume(temperature)), "sample")]
+        points = [(eps, share, "exact"), (temperature, float(volume(temperature)), "samples")]
         room = Panel("tolerance ε", "Vol(ε)", [Curve(levels, table)], (True, True), points=points)
         curves = [
-            Curve(TEMPERATURES, np.array([row[key] for row in self.sweep(landscape)]), label, role, style)
-            for key, label, role, style in LINES
+            Curve(TEMPERATURES, np.array([row[key] for row in self.sweep(landscape)]), label, look)
+            for key, label, look in LINES
         ]
         now = self.bounds(landscape, temperature)
-        point = [(temperature, now["exact gap"], "exact")]
+        point = [(temperature, now["exact gap"], "gap")]
         price = Panel("temperature λ", "price of softness", curves, (True, True), points=point)
         return [shape, room, price], {"Vol(ε)": share, "share of the box": share / 2} | now
 

@@ -3,20 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-import ipywidgets
 import jax
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 
 from softq import plots
 from softq.exact.values import evaluate
 from softq.lab import export
-from softq.lab.base import Lab
 from softq.lab.chains import WALLS, run
+from softq.lab.controls import Choice, Control, Integer, Slider
 from softq.lab.law import CELLS, GridSoftmax, curvature, temperatures
-from softq.lab.live import widget
-from softq.lab.picture import draw_1d, draw_2d
+from softq.lab.particles import ParticleLab, show_control, walls_control
 from softq.lab.states import states
 from softq.landscapes import Landscape
 from softq.networks import Critic, StateLandscape
@@ -24,7 +20,7 @@ from softq.utils.checks import one_of, positive
 from softq.utils.errors import SoftqError
 
 
-class TemperatureLab(Lab):
+class TemperatureLab(ParticleLab):
     """A landscape, or a critic at some observations, with its exact softmax and Langevin particles.
 
     `q` is a `Landscape`, a `Critic` or one `critic.at(obs)`, with actions of one or two dimensions. With a `Critic`,
@@ -36,6 +32,8 @@ class TemperatureLab(Lab):
 
     Raises `SoftqError` for a `q` that a lab cannot show, observations that do not fit, or a number out of its range.
     """
+
+    kind = "temperature"
 
     def __init__(
         self,
@@ -53,8 +51,6 @@ class TemperatureLab(Lab):
         caption: str = "",
     ):
         positive("temperature", temperature)
-        positive("steps", steps)
-        positive("particles", particles)
         if step_size is not None:
             positive("step_size", step_size)
         one_of("boundary", boundary, WALLS)
@@ -67,16 +63,31 @@ class TemperatureLab(Lab):
         if len(self.names) != len(self.landscapes):
             count = len(self.landscapes)
             raise SoftqError(f"got {len(self.names)} names for {count} states; give one for each.")
-        self.temperature, self.step_size, self.boundary = float(temperature), step_size, boundary
-        self.steps, self.particles, self.seed = int(steps), int(particles), int(seed)
-        self.alt = alt or f"The exact softmax of {about}, and Langevin particles that approach it."
-        self.caption = caption
+        self.step_size = step_size
         self.nodes = plots.grid(self.dim, CELLS[self.dim])
         self.values = [evaluate(landscape, self.nodes) for landscape in self.landscapes]
         self.curvatures = [curvature(values, self.dim) for values in self.values]
         low, high = temperature_range or temperatures(self.values[0])
         positive("temperature_range", [low, high])
-        self.range = (min(low, self.temperature), max(high, self.temperature))
+        step = self.step_at(temperature)
+        controls: list[Control] = [
+            Slider(
+                "temperature", "temperature λ", temperature, min(low, temperature), max(high, temperature)
+            ),
+            Slider("step", "step size δ", step, min(1e-4, step), max(1.0, step)),
+            walls_control(boundary),
+            Integer("steps", "steps in a run", steps, 1, 5000, (20, 100, 500, 2000)),
+            Integer("particles", "particles", particles, 1, 5000, (100, 400, 1600)),
+            Integer("seed", "seed", seed, 0, 2**31 - 1),
+        ]
+        if self.dim == 2:
+            controls.insert(-1, show_control())
+        if len(self.landscapes) > 1:
+            options = [(name, index) for index, name in enumerate(self.names)]
+            controls.insert(0, Choice("state", "state", 0, options))
+        alt = alt or f"The exact softmax of {about}, and Langevin particles that approach it."
+        super().__init__(controls, alt, caption)
+        self.live_width = 640 if self.dim == 1 else 480
 
     # Numbers
 
@@ -84,55 +95,65 @@ class TemperatureLab(Lab):
         """The Langevin step in the state number `state`: `step_size`, or temperature / curvature, at most 0.05."""
         return self.step_size or min(0.05, temperature / self.curvatures[state])
 
+    def follow(self, changed: str, settings: dict[str, Any]) -> dict[str, Any]:
+        if changed not in ("temperature", "state"):
+            return {}
+        return {"step": self.step_at(settings["temperature"], settings.get("state", 0))}
+
+    def complete(self, settings: dict[str, Any]) -> dict[str, Any]:
+        chosen = self.settings | settings
+        if "step" not in settings:
+            settings = settings | self.follow("temperature", chosen)
+        return super().complete(settings)
+
     def law(self, temperature: float | None = None, state: int = 0) -> GridSoftmax:
         """The exact softmax in the state number `state`, summed on a grid; by default at the lab's own temperature."""
-        return GridSoftmax(self.values[state], temperature or self.temperature, self.dim)
+        return GridSoftmax(self.values[state], temperature or self.settings["temperature"], self.dim)
 
-    def sample(
-        self,
-        temperature: float | None = None,
-        state: int = 0,
-        step_size: float | None = None,
-        steps: int | None = None,
-        boundary: str | None = None,
-        particles: int | None = None,
-        seed: int | None = None,
-    ) -> np.ndarray:
+    def sample(self, **settings: Any) -> np.ndarray:
         """Particles `(particles, dim)` after `steps` Langevin steps from uniform actions.
 
-        An argument that is not given has the value of the lab.
+        A setting that is not given has the value of the lab; `step` follows temperature and state, see `step_at`.
         """
-        temperature = temperature or self.temperature
-        step = step_size or self.step_at(temperature, state)
-        start, drive = jax.random.split(jax.random.key(self.seed if seed is None else seed))
-        count = particles or self.particles
-        keys = jax.random.split(start, count), jax.random.split(drive, count)
-        fixed = (steps or self.steps, self.dim, boundary or self.boundary)
-        return np.asarray(run(self.landscapes[state], *keys, temperature, step, *fixed))
+        s = self.complete(settings)
+        start, drive = jax.random.split(jax.random.key(s["seed"]))
+        keys = jax.random.split(start, s["particles"]), jax.random.split(drive, s["particles"])
+        landscape = self.landscapes[s.get("state", 0)]
+        fixed = (s["steps"], self.dim, s["boundary"])
+        return np.asarray(run(landscape, *keys, s["temperature"], s["step"], *fixed))
+
+    def scene(self, **settings: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        s = self.complete(settings)
+        state = s.get("state", 0)
+        return self.nodes, self.values[state], self.law(s["temperature"], state).density
+
+    def measure(self, actions: np.ndarray, **settings: Any) -> dict[str, float]:
+        s = self.complete(settings)
+        state = s.get("state", 0)
+        law = self.law(s["temperature"], state)
+        tv, floor = law.tv(actions)
+        return {
+            "E[Q]": float(np.mean(evaluate(self.landscapes[state], actions))),
+            "exact E[Q]": law.mean_value,
+            "total variation": tv,
+            "of exact draws": floor,
+            "on a wall": float(np.mean(np.any(np.abs(actions) >= 1, axis=1))),
+            "exact entropy": law.entropy,
+        }
 
     # Renderings
 
-    def figure(self, state: int = 0, temperature: float | None = None, **sampler: Any) -> Figure:
-        """The picture of the softmax and of the particles that `sample(**sampler)` returns."""
-        temperature = temperature or self.temperature
-        law, actions = self.law(temperature, state), self.sample(temperature, state, **sampler)
-        walls = float(np.mean(np.any(np.abs(actions) >= 1, axis=1)))
-        mean = float(np.mean(evaluate(self.landscapes[state], actions)))
-        tv, floor = law.tv(actions)
-        step = sampler.get("step_size") or self.step_at(temperature, state)
-        title = f"temperature {temperature:.3g}, step {step:.3g}\n"
-        title += f"E[Q] {mean:.3f} (exact {law.mean_value:.3f}), entropy {law.entropy:.2f} nats\n"
-        title += f"TV {tv:.2f} (chance alone {floor:.2f}), on a wall {100 * walls:.1f} %"
-        white = {key: "white" for key in ("figure.facecolor", "savefig.facecolor")}
-        with mpl.rc_context(plots.STYLE | white):
-            figure = Figure(figsize=(6.4, 3.6) if self.dim == 1 else (4.8, 5.0))
-            draw = draw_1d if self.dim == 1 else draw_2d
-            draw(figure, self.nodes, self.values[state], law.density, actions)
-            figure.suptitle(title, fontsize=9)
-        return figure
+    def title(self, numbers: dict[str, float], **settings: Any) -> str:
+        s, n = self.complete(settings), numbers
+        title = f"temperature {s['temperature']:.3g}, step {s['step']:.3g}\n"
+        title += (
+            f"E[Q] {n['E[Q]']:.3f} (exact {n['exact E[Q]']:.3f}), entropy {n['exact entropy']:.2f} nats\n"
+        )
+        title += f"TV {n['total variation']:.2f} (exact draws {n['of exact draws']:.2f}), "
+        return title + f"on a wall {100 * n['on a wall']:.1f} %"
 
-    def content(self) -> dict[str, Any]:
-        """The data for the script of the page, as plain JSON values; weights are those of `softq.lab.export`."""
+    def tables(self) -> dict[str, Any]:
+        """The states; weights of a critic are those of `softq.lab.export`."""
         first = self.landscapes[0]
         network = None if isinstance(first, Landscape) else export.network(first.critic)
         rows = []
@@ -143,20 +164,4 @@ class TemperatureLab(Lab):
             else:
                 state["features"] = export.floats(landscape.features)
             rows.append(state)
-        return {
-            "kind": "temperature",
-            "dim": self.dim,
-            "network": network,
-            "states": rows,
-            "temperature": self.temperature,
-            "range": self.range,
-            "step_size": self.step_size,
-            "steps": self.steps,
-            "boundary": self.boundary,
-            "particles": self.particles,
-            "seed": self.seed,
-            "alt": self.alt,
-        }
-
-    def _live(self, png: bytes) -> ipywidgets.VBox:
-        return widget(self, png)
+        return {"dim": self.dim, "network": network, "states": rows, "step_size": self.step_size}

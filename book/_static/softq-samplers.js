@@ -1,16 +1,13 @@
-/* softq's gallery: every landscape, every sampler, computed in the page.
+/* softq's samplers in the page.
  *
- * `samplers` below has one object for each sampler, `{start, step}`, with the name of its Python twin. They work on an
- * ensemble `e` of n particles and know nothing of the page; the browser tests compare their numbers with softq's. Texts
- * and constants come from softq/lab/gallery_samplers.py. Every change of a control starts the sampler anew and takes as
- * many steps as before, so a picture depends on the settings alone. Needs softq-lab.js before it.
+ * `samplers` has one object for each, `{start, step}`, with the name of its Python twin. They work on an ensemble `e` of n
+ * particles and know nothing of the page; the browser tests compare their numbers with softq's. Constants come from
+ * softq/lab/gallery_samplers.py. Needs softq-kit.js before it.
  */
 (function () {
   "use strict";
 
-  const { kinds, kit } = window.softqLab;
-  const { landscape, generator, marginalLaw, BOUNDARIES, WALLS, COLOURS, tidy, fixed, options, make, install } = kit;
-  const Lab = kinds.temperature;
+  const { landscape, generator, BOUNDARIES } = window.softqKit;
 
   // ------------------------------------------------------------------------------------------ small mathematics
 
@@ -378,202 +375,6 @@
     },
   };
 
-  // ----------------------------------------------------------------------------------------------------- the lab
-
-  function Gallery(element, data) {
-    this.element = element;
-    this.data = data;
-    this.qs = data.states.map((state) => landscape(state.landscape));
-    this.tables = this.qs.map(() => null);
-    this.settings = Object.assign({ show: "density" }, data.settings);
-    this.running = false;
-    this.still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.choices = {
-      landscape: data.states.map((state) => [state.name, state.name]),
-      sampler: Object.entries(data.samplers).map(([name, sampler]) => [name, sampler.text]),
-      boundary: WALLS,
-      candidates: options(data.candidates, data.settings.candidates),
-      show: COLOURS,
-    };
-    const at = this.fromQuery();
-    this.build();
-    this.reset();
-    if (at > 0) this.run(at, true);
-  }
-
-  Gallery.prototype = Object.create(Lab.prototype);
-
-  /** The nearest value that the setting can take, or the one it has. */
-  Gallery.prototype.fit = function (name, value) {
-    const own = this.settings[name], choices = this.choices[name];
-    if (choices) return choices.some((choice) => choice[0] === value) ? value : own;
-    if (!Number.isFinite(value)) return own;
-    const [low, high] = this.data.ranges[name], inside = Math.min(high, Math.max(low, value));
-    if (name !== "temperature" && name !== "step") return Math.round(inside);
-    return Number(inside.toPrecision(3)); // what the address says is what is computed
-  };
-
-  /** Settings from the address; gives the step that it asks for. */
-  Gallery.prototype.fromQuery = function () {
-    const query = new URLSearchParams(window.location.search), s = this.settings;
-    for (const name of Object.keys(s)) {
-      const text = query.get(name);
-      if (text !== null) s[name] = this.fit(name, typeof s[name] === "number" ? parseFloat(text) : text);
-    }
-    return Math.min(this.data.ranges.steps[1], Math.floor(parseFloat(query.get("at"))) || 0);
-  };
-
-  /** Keep settings and step in the address, so that a link shows the same picture. */
-  Gallery.prototype.toQuery = function () {
-    if (!window.location.protocol.startsWith("http")) return;
-    const query = new URLSearchParams(window.location.search);
-    for (const [name, value] of Object.entries(this.settings)) {
-      if (name !== "state") query.set(name, value);
-    }
-    query.set("at", this.taken);
-    window.history.replaceState(null, "", "?" + query + window.location.hash);
-  };
-
-  Gallery.prototype.sampler = function () {
-    return this.data.samplers[this.settings.sampler];
-  };
-
-  Gallery.prototype.length = function () {
-    return this.sampler().length || Infinity;
-  };
-
-  /** The step in absolute units: a multiple of the sampler's own, which follows temperature and curvature. */
-  Gallery.prototype.stepSize = function () {
-    const s = this.settings, sampler = this.sampler(), bend = this.data.states[s.state].curvature;
-    const follows = sampler.factor === null ? Infinity : (sampler.factor * s.temperature) / bend;
-    return Math.min(sampler.largest || Infinity, s.step * Math.min(sampler.cap, follows));
-  };
-
-  Gallery.prototype.reset = function () {
-    const s = this.settings;
-    s.state = this.data.states.findIndex((state) => state.name === s.landscape);
-    const state = this.data.states[s.state];
-    this.dim = state.landscape.dim;
-    this.cells = this.dim === 1 ? 4000 : 240;
-    this.e = ensemble(state.landscape, {
-      n: s.particles, temperature: s.temperature, step: this.stepSize(), boundary: s.boundary,
-      candidates: s.candidates, hottest: Math.max(4 * s.temperature, state.median_regret), constants: this.data.constants,
-    }, generator(s.seed));
-    samplers[s.sampler].start(this.e);
-    this.particles = this.e.particles;
-    this.taken = 0;
-    this.solve();
-    if (!this.again) this.refresh();
-  };
-
-  Gallery.prototype.move = function () {
-    if (this.taken >= this.length()) return;
-    samplers[this.settings.sampler].step(this.e);
-    this.e.taken = this.taken += 1;
-  };
-
-  Gallery.prototype.set = function (name, value) {
-    this.settings[name] = this.fit(name, value);
-    if (name === "show" || name === "steps") this.refresh();
-    else {
-      const until = this.running ? this.target : this.taken;
-      this.running = false;
-      this.again = true; // nothing is drawn in between
-      this.reset();
-      this.again = false;
-      this.run(until, true);
-      if (this.running) {
-        this.showControls();
-        this.status.textContent = "Computing " + this.target + " steps \u2026";
-      }
-    }
-    this.toQuery();
-  };
-
-  Gallery.prototype.run = function (target, still) {
-    Lab.prototype.run.call(this, Math.min(target, this.length()), still);
-  };
-
-  Gallery.prototype.pause = function () {
-    Lab.prototype.pause.call(this);
-    if (this.taken === 0) this.status.textContent = "Particles start uniform. Press Run.";
-    if (this.taken >= this.length()) {
-      this.status.textContent = "Complete after step " + this.taken + ". Reset begins again, another seed draws others.";
-    }
-    this.toQuery();
-  };
-
-  // ---------------------------------------------------------------------------------------------------- controls
-
-  Gallery.prototype.build = function () {
-    const s = this.settings;
-    this.openPanel({}, "Landscape and sampler");
-    this.addChoice("landscape", "Landscape", this.choices.landscape);
-    this.addChoice("sampler", "Sampler", this.choices.sampler);
-    this.note = make("p", { class: "softq-lab-note", id: this.data.id + "-note" });
-    this.controls.sampler.setAttribute("aria-describedby", this.note.id);
-    this.panel.append(this.note);
-    const picker = this.panel; // stands above the picture, the rest below
-    this.openPanel(this.controls, "More controls of the figure");
-    this.addSlider("temperature", "Temperature \u03bb", this.data.ranges.temperature);
-    this.addSlider("step", "Step size \u03b4", this.data.ranges.step);
-    this.addChoice("boundary", "At the walls", this.choices.boundary);
-    this.addChoice("candidates", "Candidates m", this.choices.candidates);
-    this.addChoice("steps", "Steps in a run", options([20, 100, 500, 2000], s.steps));
-    this.addChoice("particles", "Particles", options([100, 400, 1600], s.particles));
-    this.addChoice("show", "Colour shows", this.choices.show);
-    this.addSeed();
-    const row = this.buttonRow();
-    for (const name of ["step", "reset"]) this.buttons[name].addEventListener("click", () => this.toQuery());
-    install(this, [row, this.panel]);
-    this.canvas.before(picker);
-  };
-
-  /** The slider multiplies the sampler's own step; what it says is the product. */
-  Gallery.prototype.spoken = function (name) {
-    return name === "step" ? tidy(this.e.step) : Lab.prototype.spoken.call(this, name);
-  };
-
-  Gallery.prototype.costs = function () {
-    const { values, gradients } = this.e.calls, n = this.settings.particles;
-    return { values: values / n, gradients: gradients / n };
-  };
-
-  Gallery.prototype.refresh = function () {
-    const s = this.settings, sampler = this.sampler(), law = this.law, seen = (this.seen = this.measure());
-    this.particles = this.e.particles;
-    for (const name of ["step", "boundary", "candidates"]) {
-      this.controls[name].parentNode.hidden = !sampler.uses.includes(name);
-    }
-    this.controls.show.parentNode.hidden = this.dim === 1;
-    this.note.textContent = sampler.note;
-    this.showControls();
-    const costs = this.costs();
-    this.showRows([
-      ["Step", this.taken + (sampler.length ? " of " + sampler.length : "")],
-      ["Mean value E[Q]", fixed(seen.mean, 3) + " (exact " + fixed(law.mean, 3) + ")"],
-      ["Total variation", fixed(seen.tv, 2) + " (exact draws " + fixed(seen.floor, 2) + ")"],
-      ["Exact entropy", fixed(law.entropy, 2) + " nats"],
-      ["On a wall", (100 * seen.walls).toFixed(1) + " % (exact 0)"],
-      ["Cost of an action", costs.values + " Q, " + costs.gradients + " gradients"],
-    ]);
-    if (!this.running) {
-      this.status.textContent = this.taken === 0 ? "Particles start uniform. Press Run." : "";
-      this.describe(sampler.text + " on " + s.landscape + ", ");
-    }
-    this.draw();
-  };
-
-  /** Settings, exact numbers with their marginals, and what the particles say. */
-  Gallery.prototype.report = function () {
-    const report = Lab.prototype.report.call(this), n = this.cells;
-    const density = Array.from(this.law.p, (p) => (p * n) / 2);
-    report.exact.marginals = this.dim === 1 ? [density] : [0, 1].map((i) => Array.from(marginalLaw(this.law, n, i)));
-    return Object.assign(report, { step: this.e.step, costs: this.costs(), length: this.sampler().length });
-  };
-
-  kinds.gallery = Gallery;
-
   // ----------------------------------------------------------------------------------------------------- testing
 
   /** Random numbers from lists, in their order; when a list is spent, from a seed or not at all. */
@@ -590,20 +391,18 @@
     };
   }
 
-  window.softqLab.gallery = {
-    maths: maths,
-    samplers: samplers,
-    /** A sampler on a landscape with given random numbers: particles after each step, costs, numbers left over. */
-    trace: function (spec, sampler, given, steps, numbers) {
-      const rng = listed(numbers.uniforms || [], numbers.normals || [], "seed" in numbers ? numbers.seed : null);
-      const e = ensemble(spec, given, rng), path = [];
-      for (let t = 0; t <= steps; t++) {
-        if (t === 0) samplers[sampler].start(e);
-        else samplers[sampler].step(e);
-        e.taken = t;
-        if (!numbers.last || t === steps) path.push(Array.from(e.particles));
-      }
-      return { path: path, calls: e.calls, left: rng.left() };
-    },
-  };
+  /** A sampler on a landscape with given random numbers: particles after each step, costs, numbers left over. */
+  function trace(spec, sampler, given, steps, numbers) {
+    const rng = listed(numbers.uniforms || [], numbers.normals || [], "seed" in numbers ? numbers.seed : null);
+    const e = ensemble(spec, given, rng), path = [];
+    for (let t = 0; t <= steps; t++) {
+      if (t === 0) samplers[sampler].start(e);
+      else samplers[sampler].step(e);
+      e.taken = t;
+      if (!numbers.last || t === steps) path.push(Array.from(e.particles));
+    }
+    return { path: path, calls: e.calls, left: rng.left() };
+  }
+
+  window.softqSamplers = { maths, samplers, ensemble, trace };
 })();
