@@ -6,6 +6,7 @@
 - `{softq-versions}`: a table of the commit, the machine and the versions that this book was made with.
 - The table of executed notebooks says "passed" or "failed", in words that every font has.
 - The bibliography has labels of author and year, see `author_year`.
+- Links within the book show what they lead to, see `previews`.
 """
 
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import author_year
+import previews
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from myst_nb.ext import execution_tables
@@ -144,6 +146,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("softq-versions", Versions)
     execution_tables._key2transform["succeeded"] = lambda passed: "passed" if passed else "failed"
     author_year.register()
+    previews.connect(app)
     app.connect("builder-inited", number_by_file)
     app.connect("html-page-context", tidy_scripts, priority=990)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
