@@ -7,6 +7,7 @@
 - The table of executed notebooks says "passed" or "failed", in words that every font has.
 - A page with labs loads the scripts of these labs, see `lab_scripts`.
 - The bibliography has labels of author and year, see `author_year`.
+- Links within the book show what they lead to, see `previews`.
 """
 
 import os
@@ -19,6 +20,7 @@ from typing import Any
 
 import author_year
 import lab_scripts
+import previews
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from myst_nb.ext import execution_tables
@@ -154,6 +156,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("softq-versions", Versions)
     execution_tables._key2transform["succeeded"] = lambda passed: "passed" if passed else "failed"
     author_year.register()
+    previews.connect(app)
     app.connect("builder-inited", number_by_file)
     app.connect("html-page-context", add_lab_scripts)
     app.connect("html-page-context", tidy_scripts, priority=990)
