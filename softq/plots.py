@@ -40,6 +40,7 @@ CONCEPTS = {
     "uniform": ("ink", "dot"),
     "maximum": ("ink", "dash"),
     "entropy": ("third", "line"),
+    "gaussian": ("fourth", "dashdot"),
     # backups of a value
     "boltzmann": ("exact", "line"),
     "soft": ("sample", "dash"),
@@ -51,6 +52,8 @@ CONCEPTS = {
     "log-volume": ("fourth", "dash"),
     "free energy": ("fifth", "dashdot"),
     "trivial": ("ink", "dot"),
+    "integrated": ("sixth", "dot"),
+    "lambert one": ("third", "dot"),
     # the distance of resampled actions and what bounds it
     "tv": ("exact", "line"),
     "jensen": ("third", "dash"),
