@@ -42,6 +42,7 @@ CONCEPTS = {
     "entropy": ("third", "line"),
     "landscape": ("ink", "line"),
     "tolerance": ("exact", "dot"),
+    "gaussian": ("fourth", "dashdot"),
     # backups of a value
     "boltzmann": ("exact", "line"),
     "soft": ("sample", "dash"),
@@ -55,6 +56,8 @@ CONCEPTS = {
     "log-volume": ("fourth", "dash"),
     "free energy": ("fifth", "dashdot"),
     "trivial": ("ink", "dot"),
+    "integrated": ("sixth", "dot"),
+    "lambert one": ("third", "dot"),
     # the distance of resampled actions and what bounds it
     "tv": ("exact", "line"),
     "jensen": ("third", "dash"),
