@@ -64,6 +64,12 @@ CONCEPTS = {
     "variance": ("third", "dot"),
     "lemma 3": ("sample", "dashdot"),
     "theorem 2": ("fourth", "dot"),
+    "sweeps": ("fifth", "line"),
+    # the two rules at a wall, and what bounds the distance of a chain
+    "reflect": ("third", "line"),
+    "project": ("sample", "dash"),
+    "as printed": ("fourth", "dash"),
+    "corrected": ("third", "dashdot"),
 }
 # Each method has one look in all figures: the seven of a line differ in colour, and the three lines in their dashes.
 DASHES = ("", (5, 2), (1.5, 1.5))
