@@ -70,6 +70,27 @@ CONCEPTS = {
     "project": ("sample", "dash"),
     "as printed": ("fourth", "dash"),
     "corrected": ("third", "dashdot"),
+    # estimates of a noised score
+    "qne": ("sample", "line"),
+    "idem": ("third", "dash"),
+    "combined": ("fourth", "dot"),
+    "qsm": ("fifth", "dashdot"),
+    # rules of a reverse process
+    "sde": ("sixth", "dashdot"),
+    "ancestral": ("sample", "dash"),
+    "posterior": ("third", "dot"),
+    "euler": ("fifth", "line"),
+    "heun": ("fourth", "dashdot"),
+    # sums for the log-density of a diffusion
+    "left rule": ("sample", "dash"),
+    "trapezoid rule": ("third", "dot"),
+    "log-snr rule": ("fourth", "line"),
+    # SVGD and its bandwidth: as printed, as in the official code, and repaired
+    "printed": ("sample", "line"),
+    "official": ("fourth", "dot"),
+    "before tanh": ("third", "dash"),
+    "squared": ("third", "line"),
+    "fixed width": ("fifth", "dashdot"),
 }
 # Each method has one look in all figures: the seven of a line differ in colour, and the three lines in their dashes.
 DASHES = ("", (5, 2), (1.5, 1.5))
