@@ -4,23 +4,25 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from book_browser import HTML, chromium, pages, pause_after, server, settle, watch
+from book_browser import HTML, chromium, pages, pause_after, server, settle, watch, write_page
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from softq import landscapes
 from softq.box import reflect
 from softq.exact.boltzmann import Boltzmann
-from softq.lab import BackupLab, ImportanceLab, VolumeLab
+from softq.lab import BackupLab, ImportanceLab, TemperatureLab, VolumeLab
 from softq.landscapes import Landscape
 from softq.networks import Critic, StateLandscape
 
 pytestmark = pytest.mark.browser
 LAB_PAGES = ["notebooks/01_temperature.html", "notebooks/05_langevin.html", "notebooks/13_multigoal.html"]
+LANGEVIN_PAGES = LAB_PAGES[1:]  # the first one draws exactly
 SCREENS = (("light", 1280), ("dark", 1280), ("dark", 390), ("light", 390))  # width in pixels
 CURVE_PAGES = {
     "volume": "notebooks/02_volume.html",
@@ -156,7 +158,7 @@ def test_citations_lead_to_their_entry(page: Page, base: str) -> None:
         assert label == words or re.fullmatch(r".+, " + re.escape(words), label)  # "Liu and Wang [2016]"
 
 
-@pytest.mark.parametrize("name", LAB_PAGES)
+@pytest.mark.parametrize("name", LANGEVIN_PAGES)
 def test_lab_answers(page: Page, base: str, name: str) -> None:
     """The slider, by keyboard, changes the exact numbers; Run, Pause, Step and Reset do what they say."""
     open_page(page, base, name)
@@ -191,7 +193,7 @@ def test_reduced_motion_and_seed(browser: Browser, base: str) -> None:
     """With reduced motion a run jumps to its end; the same seed gives the same numbers again."""
     context = browser.new_context(reduced_motion="reduce")
     page = context.new_page()
-    open_page(page, base, LAB_PAGES[0])
+    open_page(page, base, LANGEVIN_PAGES[0])
     lab, seen = labs(page)[0], []
     for _ in range(2):
         page.locator(f"#{lab}").get_by_role("button", name="Reset").click()
@@ -202,6 +204,45 @@ def test_reduced_motion_and_seed(browser: Browser, base: str) -> None:
     page.evaluate("id => softqLab.set(id, 'seed', 5)", lab)
     assert report_of(page, lab)["particles"] != seen[0]
     context.close()
+
+
+def test_exact_draws(page: Page, base: str) -> None:
+    """The draws move with the temperature and with a hill that is moved by keys or by the pointer; so does the law."""
+    complaints = open_page(page, base, LAB_PAGES[0])
+    lab = labs(page)[0]
+    root, first = page.locator(f"#{lab}"), report_of(page, lab)
+    assert first["particles"]["tv"] < 1.5 * first["particles"]["floor"] and first["particles"]["walls"] == 0
+    slider = root.get_by_role("slider", name="Temperature")
+    for _ in range(3):
+        slider.press("ArrowLeft")
+    colder = report_of(page, lab)
+    assert colder["masses"][0] < first["masses"][0] and colder["particles"] != first["particles"]
+    root.get_by_role("button", name="Draw 400").click()
+    again = report_of(page, lab)
+    assert again["exact"] == colder["exact"] and again["particles"] != colder["particles"]
+
+    left = root.get_by_role("slider", name="Left hill")
+    said = left.get_attribute("aria-valuetext")
+    for _ in range(3):
+        left.press("ArrowUp")
+    assert left.get_attribute("aria-valuetext") != said
+    higher = report_of(page, lab)
+    assert higher["masses"][0] > 0.5 > colder["masses"][0]
+    assert higher["exact"]["mean"] > colder["exact"]["mean"]
+    box = left.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 80, box["y"] + 60, steps=4)
+    page.mouse.up()
+    assert report_of(page, lab)["masses"][0] < higher["masses"][0]
+    if not base.startswith("file"):
+        assert "hills=" in page.url
+    root.get_by_role("button", name="Reset").click()
+    assert report_of(page, lab) == first
+    root.locator("canvas").focus()
+    page.keyboard.press("ArrowRight")
+    assert "exact density" in root.locator(".softq-lab-hover").inner_text()
+    assert complaints == []
 
 
 @pytest.mark.parametrize("kind", CURVE_PAGES)
@@ -288,23 +329,23 @@ def test_without_scripts_the_picture_stays(browser: Browser, base: str, name: st
 
 def test_settings_travel_in_the_address(page: Page) -> None:
     with server() as address:
-        open_page(page, address, f"{LAB_PAGES[0]}?temperature=0.2&seed=7&boundary=project")
+        open_page(page, address, f"{LANGEVIN_PAGES[0]}?temperature=0.2&seed=7&boundary=reflect")
         lab = labs(page)[0]
         settings = report_of(page, lab)["settings"]
-        assert (settings["temperature"], settings["seed"], settings["boundary"]) == (0.2, 7, "project")
+        assert (settings["temperature"], settings["seed"], settings["boundary"]) == (0.2, 7, "reflect")
         page.evaluate("id => softqLab.set(id, 'temperature', 0.3)", lab)
         assert "temperature=0.3" in page.url and "seed=7" in page.url
         # a link cannot make the page compute for ever
         query = "?particles=50000000&step=1e9&steps=2.6&temperature=-1&boundary=no&seed=1e99"
-        open_page(page, address, LAB_PAGES[0] + query)
+        open_page(page, address, LANGEVIN_PAGES[0] + query)
         settings = report_of(page, lab)["settings"]
         assert settings["particles"] == 5000 and settings["step"] == 1 and settings["steps"] == 3
-        assert settings["temperature"] < 0.02 and settings["boundary"] == "reflect"
+        assert settings["temperature"] < 0.02 and settings["boundary"] == "project"
         assert settings["seed"] == 2**31 - 1
 
 
 def test_a_page_from_a_folder_keeps_its_settings_too(page: Page) -> None:
-    open_page(page, HTML.as_uri(), LAB_PAGES[0])
+    open_page(page, HTML.as_uri(), LANGEVIN_PAGES[0])
     lab = labs(page)[0]
     page.evaluate("id => softqLab.set(id, 'temperature', 0.3)", lab)
     page.evaluate("id => softqLab.set(id, 'seed', 7)", lab)
@@ -375,9 +416,10 @@ def test_reflection_equals_softq(page: Page) -> None:
         np.testing.assert_allclose(seen, reflect(jnp.asarray(points, jnp.float64)), atol=1e-12)
 
 
-def test_the_page_samples_the_softmax(page: Page) -> None:
+def test_the_page_samples_the_softmax(page: Page, tmp_path: Path) -> None:
     """Small reflected steps for long enough: as close as chance allows, and no particle on a wall."""
-    open_page(page, HTML.as_uri(), LAB_PAGES[0])
+    write_page(tmp_path, TemperatureLab(landscapes.get("twomode1"), particles=400))
+    open_page(page, tmp_path.as_uri(), "index.html")
     lab = labs(page)[0]
     for name, value in {"temperature": 1.0, "particles": 1600, "step": 0.01}.items():
         page.evaluate("([id, name, value]) => softqLab.set(id, name, value)", [lab, name, value])

@@ -12,6 +12,7 @@ import pytest
 from softq import landscapes
 from softq.exact.boltzmann import Boltzmann
 from softq.lab import TemperatureLab
+from softq.lab.law import hills
 from softq.networks import Critic
 from softq.utils.errors import SoftqError
 
@@ -57,6 +58,31 @@ def test_particles_follow_the_law(two_hills: TemperatureLab) -> None:
     clipped = two_hills.sample(temperature=0.5, step=0.3, boundary="project", particles=500)
     folded = two_hills.sample(temperature=0.5, step=0.3, particles=500)
     assert np.mean(np.abs(clipped) >= 1) > 0.1 and np.mean(np.abs(folded) >= 1) == 0
+
+
+@pytest.mark.parametrize("name", ["twomode1", "twomode2"])
+def test_exact_draws(name: str) -> None:
+    """As far from the law as chance explains, at any temperature."""
+    lab = TemperatureLab(landscapes.get(name), sampler="exact")
+    uniforms = np.random.default_rng(0).uniform(size=(20_000, lab.dim))
+    for temperature in (0.05, 1.0):
+        tv, floor = lab.law(temperature).tv(lab.law(temperature).draw(uniforms))
+        assert tv < 1.6 * floor
+    assert lab.sample().shape == (400, lab.dim)
+    assert "step" not in lab.settings and lab.kind == "draws"
+
+
+def test_mass_of_each_hill() -> None:
+    lab, exact = (
+        TemperatureLab(landscapes.get("twomode1"), sampler="exact"),
+        Boltzmann(landscapes.get("twomode1"), 0.1),
+    )
+    numbers = lab.numbers(temperature=0.1)
+    assert numbers["mass of the right hill"] == pytest.approx(exact.mean(lambda a: a[:, 0] > 0), abs=1e-4)
+    assert numbers["mass of the left hill"] + numbers["mass of the right hill"] == pytest.approx(1)
+    one, three = np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.999, 1.0, 0.0, 2.0])
+    assert hills(one) == [slice(0, 3)]
+    assert hills(three) == [slice(0, 1), slice(1, 4), slice(4, 6)]
 
 
 def test_step_follows_the_temperature(two_hills: TemperatureLab) -> None:

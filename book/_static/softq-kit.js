@@ -199,6 +199,47 @@
     return [low, high];
   }
 
+  /** The cells [from, to) of each hill of values on a line, as softq.lab.law.hills cuts them. */
+  function hills(values) {
+    const [least, most] = extent(values), rise = 0.01 * (most - least), cuts = [0], n = values.length;
+    let low = 0, high = 0, up = true;
+    for (let i = 0; i < n; i++) {
+      const v = values[i];
+      if (up) {
+        if (v > values[high]) high = i;
+        if (values[high] - v > rise) [up, low] = [false, i];
+      } else {
+        if (v < values[low]) low = i;
+        if (v - values[low] > rise) {
+          cuts.push(low);
+          [up, high] = [true, i];
+        }
+      }
+    }
+    return cuts.map((cut, k) => [cut, k + 1 < cuts.length ? cuts[k + 1] : n]);
+  }
+
+  /** Running sums of n equal cells' masses from `from` on, `stride` apart, the last of them 1. */
+  function cumulate(mass, from, stride, n) {
+    const total = new Float64Array(n);
+    let sum = 0;
+    for (let i = 0; i < n; i++) total[i] = sum += mass[from + i * stride];
+    for (let i = 0; i < n; i++) total[i] /= sum || 1;
+    return total;
+  }
+
+  /** The point of [-1, 1] below which a share u of the mass lies, given the running sums over equal cells. */
+  function invert(total, u) {
+    let low = 0, high = total.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (total[middle] < u) low = middle + 1;
+      else high = middle;
+    }
+    const before = low ? total[low - 1] : 0, mass = total[low] - before;
+    return ((low + (mass > 0 ? (u - before) / mass : 0.5)) * 2) / total.length - 1;
+  }
+
   // ------------------------------------------------------------------------------------------------ random numbers
 
   /** Seeded uniform numbers (sfc32) and, in pairs, normal ones (Box-Muller). */
@@ -245,7 +286,7 @@
   }
 
   window.softqKit = {
-    landscape, critic, floats, network, grid, place, softmax, marginalLaw, binOf, extent, generator, reflect, project,
-    geometric, BOUNDARIES: { reflect, project },
+    landscape, critic, floats, network, grid, place, softmax, marginalLaw, binOf, extent, hills, cumulate, invert,
+    generator, reflect, project, geometric, BOUNDARIES: { reflect, project },
   };
 })();

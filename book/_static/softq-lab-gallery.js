@@ -7,12 +7,13 @@
   "use strict";
 
   const { ParticleLab, register, make, tidy, fixed } = window.softqLab;
-  const { landscape, generator } = window.softqKit;
+  const { generator } = window.softqKit;
   const { maths, samplers, ensemble, trace } = window.softqSamplers;
 
   class GalleryLab extends ParticleLab {
     prepare() {
-      this.qs = this.data.states.map((state) => landscape(state.landscape));
+      this.useLandscapes(this.data.states.map((state) => state.landscape));
+      this.found();
     }
 
     get cells() {
@@ -23,12 +24,16 @@
       return ["landscape", "sampler"];
     }
 
-    q() {
-      return this.qs[this.state];
+    get state() {
+      return this.data.states.findIndex((row) => row.name === this.settings.landscape);
     }
 
-    get qName() {
-      return this.settings.landscape;
+    found() {
+      this.dim = this.land.dim;
+    }
+
+    reshaped() {
+      this.changed("landscape");
     }
 
     get sampler() {
@@ -40,10 +45,13 @@
     }
 
     readMore(query) {
+      this.found();
+      super.readMore(query);
       this.askedFor = Math.min(this.spec("steps").high, Math.floor(parseFloat(query.get(this.prefix + "at"))) || 0);
     }
 
     writeMore(query) {
+      super.writeMore(query);
       query.set(this.prefix + "at", this.taken);
     }
 
@@ -69,10 +77,10 @@
 
     restart() {
       const s = this.settings;
-      this.state = this.data.states.findIndex((row) => row.name === s.landscape);
       const row = this.data.states[this.state];
-      this.dim = row.landscape.dim;
-      this.e = ensemble(row.landscape, {
+      this.pending = null;
+      this.found();
+      this.e = ensemble(this.land, {
         n: s.particles, temperature: s.temperature, step: this.stepSize(), boundary: s.boundary,
         candidates: s.candidates, hottest: Math.max(4 * s.temperature, row.median_regret), constants: this.data.constants,
       }, generator(s.seed));
@@ -83,10 +91,20 @@
     }
 
     move() {
-      if (this.taken >= this.length) return;
-      samplers[this.settings.sampler].step(this.e);
+      if (this.taken < this.length) this.moveUntil(Infinity);
+    }
+
+    /** A sampler whose step takes long has `slices`, a generator that stops now and then. */
+    moveUntil(until) {
+      const sampler = samplers[this.settings.sampler];
+      if (sampler.slices) {
+        if (!this.pending) this.pending = sampler.slices(this.e);
+        while (!this.pending.next().done) if (window.performance.now() > until) return false;
+        this.pending = null;
+      } else sampler.step(this.e);
       this.particles = this.e.particles;
       this.e.taken = this.taken += 1;
+      return true;
     }
 
     changed(name) {

@@ -7,21 +7,33 @@
   "use strict";
 
   const { Lab, make, tidy, fixed, numeral } = window.softqLab;
-  const { grid, softmax, marginalLaw, binOf, extent } = window.softqKit;
+  const { landscape, grid, softmax, marginalLaw, binOf, extent, hills } = window.softqKit;
   const BINS = { 1: 40, 2: 12 }; // a side, for the histogram and the total variation
   const CELLS = { 1: 4000, 2: 120 };
   const MARGIN_BINS = 24;
+  const MOVABLE = 8; // hills
 
   class ParticleLab extends Lab {
     // What a kind defines
 
-    /** Q and its gradient, as softqKit.landscape gives them, and a name for it that changes when Q does. */
-    q() {
-      throw new Error("a lab of particles has a landscape");
+    /** Which of the landscapes is shown. */
+    get state() {
+      return this.settings.state || 0;
     }
 
+    /** Q and its gradient, as softqKit.landscape gives them. */
+    q() {
+      return this.qs[this.state];
+    }
+
+    /** A name for Q that changes when Q does. */
     get qName() {
-      return "";
+      return this.state + ":" + (this.moves ? this.moves[this.state] : 0);
+    }
+
+    /** The landscape has another shape now. */
+    reshaped() {
+      this.solve();
     }
 
     /** Put the particles where they start: `this.particles`, a Float64Array of count * dim, and `this.taken` = 0. */
@@ -29,6 +41,12 @@
 
     /** One step of all particles; it adds 1 to `this.taken`. */
     move() {}
+
+    /** A step, or a part of one where steps are long; whether it is complete. */
+    moveUntil(_until) {
+      this.move();
+      return true;
+    }
 
     /** The step after which no other comes. */
     get length() {
@@ -40,9 +58,116 @@
       return [];
     }
 
+    /** What the points of the picture are. */
+    get word() {
+      return "particles";
+    }
+
     /** What comes before the numbers in the words for the canvas. */
     get subject() {
       return "";
+    }
+
+    // Landscapes whose hills can be dragged
+
+    /** Take exported landscapes; the hills of those with few can be dragged. */
+    useLandscapes(specs) {
+      this.asExported = specs;
+      this.lands = specs.map(copyOf);
+      this.qs = this.lands.map(landscape);
+      this.moves = specs.map(() => 0);
+      this.heights = specs.map(() => null);
+    }
+
+    get land() {
+      return this.lands ? this.lands[this.state] : null;
+    }
+
+    get movable() {
+      return this.land && this.land.bumps.length > 0 && this.land.bumps.length <= MOVABLE;
+    }
+
+    handles() {
+      if (!this.movable || !this.law) return [];
+      const { land, dim } = this, q = this.q();
+      return land.bumps.map(([height, centre], i) => {
+        const value = q(Float64Array.from(centre), null);
+        const place = centre.map((x) => fixed(x, 2)).join(", ");
+        const text = "at " + place + (dim === 1 ? ", value " + fixed(value, 2) : ", height " + fixed(height, 2));
+        return {
+          name: "hill " + i, label: this.hillName(i), frame: dim === 1 ? "value" : "square",
+          x: centre[0], y: dim === 1 ? value : centre[1], text: text,
+        };
+      });
+    }
+
+    hillName(i) {
+      const { bumps } = this.land;
+      if (this.dim > 1 || bumps.length !== 2) return "Hill " + (i + 1);
+      return bumps[i][1][0] < bumps[1 - i][1][0] ? "Left hill" : "Right hill";
+    }
+
+    onHandle(name, x, y) {
+      const { land, state, dim } = this, bump = land.bumps[Number(name.split(" ")[1])];
+      const round = (v) => Math.round(v * 1000) / 1000;
+      if (dim === 1) {
+        const others = this.q()(Float64Array.from(bump[1]), null) - bump[0];
+        bump[0] = round(Math.min(3, Math.max(-1, y - others)));
+      } else bump[1][1] = round(y);
+      bump[1][0] = round(x);
+      this.land.moved = true;
+      this.shape(state);
+      this.refresh();
+      this.writeAddress();
+    }
+
+    shape(state) {
+      this.qs[state] = landscape(this.lands[state]);
+      this.moves[state] += 1;
+      this.reshaped();
+    }
+
+    /** Bring all hills back to where they were. */
+    restoreHills() {
+      if (!this.lands) return;
+      this.lands.forEach((land, state) => {
+        if (!land.moved) return;
+        this.lands[state] = copyOf(this.asExported[state]);
+        this.qs[state] = landscape(this.lands[state]);
+        this.moves[state] += 1;
+      });
+    }
+
+    /** "hills" in the address: height, centre of each hill in turn, for the landscape that is shown. */
+    readMore(query) {
+      const given = (query.get(this.prefix + "hills") || "").split(",").map(parseFloat);
+      if (!this.lands || !this.movable) return;
+      const { land, dim, state } = this;
+      if (given.length !== land.bumps.length * (dim + 1) || !given.every(Number.isFinite)) return;
+      land.bumps.forEach((bump, i) => {
+        bump[0] = Math.min(3, Math.max(-1, given[i * (dim + 1)]));
+        for (let k = 0; k < dim; k++) bump[1][k] = Math.min(1, Math.max(-1, given[i * (dim + 1) + 1 + k]));
+      });
+      land.moved = true;
+      this.qs[state] = landscape(land);
+      this.moves[state] += 1;
+    }
+
+    writeMore(query) {
+      const key = this.prefix + "hills", { land } = this;
+      if (land && land.moved) query.set(key, land.bumps.flatMap(([height, centre]) => [height, ...centre]).join());
+      else query.delete(key);
+    }
+
+    /** [[label, share]] of each hill of Q on a line, between the lowest points. */
+    masses() {
+      const parts = hills(this.table().values), names = parts.length === 2 ? ["left hill", "right hill"] : null;
+      return parts.map(([from, to], k) => {
+        let share = 0;
+        for (let i = from; i < to; i++) share += this.law.p[i];
+        const name = names ? names[k] : parts.length === 1 ? "only hill" : "hill " + (k + 1);
+        return { name: name, share: share, from: (2 * from) / this.cells - 1, to: (2 * to) / this.cells - 1 };
+      });
     }
 
     // What all have
@@ -78,6 +203,7 @@
         }],
         ["reset", "Reset", () => {
           if (this.running) this.pause();
+          this.restoreHills();
           this.restart();
           this.refresh();
           this.writeAddress();
@@ -165,8 +291,7 @@
       const next = this.loop(() => {
         const until = window.performance.now() + (still ? 70 : 12);
         for (let done = 0; this.taken < this.target && done < perFrame; done++) {
-          this.move();
-          if (window.performance.now() > until) break;
+          if (!this.moveUntil(until) || window.performance.now() > until) break;
         }
         if (this.taken >= this.target) {
           this.pause();
@@ -252,8 +377,7 @@
       const bins = BINS[1], bar = (count) => (count / this.count) * (bins / 2);
       let peak = extent(this.law.p)[1] / table.volume;
       for (const count of this.seen.counts) peak = Math.max(peak, Math.min(bar(count), 2 * peak));
-      const pad = 0.1 * (high - low || 1);
-      const above = this.frame("value", { left, right, top, bottom: middle }, [-1, 1], [low, high + pad]);
+      const above = this.frame("value", { left, right, top, bottom: middle }, [-1, 1], this.valueLimits(low, high));
       const below = this.frame("density", { left, right, top: middle + 14, bottom }, [-1, 1], [0, peak * 1.05]);
 
       const curve = (frame, value) => {
@@ -296,8 +420,20 @@
       c.fillStyle = colours.exact;
       c.fillText("exact density", left + 6, middle + 22);
       c.fillStyle = colours.sample;
-      c.fillText("particles", left + 12 + c.measureText("exact density").width + 8, middle + 22);
+      c.fillText(this.word, left + 12 + c.measureText("exact density").width + 8, middle + 22);
       this.ticks(c, below, colours);
+    }
+
+    /** The limits of Q on a line: those of the landscape as it was, so that a hill can be dragged in still axes. */
+    valueLimits(low, high) {
+      const range = high - low || 1;
+      if (!this.movable) return [low - 0.03 * range, high + 0.1 * range];
+      if (!this.heights[this.state]) {
+        const [least, most] = extent(grid(landscape(this.asExported[this.state]), 1, 400).values);
+        this.heights[this.state] = [least - 0.2 * (most - least), most + 0.35 * (most - least)];
+      }
+      const [least, most] = this.heights[this.state];
+      return [Math.min(least, low - 0.05 * range), Math.max(most, high + 0.05 * range)];
     }
 
     ticks(c, frame, colours) {
@@ -313,8 +449,6 @@
     drawSquare(c, width, height, colours) {
       const band = Math.round(width * 0.16), left = 26, top = band + 4, right = width - band - 4, bottom = height - 24;
       const frame = this.frame("square", { left, right, top, bottom }, [-1, 1], [-1, 1]);
-      c.imageSmoothingEnabled = true;
-      c.drawImage(this.heat(colours), left, top, right - left, bottom - top);
       this.drawParticles(c, frame, colours);
       c.strokeStyle = colours.quiet;
       c.lineWidth = 1;
@@ -329,34 +463,24 @@
       c.textAlign = "left";
     }
 
-    /** The particles as copies of one dot. */
+    /** The square and its particles as one image: a kept background, and a dot stamped into its pixels for each. */
     drawParticles(c, frame, colours) {
-      const radius = this.count > 800 ? 1.6 : 2.4, dot = this.dot(radius, colours), size = dot.width / dot.ratio;
-      const { particles } = this, half = size / 2;
-      const x0 = (frame.left + frame.right) / 2 - half, y0 = (frame.top + frame.bottom) / 2 - half;
-      const sx = (frame.right - frame.left) / 2, sy = (frame.bottom - frame.top) / 2;
-      for (let k = 0; k < particles.length; k += 2) {
-        c.drawImage(dot, x0 + sx * particles[k], y0 - sy * particles[k + 1], size, size);
+      const ratio = window.devicePixelRatio || 1, left = Math.round(frame.left * ratio), top = Math.round(frame.top * ratio);
+      const w = Math.round(frame.right * ratio) - left, h = Math.round(frame.bottom * ratio) - top;
+      const heat = this.heat(colours), key = [this.heatKey, w, h].join();
+      if (this.groundKey !== key) {
+        const image = make("canvas", { width: w, height: h }), into = image.getContext("2d", { willReadFrequently: true });
+        into.drawImage(heat, 0, 0, w, h);
+        this.ground = into.getImageData(0, 0, w, h);
+        this.pixels = new ImageData(w, h);
+        this.groundKey = key;
       }
-    }
-
-    dot(radius, colours) {
-      const ratio = window.devicePixelRatio || 1, key = [radius, ratio, colours.sample, colours.surface].join();
-      if (this.dotKey === key) return this.dotImage;
-      const size = Math.ceil((2 * radius + 2) * ratio), image = make("canvas", { width: size, height: size });
-      const c = image.getContext("2d");
-      c.scale(ratio, ratio);
-      c.beginPath();
-      c.arc(size / ratio / 2, size / ratio / 2, radius, 0, 2 * Math.PI);
-      c.fillStyle = colours.sample;
-      c.strokeStyle = colours.surface;
-      c.lineWidth = 0.6;
-      c.fill();
-      c.stroke();
-      image.ratio = ratio;
-      this.dotKey = key;
-      this.dotImage = image;
-      return image;
+      this.pixels.data.set(this.ground.data);
+      const { particles } = this, stamp = stampOf((this.count > 800 ? 1.6 : 2.4) * ratio, ratio, colours);
+      for (let k = 0; k < particles.length; k += 2) {
+        press(this.pixels, stamp, ((particles[k] + 1) / 2) * w, ((1 - particles[k + 1]) / 2) * h);
+      }
+      c.putImageData(this.pixels, left, top);
     }
 
     drawMarginal(c, axis, at, colours) {
@@ -406,6 +530,34 @@
       this.heatImage = image;
       return image;
     }
+  }
+
+  /** A dot with a rim in the colour of the ground: rows of [colour, cover] around its middle. */
+  function stampOf(radius, ratio, colours) {
+    const inner = rgb(colours.sample), outer = rgb(colours.surface), rim = 0.6 * ratio, reach = Math.ceil(radius + rim);
+    const cells = [];
+    for (let y = -reach; y <= reach; y++) {
+      for (let x = -reach; x <= reach; x++) {
+        const distance = Math.hypot(x, y), cover = Math.min(1, Math.max(0, radius + rim / 2 + 0.5 - distance));
+        if (cover > 0) cells.push([x, y, distance > radius - rim / 2 ? outer : inner, cover]);
+      }
+    }
+    return cells;
+  }
+
+  /** Put the stamp into the pixels, its middle at (px, py). */
+  function press(pixels, stamp, px, py) {
+    const { width, height, data } = pixels, cx = Math.round(px - 0.5), cy = Math.round(py - 0.5);
+    for (const [dx, dy, colour, cover] of stamp) {
+      const x = cx + dx, y = cy + dy;
+      if (x < 0 || y < 0 || x >= width || y >= height) continue;
+      const at = 4 * (y * width + x);
+      for (let k = 0; k < 3; k++) data[at + k] += cover * (colour[k] - data[at + k]);
+    }
+  }
+
+  function copyOf(spec) {
+    return Object.assign({}, spec, { bumps: spec.bumps.map(([h, centre, w]) => [h, Array.from(centre), w]) });
   }
 
   function rgb(hex) {

@@ -110,23 +110,34 @@
     return array[k];
   }
 
-  /** Kernel width of SVGD: the median squared distance of different particles over log(n + 1). */
-  maths.medianBandwidth = function (particles, dim) {
+  const SLICE = 100000; // pairs of particles between two stops
+
+  /** The value that a generator returns, without stopping. */
+  function exhaust(slices) {
+    let step = slices.next();
+    while (!step.done) step = slices.next();
+    return step.value;
+  }
+
+  function* bandwidthSlices(particles, dim) {
     const n = particles.length / dim, squared = new Float64Array((n * (n - 1)) / 2);
-    for (let j = 0, at = 0; j < n; j++) {
+    for (let j = 0, at = 0, stop = SLICE; j < n; j++) {
       for (let k = j + 1; k < n; k++, at++) {
         for (let i = 0; i < dim; i++) squared[at] += (particles[j * dim + i] - particles[k * dim + i]) ** 2;
+      }
+      if (at > stop) {
+        stop = at + SLICE;
+        yield;
       }
     }
     const last = squared.length - 1;
     const median = (smallest(squared, last >> 1) + smallest(squared, (last + 1) >> 1)) / 2;
     return Math.max(median, 1e-6) / Math.log(n + 1);
-  };
+  }
 
-  /** mean_j [k(a_j, a) score(a_j) + grad_{a_j} k(a_j, a)] at every particle (softq.samplers.svgd_direction). */
-  maths.svgdDirection = function (particles, scores, dim, bandwidth) {
+  function* directionSlices(particles, scores, dim, bandwidth) {
     const n = particles.length / dim, out = new Float64Array(particles.length), offset = new Float64Array(dim);
-    for (let j = 0; j < n; j++) {
+    for (let j = 0, done = 0; j < n; j++) {
       for (let k = j; k < n; k++) {
         let squared = 0;
         for (let i = 0; i < dim; i++) {
@@ -140,9 +151,21 @@
           if (k > j) out[k * dim + i] += kernel * (scores[j * dim + i] - apart);
         }
       }
+      done += n - j;
+      if (done > SLICE) {
+        done = 0;
+        yield;
+      }
     }
     return out;
-  };
+  }
+
+  /** Kernel width of SVGD: the median squared distance of different particles over log(n + 1). */
+  maths.medianBandwidth = (particles, dim) => exhaust(bandwidthSlices(particles, dim));
+
+  /** mean_j [k(a_j, a) score(a_j) + grad_{a_j} k(a_j, a)] at every particle (softq.samplers.svgd_direction). */
+  maths.svgdDirection = (particles, scores, dim, bandwidth) =>
+    exhaust(directionSlices(particles, scores, dim, bandwidth));
 
   // --------------------------------------------------------------------------------------------------- ensembles
 
@@ -363,14 +386,15 @@
   /** softq.samplers.svgd with the median rule "squared". */
   samplers.svgd = {
     start: (e) => e.scatter(),
-    step: function (e) {
+    step: (e) => exhaust(samplers.svgd.slices(e)),
+    slices: function* (e) {
       const scores = new Float64Array(e.particles.length), grad = new Float64Array(e.dim);
       for (let k = 0; k < e.n; k++) {
         e.gradient(e.at(e.particles, k), grad);
         for (let i = 0; i < e.dim; i++) scores[k * e.dim + i] = grad[i] / e.temperature;
       }
-      const width = e.n === 1 ? 1 : maths.medianBandwidth(e.particles, e.dim);
-      const direction = maths.svgdDirection(e.particles, scores, e.dim, width), boundary = BOUNDARIES[e.boundary];
+      const width = e.n === 1 ? 1 : yield* bandwidthSlices(e.particles, e.dim);
+      const direction = yield* directionSlices(e.particles, scores, e.dim, width), boundary = BOUNDARIES[e.boundary];
       for (let i = 0; i < direction.length; i++) e.particles[i] = boundary(e.particles[i] + e.step * direction[i]);
     },
   };

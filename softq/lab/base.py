@@ -7,7 +7,7 @@ import html
 import io
 import json
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import ipywidgets
 from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ class Lab(abc.ABC):
     describes the figure to readers who do not see it, and `caption` suggests what to try.
     """
 
-    kind: ClassVar[str]
+    kind: str
     live_width: int = 900  # of the picture in Jupyter, in pixels
 
     def __init__(self, controls: Sequence[Control], alt: str, caption: str = ""):

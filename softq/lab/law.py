@@ -32,10 +32,47 @@ class GridSoftmax:
         blocks = (self.density * cell).reshape((bins, CELLS[dim] // bins) * dim)
         self.bin_probabilities = blocks.sum(axis=tuple(range(1, 2 * dim, 2)))
 
+    def draw(self, uniforms: np.ndarray) -> np.ndarray:
+        """Actions `(n, dim)` by the inverse of the distribution function, from `uniforms` `(n, dim)` in [0, 1)."""
+        side = round(self.density.size ** (1 / self.dim))
+        mass = self.density.reshape((side,) * self.dim)
+        if self.dim == 1:
+            return _invert(mass, uniforms[:, 0])[:, None]
+        first = _invert(mass.sum(1), uniforms[:, 0])
+        column = np.minimum(((first + 1) / 2 * side).astype(int), side - 1)
+        second = [_invert(mass[i], uniforms[k : k + 1, 1])[0] for k, i in enumerate(column)]
+        return np.stack([first, second], -1)
+
     def tv(self, actions: np.ndarray) -> tuple[float, float]:
         """The total variation of `actions` `(n, dim)` on the bins, and its mean for as many exact draws."""
         p = self.bin_probabilities
         return histogram_tv(actions, p), tv_floor(p, len(actions))
+
+
+def _invert(mass: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+    """The points `(n,)` of [-1, 1] below which a share `uniforms` `(n,)` of the `mass` `(k,)` of equal cells lies."""
+    total = np.concatenate([[0.0], np.cumsum(mass)])
+    return np.interp(uniforms, total / total[-1], np.linspace(-1, 1, len(total)))
+
+
+def hills(values: np.ndarray) -> list[slice]:
+    """The cells of each hill of `values` `(n,)` on a line, cut at the lowest cell between two tops.
+
+    A rise of less than a hundredth of the range of the values makes no top.
+    """
+    rise, cuts = 0.01 * np.ptp(values), [0]
+    low, high, going_up = 0, 0, True  # the lowest cell since the last top, the highest since the last valley
+    for i, v in enumerate(values):
+        if going_up:
+            high = i if v > values[high] else high
+            if values[high] - v > rise:
+                going_up, low = False, i
+        else:
+            low = i if v < values[low] else low
+            if v - values[low] > rise:
+                cuts.append(low)
+                going_up, high = True, i
+    return [slice(a, b) for a, b in zip(cuts, [*cuts[1:], len(values)], strict=True)]
 
 
 def curvature(values: np.ndarray, dim: int) -> float:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from softq import plots
 from softq.lab.base import Lab
 from softq.lab.controls import Choice
-from softq.lab.picture import draw_1d, draw_2d
+from softq.lab.picture import draw_1d, draw_2d, draw_atoms
 
 WALL_RULES = (("reflect", "reflect"), ("project (clip)", "project"))
 SHOWN = (("exact density", "density"), ("value Q", "value"))
@@ -28,6 +28,8 @@ def show_control() -> Choice:
 
 class ParticleLab(Lab):
     """A lab whose figure consists of the exact density of actions, particles, and a list of numbers."""
+
+    word = "particles"  # what the points of the picture are
 
     @abc.abstractmethod
     def sample(self, **settings: Any) -> np.ndarray:
@@ -59,9 +61,10 @@ class ParticleLab(Lab):
             line = nodes.shape[1] == 1
             figure = Figure(figsize=(6.4, 3.9) if line else (5.4, 5.8))
             if line:
-                draw_1d(figure, nodes, values, density, actions)
+                draw_1d(figure, nodes, values, density, actions, self.word)
             else:
                 draw_2d(figure, values if s.get("show") == "value" else density, actions)
+                draw_atoms(figure.axes[0], actions)
             self.decorate(figure, actions, **settings)
             figure.suptitle(self.title(self.measure(actions, **settings), **settings), fontsize=8.5)
         return figure

@@ -5,35 +5,42 @@ from typing import Any
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 
 from softq import plots
 from softq.exact.values import evaluate
 from softq.lab import export
 from softq.lab.chains import WALLS, run
-from softq.lab.controls import Choice, Control, Integer, Slider
-from softq.lab.law import CELLS, GridSoftmax, curvature, temperatures
+from softq.lab.controls import Choice, Control, Integer, Slider, Toggle
+from softq.lab.law import CELLS, GridSoftmax, curvature, hills, temperatures
 from softq.lab.particles import ParticleLab, show_control, walls_control
+from softq.lab.picture import draw_ridge
 from softq.lab.states import states
 from softq.landscapes import Landscape
 from softq.networks import Critic, StateLandscape
 from softq.utils.checks import one_of, positive
 from softq.utils.errors import SoftqError
 
+# how particles are drawn, and the kind of the lab that does so in a page
+SAMPLERS = {"langevin": "temperature", "exact": "draws"}
+
 
 class TemperatureLab(ParticleLab):
-    """A landscape, or a critic at some observations, with its exact softmax and Langevin particles.
+    """A landscape, or a critic at some observations, with its exact softmax and particles.
+
+    `sampler` is "langevin", or "exact" for draws from the softmax itself. The latter have no steps, and as many as
+    `particles` are drawn at once; on a line the numbers then say how much mass each hill of Q has.
 
     `q` is a `Landscape`, a `Critic` or one `critic.at(obs)`, with actions of one or two dimensions. With a `Critic`,
     `observations` `(n, obs_dim)` are the states to choose from and `names` their names. `step_size` is the Langevin
     step; by default it is that of `step_at`, with a typical large second derivative of Q. `boundary` is
     "reflect" or "project". The button Run takes `steps` steps of `particles` particles, whose random numbers `seed`
-    decides. `temperature_range` is that of the slider. `alt` describes the figure to readers who do not see it, and
+    decides. With `follow` the page shows the drift, the noise and the trail of one particle.
+    `temperature_range` is that of the slider. `alt` describes the figure to readers who do not see it, and
     `caption` suggests what to try.
 
     Raises `SoftqError` for a `q` that a lab cannot show, observations that do not fit, or a number out of its range.
     """
-
-    kind = "temperature"
 
     def __init__(
         self,
@@ -47,6 +54,8 @@ class TemperatureLab(ParticleLab):
         particles: int = 400,
         seed: int = 0,
         temperature_range: tuple[float, float] | None = None,
+        sampler: str = "langevin",
+        follow: bool = False,
         alt: str | None = None,
         caption: str = "",
     ):
@@ -54,6 +63,7 @@ class TemperatureLab(ParticleLab):
         if step_size is not None:
             positive("step_size", step_size)
         one_of("boundary", boundary, WALLS)
+        one_of("sampler", sampler, SAMPLERS)
         self.landscapes, about = states(q, observations)
         first = self.landscapes[0]
         self.dim = first.dim if isinstance(first, Landscape) else first.critic.action_dim
@@ -69,15 +79,21 @@ class TemperatureLab(ParticleLab):
         self.curvatures = [curvature(values, self.dim) for values in self.values]
         low, high = temperature_range or temperatures(self.values[0])
         positive("temperature_range", [low, high])
-        step = self.step_at(temperature)
-        controls: list[Control] = [
-            Slider(
-                "temperature", "temperature λ", temperature, min(low, temperature), max(high, temperature)
-            ),
-            Slider("step", "step size δ", step, min(1e-4, step), max(1.0, step)),
-            walls_control(boundary),
-            Integer("steps", "steps in a run", steps, 1, 5000, (20, 100, 500, 2000)),
-            Integer("particles", "particles", particles, 1, 5000, (100, 400, 1600)),
+        self.sampler, self.kind = sampler, SAMPLERS[sampler]
+        ends = min(low, temperature), max(high, temperature)
+        controls: list[Control] = [Slider("temperature", "temperature λ", temperature, *ends)]
+        if sampler == "langevin":
+            step = self.step_at(temperature)
+            controls += [
+                Slider("step", "step size δ", step, min(1e-4, step), max(1.0, step)),
+                walls_control(boundary),
+                Integer("steps", "steps in a run", steps, 1, 5000, (20, 100, 500, 2000)),
+            ]
+            if self.dim == 2:
+                controls.append(Toggle("follow", "follow one particle", follow))
+        self.word = "particles" if sampler == "langevin" else "draws"
+        controls += [
+            Integer("particles", self.word, particles, 1, 5000, (100, 400, 2000)),
             Integer("seed", "seed", seed, 0, 2**31 - 1),
         ]
         if self.dim == 2:
@@ -85,7 +101,8 @@ class TemperatureLab(ParticleLab):
         if len(self.landscapes) > 1:
             options = [(name, index) for index, name in enumerate(self.names)]
             controls.insert(0, Choice("state", "state", 0, options))
-        alt = alt or f"The exact softmax of {about}, and Langevin particles that approach it."
+        others = "Langevin particles that approach it" if sampler == "langevin" else "draws from it"
+        alt = alt or f"The exact softmax of {about}, and {others}."
         super().__init__(controls, alt, caption)
         self.live_width = 640 if self.dim == 1 else 480
 
@@ -96,7 +113,7 @@ class TemperatureLab(ParticleLab):
         return self.step_size or min(0.05, temperature / self.curvatures[state])
 
     def follow(self, changed: str, settings: dict[str, Any]) -> dict[str, Any]:
-        if changed not in ("temperature", "state"):
+        if changed not in ("temperature", "state") or "step" not in settings:
             return {}
         return {"step": self.step_at(settings["temperature"], settings.get("state", 0))}
 
@@ -111,11 +128,14 @@ class TemperatureLab(ParticleLab):
         return GridSoftmax(self.values[state], temperature or self.settings["temperature"], self.dim)
 
     def sample(self, **settings: Any) -> np.ndarray:
-        """Particles `(particles, dim)` after `steps` Langevin steps from uniform actions.
+        """Particles `(particles, dim)` after `steps` Langevin steps from uniform actions, or as many exact draws.
 
         A setting that is not given has the value of the lab; `step` follows temperature and state, see `step_at`.
         """
         s = self.complete(settings)
+        if self.sampler == "exact":
+            uniforms = np.random.default_rng(s["seed"]).uniform(size=(s["particles"], self.dim))
+            return self.law(s["temperature"], s.get("state", 0)).draw(uniforms)
         start, drive = jax.random.split(jax.random.key(s["seed"]))
         keys = jax.random.split(start, s["particles"]), jax.random.split(drive, s["particles"])
         landscape = self.landscapes[s.get("state", 0)]
@@ -132,7 +152,15 @@ class TemperatureLab(ParticleLab):
         state = s.get("state", 0)
         law = self.law(s["temperature"], state)
         tv, floor = law.tv(actions)
-        return {
+        masses = {}
+        if self.sampler == "exact" and self.dim == 1:
+            parts = hills(self.values[state])
+            names = [f"mass of hill {i + 1}" for i in range(len(parts))]
+            if len(parts) == 2:
+                names = ["mass of the left hill", "mass of the right hill"]
+            share = law.density / law.density.sum()
+            masses = {name: float(share[part].sum()) for name, part in zip(names, parts, strict=True)}
+        return masses | {
             "E[Q]": float(np.mean(evaluate(self.landscapes[state], actions))),
             "exact E[Q]": law.mean_value,
             "total variation": tv,
@@ -145,12 +173,22 @@ class TemperatureLab(ParticleLab):
 
     def title(self, numbers: dict[str, float], **settings: Any) -> str:
         s, n = self.complete(settings), numbers
-        title = f"temperature {s['temperature']:.3g}, step {s['step']:.3g}\n"
+        title = f"temperature {s['temperature']:.3g}"
+        title += f", step {s['step']:.3g}\n" if "step" in s else f", {s['particles']} exact draws\n"
         title += (
             f"E[Q] {n['E[Q]']:.3f} (exact {n['exact E[Q]']:.3f}), entropy {n['exact entropy']:.2f} nats\n"
         )
+        if self.sampler == "exact":
+            return title + ", ".join(
+                f"{key} {100 * m:.3g} %" for key, m in n.items() if key.startswith("mass")
+            )
         title += f"TV {n['total variation']:.2f} (exact draws {n['of exact draws']:.2f}), "
         return title + f"on a wall {100 * n['on a wall']:.1f} %"
+
+    def decorate(self, figure: Figure, actions: np.ndarray, **settings: Any) -> None:
+        first = self.landscapes[0]
+        if isinstance(first, Landscape) and first.cassini is not None:
+            draw_ridge(figure.axes[0], first.cassini[1])
 
     def tables(self) -> dict[str, Any]:
         """The states; weights of a critic are those of `softq.lab.export`."""
