@@ -31,7 +31,7 @@ def test_numbers_are_those_of_the_exact_law(lab: CandidatesLab, name: str, tempe
         swept = exact.isir(m, 3)
         for sweeps in (0, 3):
             seen = lab.numbers(**one, sweeps=sweeps)
-            assert seen["total variation"] == pytest.approx(swept[sweeps], abs=1e-3)
+            assert seen["total variation"] == pytest.approx(swept[sweeps], abs=2e-3)  # 2,000 cells
             assert seen["effective sample size"] == pytest.approx(exact.ess(m), rel=1e-4)
             assert seen["mean value"] < seen["mean value of the softmax"]
             assert seen["mean value of the softmax"] == pytest.approx(softmax.mean_value, abs=1e-5)
