@@ -65,6 +65,11 @@ def labs(page: Page) -> list[str]:
     return page.evaluate("softqLab.ids()")
 
 
+def lab_of(page: Page, kind: str) -> str:
+    """The first lab of this kind on the page."""
+    return page.evaluate("kind => softqLab.ids().find((id) => softqLab.lab(id).data.kind === kind)", kind)
+
+
 def report_of(page: Page, lab: str) -> dict:
     return page.evaluate("id => softqLab.report(id)", lab)
 
@@ -249,7 +254,7 @@ def test_exact_draws(page: Page, base: str) -> None:
 def test_curve_lab_answers(page: Page, base: str, kind: str) -> None:
     """Every control, by keyboard or choice, changes the numbers; Reset brings the first ones back."""
     complaints = open_page(page, base, CURVE_PAGES[kind])
-    lab = labs(page)[0]
+    lab = lab_of(page, kind)
     root, first = page.locator(f"#{lab}"), report_of(page, lab)
     readout = root.locator("dl").inner_text()
     seen = {readout}
@@ -276,7 +281,7 @@ def test_curve_lab_answers(page: Page, base: str, kind: str) -> None:
 def test_curve_numbers_equal_python(page: Page, kind: str) -> None:
     """The page's own arithmetic against softq, at the settings it opens with and at others."""
     open_page(page, HTML.as_uri(), CURVE_PAGES[kind])
-    lab = labs(page)[0]
+    lab = lab_of(page, kind)
     data = json.loads(page.locator(f"#{lab} script").text_content())
     twin = {"backup": BackupLab, "importance": ImportanceLab}.get(kind, lambda: volume_lab_of(data))()
     rng = np.random.default_rng(2)
@@ -308,13 +313,13 @@ def volume_lab_of(data: dict) -> VolumeLab:
 
 def test_curve_settings_travel_in_the_address(page: Page) -> None:
     with server() as address:
-        query = "?dim=6&num_candidates=1000&temperature=9"
+        query = "?2.dim=3&2.num_candidates=1000&2.temperature=9"  # of the second lab of its page
         open_page(page, address, CURVE_PAGES["importance"] + query)
-        lab = labs(page)[0]
+        lab = lab_of(page, "importance")
         settings = report_of(page, lab)["settings"]
-        assert settings == {"dim": 6, "num_candidates": 1000, "temperature": 2.0}  # 9 is beyond the slider
+        assert settings == {"dim": 3, "num_candidates": 1000, "temperature": 2.0}  # 9 is beyond the slider
         page.evaluate("id => softqLab.set(id, 'temperature', 0.3)", lab)
-        assert "temperature=0.3" in page.url and "dim=6" in page.url
+        assert "2.temperature=0.3" in page.url and "2.dim=3" in page.url
 
 
 @pytest.mark.parametrize("name", [LAB_PAGES[0], CURVE_PAGES["volume"]])

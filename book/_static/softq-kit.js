@@ -285,8 +285,63 @@
     return Array.from({ length: count }, (_, i) => low * Math.pow(high / low, i / (count - 1)));
   }
 
+  // -------------------------------------------------------------------------------------------- resampling
+
+  /** The exact law of resampling from cells with the weights W = exp(logW) and these masses, as in softq/exact/importance.py.
+   *
+   * `ratio(m)` is the survivor's density over the softmax's in each cell, m int exp(-t W) phi(t)^(m-1) dt, and
+   * `sweep(m, f)` the density ratio one sweep of iterated resampling after f. The integrals are trapezoidal sums in
+   * log t with the given step; exp(-t W) is kept, so that only the first of many questions is dear.
+   */
+  function resampling(logW, mass, step) {
+    const n = mass.length, w = Float64Array.from(logW, Math.exp);
+    let lowest = 0, variance = 0;
+    for (let i = 0; i < n; i++) {
+      lowest = Math.min(lowest, logW[i]);
+      variance += mass[i] * w[i] * (w[i] - 1);
+    }
+    const rows = Math.ceil((Math.log(750) - lowest + 30) / step), decay = new Float64Array(rows * n);
+    const logPhi = new Float64Array(rows), scale = new Float64Array(rows);
+    for (let k = 0; k < rows; k++) {
+      const t = Math.exp(-30 + k * step);
+      let loss = 0, phi = 0; // phi is raised to the power m - 1: near 1, what it lacks to 1 is what counts
+      for (let i = 0, at = k * n; i < n; i++, at++) {
+        const x = t * w[i], e = x > 745 ? 0 : x < 1e-17 ? 1 : Math.exp(-x); // most need no exponential
+        decay[at] = e;
+        phi += mass[i] * e;
+        loss += mass[i] * (1 - e);
+      }
+      scale[k] = t * step;
+      logPhi[k] = loss < 0.5 ? Math.log1p(-loss) : Math.log(Math.max(phi, 1e-300));
+    }
+
+    function laplace(power, factor) {
+      const out = new Float64Array(n);
+      for (let k = 0; k < rows; k++) {
+        const coefficient = scale[k] * Math.exp(power * logPhi[k]) * (factor ? factor[k] : 1);
+        if (coefficient < 1e-18) continue;
+        for (let i = 0, at = k * n; i < n; i++, at++) out[i] += coefficient * decay[at];
+      }
+      return out;
+    }
+
+    return {
+      w: w,
+      variance: variance,
+      ratio: (m) => laplace(m - 1).map((v) => m * v),
+      sweep: function (m, f) {
+        const factor = new Float64Array(rows);
+        for (let k = 0; k < rows; k++) {
+          for (let i = 0, at = k * n; i < n; i++, at++) factor[k] += decay[at] * mass[i] * w[i] * f[i];
+        }
+        const stay = laplace(m - 1), come = laplace(m - 2, factor);
+        return f.map((v, i) => v * w[i] * stay[i] + (m - 1) * come[i]);
+      },
+    };
+  }
+
   window.softqKit = {
     landscape, critic, floats, network, grid, place, softmax, marginalLaw, binOf, extent, hills, cumulate, invert,
-    generator, reflect, project, geometric, BOUNDARIES: { reflect, project },
+    resampling, generator, reflect, project, geometric, BOUNDARIES: { reflect, project },
   };
 })();

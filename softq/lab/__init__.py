@@ -7,13 +7,15 @@
 
 `TemperatureLab` shows the exact softmax of a 1-D or 2-D landscape and Langevin particles, `GalleryLab` the particles of
 any sampler on any landscape. Three labs draw curves: `VolumeLab` the loss of Q by a softmax and its bounds,
-`ImportanceLab` the law of an action that resampling returns, and `BackupLab` three Bellman backups.
+`ImportanceLab` the law of an action that resampling returns, and `BackupLab` three Bellman backups. `CandidatesLab`
+shows single resamplings: the candidates, their weights, and the one that survives.
 """
 
 from softq.lab.backup import BackupLab
+from softq.lab.candidates import CandidatesLab
 from softq.lab.gallery import GalleryLab
 from softq.lab.importance import ImportanceLab
 from softq.lab.temperature import TemperatureLab
 from softq.lab.volume import VolumeLab
 
-__all__ = ["BackupLab", "GalleryLab", "ImportanceLab", "TemperatureLab", "VolumeLab"]
+__all__ = ["BackupLab", "CandidatesLab", "GalleryLab", "ImportanceLab", "TemperatureLab", "VolumeLab"]
