@@ -6,14 +6,26 @@
 - Anywhere else it is a picture with a description.
 
 `TemperatureLab` shows the exact softmax of a 1-D or 2-D landscape and Langevin particles, `GalleryLab` the particles of
-any sampler on any landscape. Three labs draw curves: `VolumeLab` the loss of Q by a softmax and its bounds,
-`ImportanceLab` the law of an action that resampling returns, and `BackupLab` three Bellman backups.
+any sampler on any landscape. `SelectionLab` shows what the choice of one end point does to the temperature, and
+`BlurLab` two blurs of a landscape and twin runs of one sampler. Three labs draw curves: `VolumeLab` the loss of Q by a
+softmax and its bounds, `ImportanceLab` the law of an action that resampling returns, and `BackupLab` three Bellman
+backups.
 """
 
 from softq.lab.backup import BackupLab
+from softq.lab.blur import BlurLab
 from softq.lab.gallery import GalleryLab
 from softq.lab.importance import ImportanceLab
+from softq.lab.selection import SelectionLab
 from softq.lab.temperature import TemperatureLab
 from softq.lab.volume import VolumeLab
 
-__all__ = ["BackupLab", "GalleryLab", "ImportanceLab", "TemperatureLab", "VolumeLab"]
+__all__ = [
+    "BackupLab",
+    "BlurLab",
+    "GalleryLab",
+    "ImportanceLab",
+    "SelectionLab",
+    "TemperatureLab",
+    "VolumeLab",
+]
