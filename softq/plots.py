@@ -97,6 +97,10 @@ CONCEPTS = {
     "at random": ("fifth", "line"),
     "colder": ("fourth", "dash"),
     "best of S": ("fifth", "dot"),
+    # a temperature that follows an entropy
+    "thermostat": ("sample", "line"),
+    "target": ("ink", "dash"),
+    "floor": ("fourth", "dot"),
     # blurred landscapes, and a sampler whose slopes have length one
     "values blurred": ("sample", "line"),
     "density blurred": ("third", "dash"),

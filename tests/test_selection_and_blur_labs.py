@@ -1,4 +1,4 @@
-"""The labs of selection and of blurs: their numbers against exact ones, and the pages' against Python's."""
+"""The labs of selection, thermostat and blurs: their numbers against exact ones, and the pages' against Python's."""
 
 import json
 from pathlib import Path
@@ -14,11 +14,12 @@ from softq import landscapes
 from softq.exact.boltzmann import Boltzmann
 from softq.exact.importance import Importance
 from softq.exact.smoothing import smooth_density
-from softq.lab import BlurLab, SelectionLab, blur, selection
+from softq.lab import BlurLab, SelectionLab, ThermostatLab, blur, selection, thermostat
+from softq.samplers.entropy import snis_entropy
 from softq.samplers.langevin import chain, softmax_score
 from softq.utils.errors import SoftqError
 
-SELECTION, BLUR = SelectionLab(), BlurLab()
+SELECTION, BLUR, THERMOSTAT = SelectionLab(), BlurLab(), ThermostatLab()
 PAGE = {"width": 390, "height": 844}
 
 
@@ -89,27 +90,57 @@ def test_twins_coincide_only_with_slopes_of_length_one(kind: str) -> None:
         assert abs(numbers["better hill, softmax of Q"] - numbers["better hill, run on Q"]) > 0.2
 
 
-@pytest.mark.parametrize("lab", [SELECTION, BLUR], ids=lambda lab: lab.kind)
-def test_renderings(lab: SelectionLab | BlurLab) -> None:
+def test_the_thermostat_settles_where_it_should() -> None:
+    law = Boltzmann(landscapes.get("quad1"), 1.0)
+    for dim in (1, 4):
+        known = thermostat.exact(dim)
+        assert dim * law.at(known["right temperature"]).entropy == pytest.approx(-dim, abs=1e-4)
+        assert known["log"] == pytest.approx(4 / dim, rel=0.01)
+        assert known["linear"] == pytest.approx(4 * known["right temperature"] / dim, rel=0.01)
+    values = np.random.default_rng(0).normal(size=50)
+    expected = float(snis_entropy(jnp.asarray(values), 2, 0.3))
+    assert thermostat.estimate(values, 2, 0.3) == pytest.approx(expected, abs=1e-5)
+    numbers = THERMOSTAT.numbers(num_candidates=1000)
+    assert numbers["mean of the last 100"] == pytest.approx(numbers["right temperature"], rel=0.05)
+    assert (
+        THERMOSTAT.numbers(rule="linear", num_candidates=1000)["lowest of the last 100"] == thermostat.LOWEST
+    )
+    high = THERMOSTAT.numbers(dim=6, num_candidates=1000)  # the floor is above the target: it cools for ever
+    assert (
+        high["floor of the estimate"] > -6 and high["mean of the last 100"] < 0.1 * high["right temperature"]
+    )
+
+
+@pytest.mark.parametrize("lab", [SELECTION, BLUR, THERMOSTAT], ids=lambda lab: lab.kind)
+def test_renderings(lab: SelectionLab | BlurLab | ThermostatLab) -> None:
     assert len(json.dumps(lab.data())) < 40_000
     assert lab.png().startswith(b"\x89PNG")
     with pytest.raises(SoftqError, match="must lie in"):
-        lab.numbers(temperature=5.0)
+        lab.numbers(seed=-1)
 
 
 @pytest.mark.browser
 def test_the_pages_compute_the_same(tmp_path: Path) -> None:
-    path = write_page(tmp_path, SELECTION, BLUR)
+    path = write_page(tmp_path, SELECTION, BLUR, THERMOSTAT)
     with chromium() as browser:
         page = browser.new_page(viewport=PAGE)
         complaints = watch(page, tmp_path.as_uri())
         page.goto(path.as_uri() + "?count=999&draws=500&2.step=-4")  # beyond the controls
         settle(page, mathematics=False)
-        first, second = page.evaluate("softqLab.ids()")
+        first, second, third = page.evaluate("softqLab.ids()")
         assert page.evaluate(f"softqLab.report('{first}').settings.count") == 50
         assert page.evaluate(f"softqLab.report('{second}').settings.step") == 0
         check_selection(page, first)
         check_blur(page, second)
+        for given in ({}, {"rule": "linear"}, {"rule": "log", "dim": 6, "rate": 0.3}):
+            numbers = settings(page, third, **given, num_candidates=500)["numbers"]
+            expected = THERMOSTAT.numbers(**given, num_candidates=500)
+            for name in ("right temperature", "rates are stable below", "floor of the estimate"):
+                assert numbers[name] == pytest.approx(expected[name], rel=1e-6)
+            if not given:
+                assert numbers["mean of the last 100"] == pytest.approx(
+                    expected["mean of the last 100"], rel=0.05
+                )
         assert page.evaluate("document.documentElement.scrollWidth") <= PAGE["width"]
         assert complaints == []
 

@@ -7,9 +7,9 @@
 
 `TemperatureLab` shows the exact softmax of a 1-D or 2-D landscape and Langevin particles, `GalleryLab` the particles of
 any sampler on any landscape. `SelectionLab` shows what the choice of one end point does to the temperature, and
-`BlurLab` two blurs of a landscape and twin runs of one sampler. Three labs draw curves: `VolumeLab` the loss of Q by a
-softmax and its bounds, `ImportanceLab` the law of an action that resampling returns, and `BackupLab` three Bellman
-backups.
+`BlurLab` two blurs of a landscape and twin runs of one sampler. Four labs draw curves: `VolumeLab` the loss of Q by a
+softmax and its bounds, `ImportanceLab` the law of an action that resampling returns, `ThermostatLab` a temperature that
+follows an entropy, and `BackupLab` three Bellman backups.
 """
 
 from softq.lab.backup import BackupLab
@@ -18,6 +18,7 @@ from softq.lab.gallery import GalleryLab
 from softq.lab.importance import ImportanceLab
 from softq.lab.selection import SelectionLab
 from softq.lab.temperature import TemperatureLab
+from softq.lab.thermostat import ThermostatLab
 from softq.lab.volume import VolumeLab
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "ImportanceLab",
     "SelectionLab",
     "TemperatureLab",
+    "ThermostatLab",
     "VolumeLab",
 ]
