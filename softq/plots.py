@@ -91,6 +91,22 @@ CONCEPTS = {
     "before tanh": ("third", "dash"),
     "squared": ("third", "line"),
     "fixed width": ("fifth", "dashdot"),
+    # the choice of one end point out of several, and its temperature
+    "arg max": ("sample", "dash"),
+    "by weight": ("third", "dot"),
+    "at random": ("fifth", "line"),
+    "colder": ("fourth", "dash"),
+    "best of S": ("fifth", "dot"),
+    # a temperature that follows an entropy
+    "thermostat": ("sample", "line"),
+    "target": ("ink", "dash"),
+    "floor": ("fourth", "dot"),
+    # blurred landscapes, and a sampler whose slopes have length one
+    "values blurred": ("sample", "line"),
+    "density blurred": ("third", "dash"),
+    "normalised": ("sample", "dash"),
+    "drift": ("sample", "line"),
+    "noise": ("third", "dash"),
 }
 # Each method has one look in all figures: the seven of a line differ in colour, and the three lines in their dashes.
 DASHES = ("", (5, 2), (1.5, 1.5))

@@ -13,9 +13,29 @@ shows single resamplings: the candidates, their weights, and the one that surviv
 
 from softq.lab.backup import BackupLab
 from softq.lab.candidates import CandidatesLab
+any sampler on any landscape. `SelectionLab` shows what the choice of one end point does to the temperature, and
+`BlurLab` two blurs of a landscape and twin runs of one sampler. Four labs draw curves: `VolumeLab` the loss of Q by a
+softmax and its bounds, `ImportanceLab` the law of an action that resampling returns, `ThermostatLab` a temperature that
+follows an entropy, and `BackupLab` three Bellman backups.
+"""
+
+from softq.lab.backup import BackupLab
+from softq.lab.blur import BlurLab
 from softq.lab.gallery import GalleryLab
 from softq.lab.importance import ImportanceLab
+from softq.lab.selection import SelectionLab
 from softq.lab.temperature import TemperatureLab
+from softq.lab.thermostat import ThermostatLab
 from softq.lab.volume import VolumeLab
 
 __all__ = ["BackupLab", "CandidatesLab", "GalleryLab", "ImportanceLab", "TemperatureLab", "VolumeLab"]
+__all__ = [
+    "BackupLab",
+    "BlurLab",
+    "GalleryLab",
+    "ImportanceLab",
+    "SelectionLab",
+    "TemperatureLab",
+    "ThermostatLab",
+    "VolumeLab",
+]
