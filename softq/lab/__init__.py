@@ -11,9 +11,10 @@ any sampler on any landscape. Three labs draw curves: `VolumeLab` the loss of Q 
 """
 
 from softq.lab.backup import BackupLab
+from softq.lab.denoise import DenoiseLab
 from softq.lab.gallery import GalleryLab
 from softq.lab.importance import ImportanceLab
 from softq.lab.temperature import TemperatureLab
 from softq.lab.volume import VolumeLab
 
-__all__ = ["BackupLab", "GalleryLab", "ImportanceLab", "TemperatureLab", "VolumeLab"]
+__all__ = ["BackupLab", "DenoiseLab", "GalleryLab", "ImportanceLab", "TemperatureLab", "VolumeLab"]
