@@ -20,7 +20,7 @@ LAB = DenoiseLab([landscapes.get("twomode1"), SLOPE])
 @pytest.mark.parametrize(
     "settings",
     [
-        {"num": 50, "noise": 0.3, "place": 0.3},
+        {"num": 50, "noise": 0.3, "place": 0.3, "theta": 0.5},
         {"num": 1000, "noise": 0.05, "place": 0.55},
         {"landscape": "slope", "temperature": 0.5, "noise": 0.1, "place": 0.95, "theta": 0.9},
     ],

@@ -232,7 +232,7 @@
     }
 
     actions() {
-      return [["play", this.playing ? "Pause" : "Denoise", () => this.play()]];
+      return [["play", "Denoise", () => this.play()], ...super.actions()];
     }
 
     /** Step by step from noise to an action; where motion is unwelcome, at once to the end. */

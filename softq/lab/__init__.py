@@ -6,15 +6,25 @@
 - Anywhere else it is a picture with a description.
 
 `TemperatureLab` shows the exact softmax of a 1-D or 2-D landscape and Langevin particles, `GalleryLab` the particles of
-any sampler on any landscape. Three labs draw curves: `VolumeLab` the loss of Q by a softmax and its bounds,
-`ImportanceLab` the law of an action that resampling returns, and `BackupLab` three Bellman backups.
+any sampler on any landscape. The others draw curves: `VolumeLab` the loss of Q by a softmax and its bounds,
+`ImportanceLab` the law of an action that resampling returns, and `BackupLab` three Bellman backups. `DenoiseLab` has
+estimates of a noised score and the law of a reverse diffusion, and `SwarmLab` the particles of SVGD on a line.
 """
 
 from softq.lab.backup import BackupLab
 from softq.lab.denoise import DenoiseLab
 from softq.lab.gallery import GalleryLab
 from softq.lab.importance import ImportanceLab
+from softq.lab.swarm import SwarmLab
 from softq.lab.temperature import TemperatureLab
 from softq.lab.volume import VolumeLab
 
-__all__ = ["BackupLab", "DenoiseLab", "GalleryLab", "ImportanceLab", "TemperatureLab", "VolumeLab"]
+__all__ = [
+    "BackupLab",
+    "DenoiseLab",
+    "GalleryLab",
+    "ImportanceLab",
+    "SwarmLab",
+    "TemperatureLab",
+    "VolumeLab",
+]

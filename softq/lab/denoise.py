@@ -65,7 +65,7 @@ def moments(
 ) -> Moments:
     """The exact moments of the estimates from `num` proposals, which are truncated to the box.
 
-    `value` gives Q and its slope at actions `(n,)`. By 1/S = int exp(-t S) dt a self-normalised average has moments that
+    `value` gives Q and its slope at actions `(n,)`. By 1/S = int exp(-t S) dt the moments of a self-normalised average
     are integrals over the Laplace transform of one weight.
     """
     nearest = np.clip(y, -1.0, 1.0)
@@ -97,7 +97,7 @@ def moments(
 
 
 class Chain(NamedTuple):
-    """A rule at work: the noise `levels` `(n + 1,)`, grids and exact and own densities there, and distances `(n + 1,)`."""
+    """A rule at work: noise `levels` `(n + 1,)`; grids, exact and own densities there; and distances `(n + 1,)`."""
 
     levels: np.ndarray
     grids: np.ndarray
@@ -183,10 +183,10 @@ class DenoiseLab(CurveLab):
         self,
         landscapes: Sequence[Landscape],
         temperature: float = 0.1,
-        noise: float = 0.3,
+        noise: float = 0.06,
         num: int = 50,
-        theta: float = 0.5,
-        place: float = 0.3,
+        theta: float = 0.8,
+        place: float = 0.55,
         rule: str = "euler",
         scores: int = 20,
         step: int = 40,
@@ -234,7 +234,11 @@ class DenoiseLab(CurveLab):
         estimates = [self.moments(name, temperature, float(y), sigma, num) for y in PLACES]
         score = np.array([m.score for m in estimates])
         curves = [Curve(PLACES, score, "exact")]
-        for label, look, share in (("QNE", "qne", 1.0), ("iDEM", "idem", 0.0), ("combined", "combined", theta)):
+        for label, look, share in (
+            ("QNE", "qne", 1.0),
+            ("iDEM", "idem", 0.0),
+            ("combined", "combined", theta),
+        ):
             mean, deviation = np.array([m.mixture(share) for m in estimates]).T
             curves += [
                 Curve(PLACES, mean + deviation, label, look),
@@ -243,9 +247,7 @@ class DenoiseLab(CurveLab):
         here = self.moments(name, temperature, place, sigma, num)
         reach = 1.5 * np.abs(score).max() + 1e-9
         points = [(place, here.score, "exact")]
-        left = Panel(
-            "noisy action", "score", curves, xlim=(-1.2, 1.2), ylim=(-reach, reach), points=points
-        )
+        left = Panel("noisy action", "score", curves, xlim=(-1.2, 1.2), ylim=(-reach, reach), points=points)
 
         scores, rule = settings["scores"], settings["rule"]
         chains = {key: self.chain(name, temperature, key, scores) for key in RULES}
