@@ -8,11 +8,11 @@
   const { CurveLab, register } = window.softqLab;
   const { landscape, geometric } = window.softqKit;
 
-  const NODES = 200, LIGHTEST = -55, POINTS = 241, MOST = 20, LEAST = 0.02;
-  const PLACES = even(-1.2, 1.2, 41);
+  const NODES = 200, LIGHTEST = -55, POINTS = 201, MOST = 20, LEAST = 0.02;
+  const PLACES = even(-1.2, 1.2, 33);
   const TIMES = Float64Array.from({ length: 184 }, (_, i) => Math.exp(-30 + 0.5 * i));
-  const ACTIONS = Float64Array.from({ length: 200 }, (_, i) => (i + 0.5) / 100 - 1);
-  const QUANTILES = even(-5, 5, POINTS);
+  const ACTIONS = Float64Array.from({ length: 160 }, (_, i) => (i + 0.5) / 80 - 1);
+  const QUANTILES = even(-5, 5, 361);
   const RULES = { euler: "flow, Euler", heun: "flow, Heun", ancestral: "ancestral", sde: "SDE" };
 
   function even(low, high, count) {
@@ -130,7 +130,7 @@
   function pushed(grid, images, mass) {
     const width = grid[1] - grid[0], out = new Float64Array(POINTS), start = grid[0] - width / 2;
     let total = 0;
-    for (let i = 0; i + 1 < POINTS; i++) {
+    for (let i = 0; i + 1 < images.length; i++) {
       const low = Math.min(images[i], images[i + 1]), high = Math.max(images[i], images[i + 1]);
       const size = Math.max(high - low, 1e-12);
       const from = clamp(Math.floor((low - start) / width), 0, POINTS - 1);
@@ -266,7 +266,8 @@
         curves.push({ x: PLACES, y: mixed.map(([mean, off]) => mean - off), label: "", look: look });
       }
       const [here] = this.estimates(s, [s.place]);
-      const reach = 1.5 * Math.max(...scores.map(Math.abs)) + 1e-9;
+      const inner = scores.filter((_, i) => Math.abs(PLACES[i]) < 0.95);
+      const reach = 1.5 * Math.max(...inner.map(Math.abs)) + 1e-9;
 
       const chains = this.chains(s), now = chains[s.rule], step = Math.min(s.step, now.levels.length - 1);
       const width = 1 + 2.5 * now.levels[step];

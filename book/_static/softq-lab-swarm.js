@@ -183,6 +183,7 @@
           },
           {
             xlabel: "particles M", ylabel: "variance over the exact one", log: [true, false], xlim: [2, 64], ylim: [0, 1],
+            bands: [[num, 1.05 * num]],
             curves: [
               ...dims.map((d, i) => ({ x: counts, y: spreads[i], label: "d = " + d, look: "dim " + d })),
               { x: until, y: formula, label: "simplex, d = 17", look: "formula" },

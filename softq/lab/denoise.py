@@ -1,4 +1,4 @@
-"""`DenoiseLab`: three estimates of the score of a noised softmax on a line, and four rules that run the noise backwards.
+"""`DenoiseLab`: three estimates of the score of a noised softmax on a line, and four rules that run backwards.
 
 The noisy action is y = a + sigma z. Everything is an integral: the mean and the error of an estimate from K proposals,
 as in `softq.exact.laws.diffused`, and the law of the actions after each step of a rule, which is carried along on a
@@ -20,13 +20,13 @@ from softq.landscapes import Landscape
 from softq.utils.errors import SoftqError
 
 NODES = 200  # proposals of a quadrature, over eight deviations on both sides as far as the box goes
-PLACES = np.linspace(-1.2, 1.2, 41)  # noisy actions at which the estimates are drawn
+PLACES = np.linspace(-1.2, 1.2, 33)  # noisy actions at which the estimates are drawn
 TIMES = np.exp(np.arange(-30.0, 62.0, 0.5))  # of the Laplace transform of the weight; its trapezoid in log t
 LIGHTEST = -55.0  # log-weights below are set to it, so that the transform ends within TIMES
-ACTIONS = (np.arange(200) + 0.5) / 100 - 1  # behind a noisy action, for the guess of the reverse process
-POINTS = 241  # of the grid of noisy actions, and of the quantiles that a flow carries
+ACTIONS = (np.arange(160) + 0.5) / 80 - 1  # behind a noisy action, for the guess of the reverse process
+POINTS = 201  # of the grid of noisy actions
 MOST, LEAST = 20.0, 0.02  # noise levels at which a reverse process starts and ends
-QUANTILES = np.linspace(-5.0, 5.0, POINTS)
+QUANTILES = np.linspace(-5.0, 5.0, 361)
 RULES = {"euler": "flow, Euler", "heun": "flow, Heun", "ancestral": "ancestral", "sde": "SDE"}
 
 
@@ -183,9 +183,9 @@ class DenoiseLab(CurveLab):
         self,
         landscapes: Sequence[Landscape],
         temperature: float = 0.1,
-        noise: float = 0.06,
-        num: int = 50,
-        theta: float = 0.8,
+        noise: float = 0.08,
+        num: int = 5,
+        theta: float = 0.9,
         place: float = 0.55,
         rule: str = "euler",
         scores: int = 20,
@@ -245,7 +245,7 @@ class DenoiseLab(CurveLab):
                 Curve(PLACES, mean - deviation, "", look),
             ]
         here = self.moments(name, temperature, place, sigma, num)
-        reach = 1.5 * np.abs(score).max() + 1e-9
+        reach = 1.5 * np.abs(score[np.abs(PLACES) < 0.95]).max() + 1e-9
         points = [(place, here.score, "exact")]
         left = Panel("noisy action", "score", curves, xlim=(-1.2, 1.2), ylim=(-reach, reach), points=points)
 

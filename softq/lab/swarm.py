@@ -217,7 +217,13 @@ class SwarmLab(CurveLab):
         until = np.geomspace(2, 18, 20)
         spreads.append(Curve(until, simplex(until, 17), "simplex, d = 17", "formula"))
         collapse = Panel(
-            "particles M", "variance over the exact one", spreads, (True, False), (2, 64), (0, 1)
+            "particles M",
+            "variance over the exact one",
+            spreads,
+            (True, False),
+            (2, 64),
+            (0, 1),
+            bands=[(num, 1.05 * num)],
         )
         mean = law.probabilities @ law.middles
         variance = law.probabilities @ (law.middles - mean) ** 2
