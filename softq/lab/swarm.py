@@ -196,14 +196,12 @@ class SwarmLab(CurveLab):
         name, temperature, num = (settings[key] for key in ("landscape", "temperature", "particles"))
         law, run = self.law(name, temperature), self.run(**settings)
         last = np.sort(run.paths[-1])
-        stairs = np.repeat(last, 2), np.repeat(np.arange(num + 1) / num, 2)[1:-1]
-        stairs = [
-            np.concatenate(([low], x, [high])) for low, x, high in ((-1, stairs[0], 1), (0, stairs[1], 1))
-        ]
+        x = np.concatenate(([-1.0], np.repeat(last, 2), [1.0]))
+        y = np.repeat(np.arange(num + 1) / num, 2)
         share = Panel(
             "action",
             "share of actions below",
-            [Curve(law.middles[::10], law.below[::10], "softmax"), Curve(*stairs, "particles", "samples")],
+            [Curve(law.middles[::10], law.below[::10], "softmax"), Curve(x, y, "particles", "samples")],
             xlim=(-1, 1),
             ylim=(0, 1),
         )
