@@ -107,6 +107,12 @@ CONCEPTS = {
     "normalised": ("sample", "dash"),
     "drift": ("sample", "line"),
     "noise": ("third", "dash"),
+    # the dimension of a space, and a formula beside what was measured
+    "dim 1": ("sample", "line"),
+    "dim 2": ("third", "line"),
+    "dim 6": ("fourth", "line"),
+    "dim 17": ("fifth", "line"),
+    "formula": ("ink", "dot"),
 }
 # Each method has one look in all figures: the seven of a line differ in colour, and the three lines in their dashes.
 DASHES = ("", (5, 2), (1.5, 1.5))

@@ -24,6 +24,16 @@ from softq.lab.blur import BlurLab
 from softq.lab.gallery import GalleryLab
 from softq.lab.importance import ImportanceLab
 from softq.lab.selection import SelectionLab
+any sampler on any landscape. The others draw curves: `VolumeLab` the loss of Q by a softmax and its bounds,
+`ImportanceLab` the law of an action that resampling returns, and `BackupLab` three Bellman backups. `DenoiseLab` has
+estimates of a noised score and the law of a reverse diffusion, and `SwarmLab` the particles of SVGD on a line.
+"""
+
+from softq.lab.backup import BackupLab
+from softq.lab.denoise import DenoiseLab
+from softq.lab.gallery import GalleryLab
+from softq.lab.importance import ImportanceLab
+from softq.lab.swarm import SwarmLab
 from softq.lab.temperature import TemperatureLab
 from softq.lab.thermostat import ThermostatLab
 from softq.lab.volume import VolumeLab
@@ -37,5 +47,12 @@ __all__ = [
     "SelectionLab",
     "TemperatureLab",
     "ThermostatLab",
+__all__ = [
+    "BackupLab",
+    "DenoiseLab",
+    "GalleryLab",
+    "ImportanceLab",
+    "SwarmLab",
+    "TemperatureLab",
     "VolumeLab",
 ]
