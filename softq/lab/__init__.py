@@ -7,13 +7,24 @@
 
 `TemperatureLab` shows the exact softmax of a 1-D or 2-D landscape and Langevin particles, `GalleryLab` the particles of
 any sampler on any landscape. Three labs draw curves: `VolumeLab` the loss of Q by a softmax and its bounds,
-`ImportanceLab` the law of an action that resampling returns, and `BackupLab` three Bellman backups.
+`ImportanceLab` the law of an action that resampling returns, and `BackupLab` three Bellman backups. Two more show a
+method whole: `CriticLab` a critic with a sampler and a backup of one's choice, and `ActorLab` an actor while it learns.
 """
 
+from softq.lab.actor import ActorLab
 from softq.lab.backup import BackupLab
+from softq.lab.critic import CriticLab
 from softq.lab.gallery import GalleryLab
 from softq.lab.importance import ImportanceLab
 from softq.lab.temperature import TemperatureLab
 from softq.lab.volume import VolumeLab
 
-__all__ = ["BackupLab", "GalleryLab", "ImportanceLab", "TemperatureLab", "VolumeLab"]
+__all__ = [
+    "ActorLab",
+    "BackupLab",
+    "CriticLab",
+    "GalleryLab",
+    "ImportanceLab",
+    "TemperatureLab",
+    "VolumeLab",
+]

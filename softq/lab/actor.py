@@ -1,7 +1,7 @@
 """`ActorLab`: SAC's actor on two hills: its loss over mean and spread, its way downhill, and what it remembers.
 
-The actor is a = tanh(mean + std * z) with a standard normal z, and its loss is E[log p(a) - Q(a) / temperature], the KL
-divergence to the softmax up to a constant. The expectation is a sum over nodes of z, and so are its slopes: nothing here is random.
+The actor is a = tanh(mean + std * z) with a standard normal z, and its loss is E[log p(a) - Q(a) / temperature], the
+KL divergence to the softmax up to a constant. The expectation is a sum over nodes of z, and so are its slopes.
 """
 
 from functools import lru_cache
@@ -21,7 +21,8 @@ NODE = np.exp(-(Z**2) / 2) / np.exp(-(Z**2) / 2).sum()
 LOG_NORMAL = float(NODE @ (-(Z**2) / 2)) - np.log(2 * np.pi) / 2  # the mean log-density of z
 UPDATES, RATE = 400, 0.03
 MEANS, LOG_STDS = (-2.0, 2.0), (-4.0, 1.0)  # the limits of the map
-SHAPE = (64, 48)  # its cells
+LOW, HIGH = np.array([MEANS[0], LOG_STDS[0]]), np.array([MEANS[1], LOG_STDS[1]])
+SHAPE, LEVELS = (80, 60), (0.05, 20.0)  # its cells, and the KL divergences between which its shades differ
 WARM, COLD, TURNS = 0.6, 0.03, 60
 GRID = (np.arange(1000) + 0.5) / 500 - 1
 STARTS = {"right hill": (0.69, -2.0), "left hill": (-0.69, -2.0), "average": (0.0, -0.2)}
@@ -47,6 +48,11 @@ def parts(mean: np.ndarray, log_std: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """E[log p] and E[Q] of actors, `(...)`, from which the loss at every temperature follows."""
     u = np.asarray(mean)[..., None] + np.exp(np.asarray(log_std))[..., None] * Z
     return LOG_NORMAL - log_std - log_one_minus(u) @ NODE, q(np.tanh(u)) @ NODE
+
+
+def inside(law: np.ndarray) -> np.ndarray:
+    """The nearest point of the map."""
+    return np.minimum(np.maximum(law, LOW), HIGH)
 
 
 def loss(law: np.ndarray, temperature: float) -> float:
@@ -76,7 +82,7 @@ def descend(start: tuple[float, float], temperature: float, grow: bool = False) 
         first, second = 0.9 * first + 0.1 * g, 0.999 * second + 0.001 * g * g
         size = np.sqrt(second / (1 - 0.999 ** (k + 1))) + 1e-8
         law = law - RATE * (1 - k / UPDATES) * first / (1 - 0.9 ** (k + 1)) / size
-        law = np.clip(law, (MEANS[0], LOG_STDS[0]), (MEANS[1], LOG_STDS[1]))
+        law = inside(law)
         path.append(law)
     return np.array(path)
 
@@ -86,14 +92,19 @@ def settle(law: np.ndarray, temperature: float, steps: int = 40) -> np.ndarray:
     height = loss(law, temperature)
     for _ in range(steps):
         g = slopes(law, temperature)
-        move = np.clip([-0.5 * np.exp(2 * law[1]) * g[0], -0.25 * g[1]], -0.3, 0.3)
+        move = np.array([-0.5 * np.exp(2 * law[1]) * g[0], -0.25 * g[1]])
+        move = np.minimum(np.maximum(move, -0.3), 0.3)
+        if np.abs(move).max() < 1e-6:
+            break
         for _ in range(8):  # a step that is too long is halved
-            moved = np.clip(law + move, (MEANS[0], LOG_STDS[0]), (MEANS[1], LOG_STDS[1]))
+            moved = inside(law + move)
             new = loss(moved, temperature)
             if new < height:
-                law, height = moved, new
                 break
             move = move / 2
+        if new >= height:
+            break
+        law, height = moved, new
     return law
 
 
@@ -113,7 +124,9 @@ def right_share(law: np.ndarray) -> Any:
 def density(law: np.ndarray) -> np.ndarray:
     """The actor's density on `GRID`."""
     u = np.arctanh(GRID)
-    return np.exp(-(((u - law[0]) / np.exp(law[1])) ** 2) / 2 - law[1] - log_one_minus(u)) / np.sqrt(2 * np.pi)
+    return np.exp(-(((u - law[0]) / np.exp(law[1])) ** 2) / 2 - law[1] - log_one_minus(u)) / np.sqrt(
+        2 * np.pi
+    )
 
 
 @lru_cache(1)
@@ -160,14 +173,13 @@ def journey(start: tuple[float, float], temperature: float, grow: bool) -> tuple
 
 
 class ActorLab(CurveLab):
-    """SAC's actor after `updates` of a training from `mean` and `log_std`, and after so many `turns` of the temperature.
+    """SAC's actor after `updates` of a training from `mean` and `log_std`, and after `turns` of the temperature.
 
-    A turn warms the trained actor up and cools it down again, slowly. `grow` lets the landscape rise during the first half
-    of the training. Raises `SoftqError` for a number outside the range of its slider.
+    All turns together warm the trained actor up slowly and cool it down again. `grow` lets the landscape rise during the
+    first half of the training. Raises `SoftqError` for a number outside the range of its slider.
     """
 
     kind = "actor"
-    columns = 2
 
     def __init__(
         self,
@@ -177,8 +189,8 @@ class ActorLab(CurveLab):
         grow: bool = False,
         updates: int = UPDATES,
         turns: int = 0,
-        alt: str = "The loss of a squashed Gaussian over its mean and spread with the way of a training, its density beside the "
-        "softmax, and its mass on the right hill against the temperature.",
+        alt: str = "The loss of a squashed Gaussian over its mean and spread with the way of a training, its density "
+        "beside the softmax, and its mass on the right hill against the temperature.",
         caption: str = "",
     ):
         controls = (
@@ -208,7 +220,7 @@ class ActorLab(CurveLab):
         kl_of = lambda x: float(np.subtract(*(np.array(parts(*x)) / (1, now)))) + exact.log_partition
         path = Curve(way[:, 0], way[:, 1], "way of the actor", "iterates")
         start, end = (settings["mean"], settings["log_std"], "uniform"), (law[0], law[1], "samples")
-        points = [(*x, "exact") for x in found.values()] + [start, end]
+        points = [(*x, "landscape") for x in found.values()] + [start, end]
         map_panel = Panel("mean before tanh", "log std", [path], xlim=MEANS, ylim=LOG_STDS, points=points)
         laws = [
             Curve(GRID, exact.density(GRID[:, None]), "softmax", "exact"),
@@ -227,13 +239,26 @@ class ActorLab(CurveLab):
             shares.append(Curve(t, trace, "way of the actor", "iterates"))
         share = float(right_share(law))
         share_panel = Panel(
-            "temperature λ", "mass on the right hill", shares, (True, False), (COLD, WARM), (-0.05, 1.05), [(now, share, "samples")]
+            "temperature λ",
+            "mass on the right hill",
+            shares,
+            (True, False),
+            (COLD, WARM),
+            (-0.05, 1.05),
+            [(now, share, "samples")],
         )
         right = float(exact.mean(lambda a: a[:, 0] > 0))
         kl = log_p - value / now + exact.log_partition
-        numbers = {"temperature now": now, "right hill, actor": share, "right hill, softmax": right, "KL to the softmax": kl}
+        numbers = {
+            "temperature now": now,
+            "right hill, actor": share,
+            "right hill, softmax": right,
+            "KL to the softmax": kl,
+        }
         numbers |= {"price λ KL": now * kl, "mean Q, actor": value, "mean Q, softmax": exact.mean_value}
-        return [map_panel, law_panel, share_panel], numbers | {f"KL, {name}": kl_of(x) for name, x in found.items()}
+        return [map_panel, law_panel, share_panel], numbers | {
+            f"KL, {name}": kl_of(x) for name, x in found.items()
+        }
 
     def figure(self, **settings: Any) -> Figure:
         figure = super().figure(**settings)
@@ -241,17 +266,25 @@ class ActorLab(CurveLab):
         mean, log_std, log_p, value = surface()
         _, now, _ = self.law(**settings)
         height = log_p - value / now + self.softmax.at(now).log_partition
-        levels = np.geomspace(0.05, 50, 16)
-        figure.axes[0].contourf(mean, log_std, height, levels, norm="log", cmap="Blues_r", alpha=0.6, extend="both", zorder=0)
+        levels = np.geomspace(*LEVELS, 16)
+        place, share = figure.axes[0], figure.axes[2]
+        place.contourf(
+            mean, log_std, height, levels, norm="log", cmap="Blues_r", alpha=0.6, extend="both", zorder=0
+        )
+        share.set_xticks([0.03, 0.1, 0.3, 0.6], ["0.03", "0.1", "0.3", "0.6"])
+        share.minorticks_off()
         return figure
 
     def tables(self) -> dict[str, Any]:
-        lines = {name: [[float(f"{x:.6g}") for x in row] for row in rows] for name, rows in branches().items()}
+        lines = {
+            name: [[float(f"{x:.6g}") for x in row] for row in rows] for name, rows in branches().items()
+        }
         return {
             "hills": [[h, c[0], w] for h, c, w in HILLS],
             "branches": lines,
             "starts": STARTS,
             "counts": {"updates": UPDATES, "turns": TURNS, "shape": SHAPE, "cells": len(GRID)},
             "rate": RATE,
+            "levels": LEVELS,
             "ends": {"cold": COLD, "warm": WARM},
         }

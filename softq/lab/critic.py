@@ -1,8 +1,8 @@
-"""`CriticLab`: one critic, one sampler and one backup, on the smallest problem in which a critic-only learner can go wrong.
+"""`CriticLab`: one critic, one sampler and one backup, where a critic-only learner can go wrong.
 
-The problem has one state. A wide hill on the left pays and ends the episode; a narrow one on the right pays little and
-leads back. So the critic of the state's value V is Q(a) = left(a) + (PAY + DISCOUNT * V) * right(a): two hills, of which
-the right one grows with V, and every backup is a map of the number V.
+The problem has one state. A wide hill on the left pays and ends the episode; a narrow one on the right pays little
+and leads back. So the critic is Q(a) = left(a) + (PAY + DISCOUNT * V) * right(a) with the state's value V: two hills,
+of which the right one grows with V, and every backup is a map of the number V.
 
 The random numbers are hashes of counters, and an action is rounded to a multiple of 2^-20 after each step, so that the
 script of the page computes the same actions.
@@ -87,7 +87,9 @@ def resampled(value: np.ndarray | float, temperature: float, count: int) -> np.n
     values = q(candidates, np.asarray(value)[..., None, None] if np.ndim(value) else value)
     weights = np.exp((values - values.max(-1, keepdims=True)) / temperature).cumsum(-1)
     below = weights < uniforms(2, count)[:, None] * weights[..., -1:]
-    return np.take_along_axis(np.broadcast_to(candidates, weights.shape), below.sum(-1)[..., None], -1)[..., 0]
+    return np.take_along_axis(np.broadcast_to(candidates, weights.shape), below.sum(-1)[..., None], -1)[
+        ..., 0
+    ]
 
 
 def stable_step(value: np.ndarray | float, temperature: float) -> np.ndarray | float:
@@ -113,7 +115,7 @@ def ends_of(value: np.ndarray | float, temperature: float, count: int, gentle: b
 def annealed(value: np.ndarray | float, count: int) -> np.ndarray:
     """NC-LQL's actions `(..., count)`: two steps at each of ten levels, slopes of length one, clipped at the walls."""
     column = np.asarray(value)[..., None] if np.ndim(value) else value
-    a = np.broadcast_to(2 * uniforms(5, count) - 1, np.shape(value) + (count,))
+    a = np.broadcast_to(2 * uniforms(5, count) - 1, (*np.shape(value), count))
     noise = normals(6, count * 20).reshape(count, 20)
     for k in range(20):
         sigma = SIGMAS[k // 2]
@@ -189,14 +191,15 @@ def stems(actions: np.ndarray, value: float, label: str, look: str) -> Curve:
 
 
 class CriticLab(CurveLab):
-    """The critic after some sweeps of value iteration, the actions that a sampler makes of it, and the value's way there.
+    """The critic after some sweeps of value iteration, the actions that a sampler makes of it, and the value's way.
 
-    `sampler` is one of `SAMPLERS`, `backup` one of `BACKUPS`, `start` the first guess of the value, `sweeps` their number
-    and `action` the number of the action whose ten end points are drawn. Raises `SoftqError` for what a control does not
-    offer.
+    `sampler` is one of `SAMPLERS`, `backup` one of `BACKUPS`, `start` the first guess of the value, `sweeps` their
+    number and `action` the number of the action whose ten end points are drawn. Raises `SoftqError` for what a control
+    does not offer.
     """
 
     kind = "critic"
+    columns = 2
 
     def __init__(
         self,
@@ -206,8 +209,8 @@ class CriticLab(CurveLab):
         start: float = 0.0,
         sweeps: int = 40,
         action: int = 1,
-        alt: str = "A critic with a wide and a narrow hill, the actions that a sampler draws from it beside the softmax, "
-        "the gain of the state's value in a sweep, and the value after each sweep.",
+        alt: str = "A critic with a wide and a narrow hill, the actions that a sampler draws from it beside the "
+        "softmax, the gain of the state's value in a sweep, and the value after each sweep.",
         caption: str = "",
     ):
         controls = (
@@ -220,7 +223,9 @@ class CriticLab(CurveLab):
         )
         super().__init__(controls, alt, caption)
 
-    def learned(self, sampler: str, backup: str, temperature: float, start: float, sweeps: int) -> list[float]:
+    def learned(
+        self, sampler: str, backup: str, temperature: float, start: float, sweeps: int
+    ) -> list[float]:
         """The value of the state before and after each sweep, `sweeps + 1` numbers."""
         path = [start]
         for _ in range(sweeps):
@@ -278,7 +283,12 @@ class CriticLab(CurveLab):
         ]
         sweep.append(Curve(count, np.array(path), "value of the state", "iterates"))
         path_panel = Panel(
-            "sweep", "value of the state", sweep, xlim=(0, SWEEPS), ylim=(low, high), points=[(sweeps, value, "iterates")]
+            "sweep",
+            "value of the state",
+            sweep,
+            xlim=(0, SWEEPS),
+            ylim=(low, high),
+            points=[(sweeps, value, "iterates")],
         )
 
         numbers = {"value of the state": value, "best value": BEST}
@@ -296,9 +306,26 @@ class CriticLab(CurveLab):
 
     def tables(self) -> dict[str, Any]:
         return {
-            "hills": {"height": HEIGHT, "pay": PAY, "discount": DISCOUNT, "centres": CENTRES, "widths": WIDTHS},
-            "counts": {"draws": DRAWS, "few": FEW, "candidates": CANDIDATES, "bins": BINS, "cells": len(GRID)},
-            "chain": {"step": LAST_STEP, "temperature": CHAIN_TEMPERATURE, "first": SIGMAS[0], "last": SIGMAS[-1]},
+            "hills": {
+                "height": HEIGHT,
+                "pay": PAY,
+                "discount": DISCOUNT,
+                "centres": CENTRES,
+                "widths": WIDTHS,
+            },
+            "counts": {
+                "draws": DRAWS,
+                "few": FEW,
+                "candidates": CANDIDATES,
+                "bins": BINS,
+                "cells": len(GRID),
+            },
+            "chain": {
+                "step": LAST_STEP,
+                "temperature": CHAIN_TEMPERATURE,
+                "first": SIGMAS[0],
+                "last": SIGMAS[-1],
+            },
             "values": VALUES.tolist(),
             "crossing": CROSSING,
         }
