@@ -31,11 +31,12 @@ HILLS = landscapes.get("twomode1").bumps
 
 def q(a: np.ndarray) -> np.ndarray:
     """The two hills of `twomode1`."""
-    return sum(h * np.exp(-(((a - c[0]) / w) ** 2) / 2) for h, c, w in HILLS)
+    return np.sum([h * np.exp(-(((a - c[0]) / w) ** 2) / 2) for h, c, w in HILLS], axis=0)
 
 
 def q_slope(a: np.ndarray) -> np.ndarray:
-    return sum(-h * (a - c[0]) / w**2 * np.exp(-(((a - c[0]) / w) ** 2) / 2) for h, c, w in HILLS)
+    each = [-h * (a - c[0]) / w**2 * np.exp(-(((a - c[0]) / w) ** 2) / 2) for h, c, w in HILLS]
+    return np.sum(each, axis=0)
 
 
 def log_one_minus(u: np.ndarray) -> np.ndarray:
@@ -175,8 +176,8 @@ def journey(start: tuple[float, float], temperature: float, grow: bool) -> tuple
 class ActorLab(CurveLab):
     """SAC's actor after `updates` of a training from `mean` and `log_std`, and after `turns` of the temperature.
 
-    All turns together warm the trained actor up slowly and cool it down again. `grow` lets the landscape rise during the
-    first half of the training. Raises `SoftqError` for a number outside the range of its slider.
+    All turns together warm the trained actor up slowly and cool it down again. `grow` lets the landscape rise during
+    the first half of the training. Raises `SoftqError` for a number outside the range of its slider.
     """
 
     kind = "actor"

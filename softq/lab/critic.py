@@ -70,7 +70,7 @@ def q(a: np.ndarray, value: np.ndarray | float) -> np.ndarray:
 
 def slope(a: np.ndarray, value: np.ndarray | float, sigma: float = 0.0) -> np.ndarray:
     """The derivative of the critic, blurred by noise of size `sigma` (beyond the walls, too)."""
-    total = 0.0
+    total = np.zeros(np.shape(a))
     for height, c, w in zip((HEIGHT, PAY + DISCOUNT * value), CENTRES, WIDTHS, strict=True):
         wide = w * w + sigma * sigma
         total = total - height * w / np.sqrt(wide) * (a - c) / wide * np.exp(-((a - c) ** 2) / wide / 2)
