@@ -9,8 +9,11 @@
 any sampler on any landscape. Three labs draw curves: `VolumeLab` the loss of Q by a softmax and its bounds,
 `ImportanceLab` the law of an action that resampling returns, and `BackupLab` three Bellman backups. `CandidatesLab`
 shows single resamplings: the candidates, their weights, and the one that survives.
+`ImportanceLab` the law of an action that resampling returns, and `BackupLab` three Bellman backups. Two more show a
+method whole: `CriticLab` a critic with a sampler and a backup of one's choice, and `ActorLab` an actor while it learns.
 """
 
+from softq.lab.actor import ActorLab
 from softq.lab.backup import BackupLab
 from softq.lab.candidates import CandidatesLab
 any sampler on any landscape. `SelectionLab` shows what the choice of one end point does to the temperature, and
@@ -21,6 +24,7 @@ follows an entropy, and `BackupLab` three Bellman backups.
 
 from softq.lab.backup import BackupLab
 from softq.lab.blur import BlurLab
+from softq.lab.critic import CriticLab
 from softq.lab.gallery import GalleryLab
 from softq.lab.importance import ImportanceLab
 from softq.lab.selection import SelectionLab
@@ -53,6 +57,12 @@ __all__ = [
     "GalleryLab",
     "ImportanceLab",
     "SwarmLab",
+__all__ = [
+    "ActorLab",
+    "BackupLab",
+    "CriticLab",
+    "GalleryLab",
+    "ImportanceLab",
     "TemperatureLab",
     "VolumeLab",
 ]

@@ -56,7 +56,12 @@ class Panel:
 
 
 class CurveLab(Lab):
-    """A lab whose figure consists of panels of curves and a list of numbers. Subclasses define `view`."""
+    """A lab whose figure consists of panels of curves and a list of numbers. Subclasses define `view`.
+
+    The picture has at most `columns` panels beside each other.
+    """
+
+    columns: int = 3
 
     @abc.abstractmethod
     def view(self, **settings: Any) -> tuple[list[Panel], dict[str, float]]:
@@ -69,12 +74,16 @@ class CurveLab(Lab):
         panels, numbers = self.view(**self.complete(settings))
         white = {key: "white" for key in ("figure.facecolor", "savefig.facecolor")}
         with mpl.rc_context(plots.STYLE | white | {"font.size": 9}):
-            count = len(panels)
+            columns = min(self.columns, len(panels))
+            rows = -(-len(panels) // columns)
             # Margins that are known beforehand: to measure them would take as long as all the rest.
-            figure = Figure(figsize=(3.4 * count, 3.5), layout="none")
-            figure.subplots_adjust(0.19 / count, 0.14, 1 - 0.05 / count, 0.83, 0.3)
-            for ax, panel in zip(np.ravel(figure.subplots(1, count)), panels, strict=True):
+            figure = Figure(figsize=(3.4 * columns, 3.5 * rows), layout="none")
+            figure.subplots_adjust(0.19 / columns, 0.14 / rows, 1 - 0.05 / columns, 1 - 0.17 / rows, 0.3, 0.3)
+            axes = np.ravel(figure.subplots(rows, columns))
+            for ax, panel in zip(axes, panels, strict=False):
                 panel.draw(ax)
+            for ax in axes[len(panels) :]:
+                ax.remove()
             text = ",  ".join(f"{name} {value:.3g}" for name, value in numbers.items())
-            figure.suptitle(textwrap.fill(text, 46 * len(panels)), fontsize=8)
+            figure.suptitle(textwrap.fill(text, 46 * columns), fontsize=8)
         return figure
