@@ -7,6 +7,8 @@
 - The table of executed notebooks says "passed" or "failed", in words that every font has.
 - The bibliography has labels of author and year, see `author_year`.
 - Links within the book show what they lead to, see `previews`.
+- The tables of methods and of their settings are made from the classes, see `settings`.
+- The pages of the package are made from its docstrings, see `docstrings`.
 """
 
 import os
@@ -18,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import author_year
+import docstrings
 import previews
+import settings
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from myst_nb.ext import execution_tables
@@ -147,6 +151,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     execution_tables._key2transform["succeeded"] = lambda passed: "passed" if passed else "failed"
     author_year.register()
     previews.connect(app)
+    docstrings.connect(app)
+    settings.connect(app)
     app.connect("builder-inited", number_by_file)
     app.connect("html-page-context", tidy_scripts, priority=990)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
