@@ -27,7 +27,6 @@ TESTS := $(PLAIN) --dist=loadfile --no-loadscope-reorder
 EXTRAS := _build/extras
 # what needs the built book or a browser is not a unit test
 BROWSER_TESTS := $(shell grep -l 'mark[.]browser' tests/test_*.py)
-BROWSER_TESTS += tests/test_candidates_lab.py
 UNIT := $(foreach file,$(BROWSER_TESTS),--ignore=$(file))
 # each chapter in one thread of XLA's too: its programs are so small that sharing them among threads costs a sixth more
 EXECUTE := PJRT_NPROC=1 $(PYTEST) notebooks --nbmake --nbcache=$(CACHE) --nbmake-timeout=600 --maxschedchunk=1
