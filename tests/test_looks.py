@@ -35,7 +35,7 @@ def test_luminance() -> None:
 
 def test_concepts() -> None:
     for concept, (role, style) in plots.CONCEPTS.items():
-        assert re.fullmatch("[a-z0-9 -]+", concept)
+        assert re.fullmatch("[a-zA-Z0-9 -]+", concept)
         assert plots.look(concept) == {"color": plots.ROLES[role], "linestyle": plots.STYLES[style]}
     for family in (
         ["boltzmann", "soft", "mellowmax"],
