@@ -20,6 +20,8 @@
 | `TemperatureLab` | the exact softmax of a landscape or a critic, and Langevin particles |
 | `ThermostatLab` | a temperature that follows an entropy |
 | `VolumeLab` | the loss of Q by a softmax, and its bounds |
+
+`Films` puts short films side by side.
 """
 
 from softq.lab.actor import ActorLab
@@ -28,6 +30,7 @@ from softq.lab.blur import BlurLab
 from softq.lab.candidates import CandidatesLab
 from softq.lab.critic import CriticLab
 from softq.lab.denoise import DenoiseLab
+from softq.lab.films import Films
 from softq.lab.gallery import GalleryLab
 from softq.lab.importance import ImportanceLab
 from softq.lab.selection import SelectionLab
@@ -43,6 +46,7 @@ __all__ = [
     "CandidatesLab",
     "CriticLab",
     "DenoiseLab",
+    "Films",
     "GalleryLab",
     "ImportanceLab",
     "SelectionLab",
