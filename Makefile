@@ -26,7 +26,7 @@ TESTS := $(PLAIN) --dist=loadfile --no-loadscope-reorder
 # What the optional extras bring lies on top of the environment, so that nothing is installed twice.
 EXTRAS := _build/extras
 # what needs the built book or a browser is not a unit test
-BROWSER_TESTS := tests/test_jupyterlab.py tests/test_book.py tests/test_book_gallery.py tests/test_book_page.py
+BROWSER_TESTS := tests/test_jupyterlab.py tests/test_book.py tests/test_book_gallery.py tests/test_book_page.py tests/test_maze_lab.py tests/test_paths_lab.py
 UNIT := $(foreach file,$(BROWSER_TESTS),--ignore=$(file))
 # each chapter in one thread of XLA's too: its programs are so small that sharing them among threads costs a sixth more
 EXECUTE := PJRT_NPROC=1 $(PYTEST) notebooks --nbmake --nbcache=$(CACHE) --nbmake-timeout=600 --maxschedchunk=1
