@@ -15,6 +15,8 @@
 | `DenoiseLab` | estimates of a noised score, and the law of a reverse diffusion |
 | `GalleryLab` | the particles of any sampler on any landscape |
 | `ImportanceLab` | the law of an action that resampling returns |
+| `MazeLab` | a ball in a maze, dropped by hand and rolled out by stored policies |
+| `PathsLab` | the paths of every method on multigoal, beside the softmax of its critic |
 | `SelectionLab` | what the choice of one end point does to the temperature |
 | `SwarmLab` | the particles of SVGD on a line |
 | `TemperatureLab` | the exact softmax of a landscape or a critic, and Langevin particles |
@@ -26,6 +28,7 @@
 
 from softq.lab.actor import ActorLab
 from softq.lab.backup import BackupLab
+from softq.lab.ball import MazeLab
 from softq.lab.blur import BlurLab
 from softq.lab.candidates import CandidatesLab
 from softq.lab.critic import CriticLab
@@ -33,6 +36,7 @@ from softq.lab.denoise import DenoiseLab
 from softq.lab.films import Films
 from softq.lab.gallery import GalleryLab
 from softq.lab.importance import ImportanceLab
+from softq.lab.paths import PathsLab
 from softq.lab.selection import SelectionLab
 from softq.lab.swarm import SwarmLab
 from softq.lab.temperature import TemperatureLab
@@ -49,6 +53,8 @@ __all__ = [
     "Films",
     "GalleryLab",
     "ImportanceLab",
+    "MazeLab",
+    "PathsLab",
     "SelectionLab",
     "SwarmLab",
     "TemperatureLab",
