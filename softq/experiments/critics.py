@@ -25,7 +25,7 @@ from softq.utils.errors import SoftqError
 
 @dataclass(frozen=True)
 class StoredCritic:
-    """A `critic`, `observations` `(n, obs_dim)` that its policy visited at the steps `times` `(n,)`, and `about` them."""
+    """A `critic`, and `observations` `(n, obs_dim)` that its policy visited at steps `times` `(n,)` of an episode."""
 
     critic: Critic
     observations: np.ndarray
@@ -51,11 +51,22 @@ def store(policy: Policy, file: Path, num: int) -> None:
     """Write the critic of `policy`, and `num` states of one episode, to `file`, whole or not at all."""
     observations, times, total = visited(policy, num)
     critic, config = policy.critic, policy.config
-    about = {"algorithm": config.algorithm, "env": config.env, "seed": policy.seed, "updates": config.iterations}
-    about |= {"temperature": policy.temperature, "return": total, "reward_scale": float(policy.algo.reward_scale)}
+    about = {
+        "algorithm": config.algorithm,
+        "env": config.env,
+        "seed": policy.seed,
+        "updates": config.iterations,
+    }
+    about |= {
+        "temperature": policy.temperature,
+        "return": total,
+        "reward_scale": float(policy.algo.reward_scale),
+    }
     sizes = {"obs_dim": critic.obs_dim, "action_dim": critic.action_dim}
     sizes |= {"hidden_sizes": critic.hidden_sizes, "activation": critic.activation}
-    arrays = {f"params/{name}": np.asarray(x) for name, x in tree.flatten_dict(critic.params, sep="/").items()}
+    arrays = {
+        f"params/{name}": np.asarray(x) for name, x in tree.flatten_dict(critic.params, sep="/").items()
+    }
     told = np.array(json.dumps({"about": about, "sizes": sizes}))
     with atomic_write(file) as partial_file, open(partial_file, "wb") as out:
         np.savez_compressed(out, told=told, observations=observations, times=times, **arrays)
@@ -74,7 +85,9 @@ def read(file: Path | str) -> StoredCritic:
         ) from error
     params = {name.removeprefix("params/"): jnp.asarray(x) for name, x in arrays.items()}
     sizes = told["sizes"] | {"hidden_sizes": tuple(told["sizes"]["hidden_sizes"])}
-    return StoredCritic(Critic(tree.unflatten_dict(params, sep="/"), **sizes), observations, times, told["about"])
+    return StoredCritic(
+        Critic(tree.unflatten_dict(params, sep="/"), **sizes), observations, times, told["about"]
+    )
 
 
 def command(argv: list[str]) -> None:
