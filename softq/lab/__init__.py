@@ -14,10 +14,11 @@
 | `CriticLab` | a critic with a sampler and a backup of one's choice |
 | `DenoiseLab` | estimates of a noised score, and the law of a reverse diffusion |
 | `GalleryLab` | the particles of any sampler on any landscape |
+| `HeroLab` | the figure of the front page |
 | `ImportanceLab` | the law of an action that resampling returns |
 | `SelectionLab` | what the choice of one end point does to the temperature |
 | `SwarmLab` | the particles of SVGD on a line |
-| `TemperatureLab` | the exact softmax of a landscape or a critic, and Langevin particles |
+| `TemperatureLab` | the exact softmax of a landscape or a critic, and Langevin particles or exact draws |
 | `ThermostatLab` | a temperature that follows an entropy |
 | `VolumeLab` | the loss of Q by a softmax, and its bounds |
 """
@@ -29,6 +30,7 @@ from softq.lab.candidates import CandidatesLab
 from softq.lab.critic import CriticLab
 from softq.lab.denoise import DenoiseLab
 from softq.lab.gallery import GalleryLab
+from softq.lab.hero import HeroLab
 from softq.lab.importance import ImportanceLab
 from softq.lab.selection import SelectionLab
 from softq.lab.swarm import SwarmLab
@@ -44,6 +46,7 @@ __all__ = [
     "CriticLab",
     "DenoiseLab",
     "GalleryLab",
+    "HeroLab",
     "ImportanceLab",
     "SelectionLab",
     "SwarmLab",
