@@ -202,7 +202,8 @@ def picture(chapter: int) -> str:
 # -- the map
 
 
-WIDTH, ROW, TOP, BOX = 372, 46, 26, (104, 30)
+WIDTH, ROW, TOP, LEFT, BOX = 382, 46, 26, 22, (104, 30)
+STEP = (WIDTH - LEFT - BOX[0] - 2) / 2
 
 
 def places() -> dict[int, tuple[float, float]]:
@@ -210,7 +211,7 @@ def places() -> dict[int, tuple[float, float]]:
     found = {}
     for column, chapters in enumerate(PARTS.values()):
         for row, chapter in enumerate(chapters):
-            found[number(chapter.file)] = (2 + column * (WIDTH - BOX[0] - 4) / 2, TOP + row * ROW)
+            found[number(chapter.file)] = (LEFT + column * STEP, TOP + row * ROW)
     return found
 
 
@@ -220,14 +221,15 @@ def svg() -> str:
     lines, boxes = [], []
     words = []
     for column, (part, chapters) in enumerate(PARTS.items()):
-        x = 2 + column * (WIDTH - w - 4) / 2 + w / 2
+        x = LEFT + column * STEP + w / 2
         boxes.append(f'<text class="part" x="{x:.0f}" y="14" text-anchor="middle">{html.escape(part)}</text>')
         for chapter in chapters:
             k = number(chapter.file)
             x, y = at[k]
             boxes.append(
-                f'<a href="../notebooks/{chapter.file}.html"><rect x="{x:.0f}" y="{y}" width="{w}" height="{h}" rx="5"/>'
-                f'<text x="{x + 8:.0f}" y="{y + 20}">{k} {html.escape(chapter.short)}</text></a>'
+                f'<a href="../notebooks/{chapter.file}.html">'
+                f'<rect x="{x:.0f}" y="{y}" width="{w}" height="{h}" rx="5"/>'
+                f'<text x="{x + 7:.0f}" y="{y + 20}">{k} {html.escape(chapter.short)}</text></a>'
             )
             if chapter.needs:
                 words.append(f"{k} needs {', '.join(map(str, chapter.needs))}")
@@ -235,10 +237,12 @@ def svg() -> str:
                 x0, y0 = at[need]
                 if x0 == x:  # one column: a bow on its left
                     bend = 6 + 3 * (k - need)
-                    path = f"M{x:.0f} {y0 + h / 2 + 3} C{x - bend:.0f} {y0 + h} {x - bend:.0f} {y} {x:.0f} {y + h / 2 - 3}"
+                    start, end = f"{x:.0f} {y0 + h / 2 + 3}", f"{x:.0f} {y + h / 2 - 3}"
+                    path = f"M{start} C{x - bend:.0f} {y0 + h} {x - bend:.0f} {y} {end}"
                 else:
                     x0 += w
-                    path = f"M{x0:.0f} {y0 + h / 2} C{x0 + 26:.0f} {y0 + h / 2} {x - 26:.0f} {y + h / 2} {x:.0f} {y + h / 2}"
+                    first, last = y0 + h / 2, y + h / 2
+                    path = f"M{x0:.0f} {first} C{x0 + 26:.0f} {first} {x - 26:.0f} {last} {x:.0f} {last}"
                 lines.append(f'<path d="{path}"/>')
     height = max(y for _, y in at.values()) + h + 4
     label = "Which chapter needs which: " + "; ".join(words) + "."

@@ -22,7 +22,7 @@
 
     actions() {
       return [
-        ["draw", "Start", () => this.toggle()],
+        ["draw", "Let the draws move", () => this.toggle()],
         ["reset", "Reset", () => {
           this.halt();
           this.restoreHills();
@@ -83,7 +83,7 @@
 
     refresh() {
       super.refresh();
-      this.buttons.draw.textContent = this.still ? "Draw again" : this.running ? "Pause" : "Start";
+      this.buttons.draw.textContent = this.still ? "Draw again" : this.running ? "Pause" : "Let the draws move";
       const { law } = this, parts = this.masses(), share = parts.map((part) => percent(part.share));
       const masses = parts.length === 2
         ? "the left hill has " + share[0] + " of the mass and the right one " + share[1]
@@ -190,7 +190,7 @@
       for (const v of [0.01, 0.1, 1, 10]) if (v > low && v < high) c.fillText(String(v), x + 10, frame.y(v) + 4);
       c.textAlign = "center";
       c.fillStyle = colours.ink;
-      c.fillText("heat \u03bb", x + 4, 12);
+      c.fillText("\u03bb", x, 12);
       c.textAlign = "left";
     }
 
