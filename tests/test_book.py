@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from softq import landscapes
 from softq.box import reflect
 from softq.exact.boltzmann import Boltzmann
-from softq.lab import BackupLab, ImportanceLab, TemperatureLab, VolumeLab
+from softq.lab import BackupLab, HeroLab, ImportanceLab, TemperatureLab, VolumeLab
 from softq.landscapes import Landscape
 from softq.networks import Critic, StateLandscape
 
@@ -359,6 +359,43 @@ def test_a_page_from_a_folder_keeps_its_settings_too(page: Page) -> None:
     settle(page, False)
     settings = report_of(page, lab)["settings"]
     assert (settings["temperature"], settings["seed"]) == (0.3, 7)
+
+
+def test_the_figure_of_the_front_page(page: Page, tmp_path: Path) -> None:
+    """Its sentence says Python's numbers; hills and thermometer move by keys; draws move when asked, and stop."""
+    lab = HeroLab()
+    write_page(tmp_path, lab)
+    complaints = open_page(page, tmp_path.as_uri(), "index.html?temperature=0.05")
+    (name,) = labs(page)
+    said = lambda: page.locator(".softq-lab-says").inner_text().replace("\u00a0", " ")
+    numbers = report_of(page, name)
+    twin = lab.numbers(temperature=0.05)
+    assert numbers["masses"] == pytest.approx(
+        [twin["mass of the left hill"], twin["mass of the right hill"]], abs=1e-6
+    )
+    assert numbers["exact"]["mean"] == pytest.approx(twin["exact E[Q]"], abs=1e-6)
+    assert f"mean value is {twin['exact E[Q]']:.3f}" in said() and "temperature 0.05" in said()
+    first = said()
+    page.get_by_role("slider", name="Thermometer").press("ArrowUp")
+    assert report_of(page, name)["settings"]["temperature"] > 0.05 and said() != first
+    page.get_by_role("slider", name="Left hill").press("ArrowUp")
+    assert report_of(page, name)["masses"][0] > numbers["masses"][0]
+    seen = report_of(page, name)["particles"]
+    page.get_by_role("button", name="Let the draws move").click()
+    page.wait_for_function(
+        "([id, mean]) => softqLab.report(id).particles.mean !== mean", arg=[name, seen["mean"]]
+    )
+    page.get_by_role("button", name="Pause").click()
+    still = report_of(page, name)["particles"]
+    assert still["tv"] < 1.6 * still["floor"]
+    assert report_of(page, name)["particles"] == still
+    page.emulate_media(reduced_motion="reduce")
+    page.reload()
+    settle(page, False)
+    before = report_of(page, name)["particles"]
+    page.get_by_role("button", name="Draw again").click()
+    assert report_of(page, name)["particles"] != before and not report_of(page, name)["running"]
+    assert complaints == []
 
 
 def decode(text: str, *shape: int) -> np.ndarray:

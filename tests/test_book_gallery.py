@@ -218,6 +218,12 @@ def tempering_twin(q, key, starts):
     return samplers.tempering(key, q, ladder, starts, STEP * ladder / TEMPERATURE, NUM)[0][0]
 
 
+def snis_mala_twin(q, key, _):
+    first, drive = jax.random.split(key)
+    start = samplers.snis(first, q, q.dim, TEMPERATURE, GIVEN["candidates"])
+    return samplers.mala(drive, q, TEMPERATURE, start, jnp.full(NUM, STEP), trajectory=True)[0]
+
+
 def annealed_twin(q, key, starts):
     levels = jnp.asarray(LEVELS)
     slope = lambda action, sigma: jax.grad(q.blurred(sigma))(action)
@@ -241,6 +247,7 @@ TWINS: dict[str, tuple[Callable, int]] = {
         lambda q, k, a: samplers.mala(k, q, TEMPERATURE, a[0], jnp.full(NUM, STEP), trajectory=True)[0],
         1,
     ),
+    "snis-mala": (snis_mala_twin, 0),
     "tempering": (tempering_twin, RUNGS),
     "annealed": (annealed_twin, 1),
     "qglg-argmax": (partial(qglg_twin, "argmax"), 0),
@@ -253,6 +260,7 @@ def asked_for(sampler: str, drawn: list[np.ndarray]) -> list[np.ndarray]:
     """The uniform numbers that a sampler of softq drew, in the order in which the page asks for them."""
     if sampler in (
         "snis",
+        "snis-mala",
         "isir",
         "qglg-argmax",
         "qglg-random",
@@ -353,7 +361,8 @@ def test_step_and_cost_are_those_of_python(still: Page, sampler: str) -> None:
     choose(still, landscape="twomode1", sampler=sampler, temperature=0.2, step=2, particles=20)
     still.evaluate("softqLab.advance(softqLab.ids()[0], 25)")
     report = report_of(still)
-    given = LAB.given(landscape="twomode1", sampler=sampler, temperature=0.2, step=2.0, steps=report["taken"])
+    spent = sum(report["costs"].values())
+    given = LAB.given(landscape="twomode1", sampler=sampler, temperature=0.2, step=2.0, budget=int(spent))
     assert report["step"] == pytest.approx(given.step, rel=1e-12)
     assert tuple(report["costs"].values()) == GALLERY_SAMPLERS[sampler].cost(given)
     assert report["taken"] == (GALLERY_SAMPLERS[sampler].length or 25) == given.steps
@@ -420,12 +429,15 @@ def test_a_change_keeps_the_number_of_steps(page: Page, folder: Path) -> None:
     assert report_of(page) == first
     choose(page, seed=5)
     assert report_of(page)["particles"] != first["particles"]
+    choose(page, sampler="tempering")  # another sampler has as many evaluations, here four at each step
+    costs = report_of(page)["costs"].values()
+    assert 30 - 4 < sum(costs) <= 30
 
 
 def test_a_link_brings_the_picture(browser: Browser, page: Page, folder: Path) -> None:
     """Over HTTP every change is in the address; the same address shows the same numbers, also from a folder."""
     chosen = {"landscape": "bandit", "sampler": "qglg-random", "temperature": 0.2, "boundary": "project"}
-    chosen |= {"particles": 100, "step": 0.5, "seed": 7, "candidates": 100, "steps": 20, "show": "value"}
+    chosen |= {"particles": 100, "step": 0.5, "seed": 7, "candidates": 100, "budget": 500, "show": "value"}
     with server(folder) as address:
         complaints = open_page(page, address)
         choose(page, **chosen)
@@ -454,7 +466,7 @@ def test_looks(browser: Browser, folder: Path, scheme: str) -> None:
     complaints = open_page(page, folder.as_uri(), "?landscape=lemniscate&sampler=annealed")
     page.evaluate("scheme => (document.documentElement.dataset.theme = scheme)", scheme)
     page.get_by_role("button", name="Run").click()
-    assert report_of(page)["taken"] == 20
+    page.wait_for_function("softqLab.report(softqLab.ids()[0]).taken === 20")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     corner = page.locator("canvas").evaluate(
         "c => Array.from(c.getContext('2d').getImageData(40, 100, 1, 1).data)"

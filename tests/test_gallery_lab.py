@@ -25,7 +25,7 @@ SKEW, TEMPERATURE = landscapes.get("skew1"), 0.3  # half of its mass leans on a 
 
 @pytest.fixture(scope="module")
 def lab() -> GalleryLab:
-    return GalleryLab("skew1", particles=50, steps=30, alt="Skew.", caption="Press <Run>.")
+    return GalleryLab("skew1", particles=50, budget=271, alt="Skew.", caption="Press <Run>.")
 
 
 @pytest.mark.parametrize("name", ["abs1", "skew1", "abs2", "lemniscate", "bandit"])
@@ -89,9 +89,19 @@ def test_what_the_notes_say() -> None:
 @pytest.mark.parametrize("sampler", [name for name, entry in GALLERY_SAMPLERS.items() if entry.length])
 def test_a_complete_action_stays(sampler: str) -> None:
     lab, entry = GalleryLab("skew1", sampler), GALLERY_SAMPLERS[sampler]
-    given = {steps: lab.given(steps=steps) for steps in (19, 20, 60)}
+    price = lambda steps: sum(entry.cost(lab.given()._replace(steps=steps)))
+    given = {steps: lab.given(budget=price(steps)) for steps in (19, 20, 60)}
     assert given[60] == given[20] and entry.length == given[20].steps == 20
     assert entry.cost(given[19]) != entry.cost(given[20])
+
+
+@pytest.mark.parametrize("sampler", GALLERY_SAMPLERS)
+def test_a_budget_is_not_exceeded_and_as_good_as_spent(sampler: str) -> None:
+    lab, entry = GalleryLab("twomode1", sampler), GALLERY_SAMPLERS[sampler]
+    for budget in (40, 500):
+        given = lab.given(budget=budget)
+        assert sum(entry.cost(given)) <= budget
+        assert given.steps == entry.length or sum(entry.cost(given._replace(steps=given.steps + 1))) > budget
 
 
 def test_steps_follow_temperature_and_sampler(lab: GalleryLab) -> None:
@@ -128,7 +138,7 @@ def test_every_control_changes_the_picture(lab: GalleryLab) -> None:
     box = lab.widget()
     image, seen = box.children[0], []
     assert isinstance(image, ipywidgets.Image)
-    others = {"landscape": "twomode1", "sampler": "isir", "temperature": 0.5, "step": 2.0, "steps": 10}
+    others = {"landscape": "twomode1", "sampler": "isir", "temperature": 0.5, "step": 2.0, "budget": 10}
     others |= {"particles": 60, "boundary": "project", "candidates": 2, "seed": 1}
     controls = dict(zip([c.name for c in lab.controls], box.children[1:], strict=False))
     for name in (
@@ -136,7 +146,7 @@ def test_every_control_changes_the_picture(lab: GalleryLab) -> None:
         "step",
         "seed",
         "boundary",
-        "steps",
+        "budget",
         "particles",
         "landscape",
         "sampler",
@@ -148,7 +158,7 @@ def test_every_control_changes_the_picture(lab: GalleryLab) -> None:
 
 
 def test_two_dimensions() -> None:
-    assert GalleryLab("bandit", "svgd", particles=30, steps=5).png().startswith(PNG)
+    assert GalleryLab("bandit", "svgd", particles=30, budget=5).png().startswith(PNG)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 SHARED = ("softq-kit.js", "softq-base.js", "softq-curves.js", "softq-particles.js", "softq-samplers.js")
+BELOW = {"hero": ("draws",)}  # kinds whose class extends that of other kinds
 
 
 def kinds_in(body: str) -> list[str]:
@@ -13,5 +14,5 @@ def kinds_in(body: str) -> list[str]:
 
 def scripts(kinds: Iterable[str]) -> list[str]:
     """The scripts of a page with labs of these `kinds`, in the order in which they run; none without labs."""
-    own = [f"softq-lab-{kind}.js" for kind in kinds]
-    return [*SHARED, *own] if own else []
+    needed = dict.fromkeys(name for kind in kinds for name in (*BELOW.get(kind, ()), kind))
+    return [*SHARED, *(f"softq-lab-{kind}.js" for kind in needed)] if needed else []

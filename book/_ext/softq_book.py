@@ -6,6 +6,8 @@
 - `{softq-versions}`: a table of the commit, the machine and the versions that this book was made with.
 - The table of executed notebooks says "passed" or "failed", in words that every font has.
 - A page with labs loads the scripts of these labs, see `lab_scripts`.
+- `{softq-lab}`: a lab of `softq.lab` by the name of its class, with keyword arguments in YAML, on a page without code.
+- `{softq-chapters}`: the map and the list of the chapters, see `chapter_map`.
 - The bibliography has labels of author and year, see `author_year`.
 - Links within the book show what they lead to, see `previews`.
 - The tables of methods and of their settings are made from the classes, see `settings`.
@@ -21,10 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import author_year
+import chapter_map
 import docstrings
 import lab_scripts
 import previews
 import settings
+import yaml
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from myst_nb.ext import execution_tables
@@ -149,6 +153,26 @@ class Versions(Directive):
         return [table]
 
 
+class LabFigure(Directive):
+    """`{softq-lab} NameLab`: the lab, made with the keyword arguments of the content."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        from softq import lab  # imports JAX, which most builds of single pages do without
+
+        arguments = yaml.safe_load("\n".join(self.content)) or {}
+        return [nodes.raw("", getattr(lab, self.arguments[0])(**arguments).html(), format="html")]
+
+
+class Chapters(Directive):
+    """`{softq-chapters}`: what needs what, and a card for each chapter."""
+
+    def run(self) -> list[nodes.Node]:
+        return [nodes.raw("", chapter_map.svg() + chapter_map.cards(), format="html")]
+
+
 def _row(*cells: str) -> nodes.row:
     row = nodes.row()
     for text in cells:
@@ -158,6 +182,8 @@ def _row(*cells: str) -> nodes.row:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("softq-versions", Versions)
+    app.add_directive("softq-lab", LabFigure)
+    app.add_directive("softq-chapters", Chapters)
     execution_tables._key2transform["succeeded"] = lambda passed: "passed" if passed else "failed"
     author_year.register()
     previews.connect(app)

@@ -550,9 +550,10 @@
         const said = handle.text || tidy(handle.x) + ", " + tidy(handle.y);
         grip.setAttribute("aria-label", handle.label);
         grip.setAttribute("aria-valuetext", said);
-        grip.setAttribute("aria-valuenow", tidy(handle.x));
-        grip.setAttribute("aria-valuemin", frame.xlim[0]);
-        grip.setAttribute("aria-valuemax", frame.xlim[1]);
+        const { now = handle.x, low = frame.xlim[0], high = frame.xlim[1] } = handle;
+        grip.setAttribute("aria-valuenow", tidy(now));
+        grip.setAttribute("aria-valuemin", low);
+        grip.setAttribute("aria-valuemax", high);
         grip.title = handle.label + ": " + said;
       }
     }

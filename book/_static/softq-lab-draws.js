@@ -99,7 +99,7 @@
   /** A share in percent, with the digits that matter near 0 and 1. */
   function percent(share) {
     const p = 100 * share;
-    return p > 0 && p < 0.01 ? "< 0.01 %" : p.toFixed(p < 1 || p > 99 ? 2 : 1) + " %";
+    return p > 0 && p < 0.01 ? "< 0.01\u00a0%" : p.toFixed(p < 1 || p > 99 ? 2 : 1) + "\u00a0%";
   }
 
   register("draws", DrawsLab);

@@ -1,7 +1,7 @@
 /* softq's gallery: every landscape, every sampler, computed in the page.
  *
- * The class `GalleryLab` of softq/lab/gallery.py. Every change of a control starts the sampler anew and takes as many
- * steps as before, so a picture depends on the settings alone.
+ * The class `GalleryLab` of softq/lab/gallery.py. Every change of a control starts the sampler anew and spends as
+ * many evaluations as before, so a picture depends on the settings alone and samplers compare at one price.
  */
 (function () {
   "use strict";
@@ -9,6 +9,8 @@
   const { ParticleLab, register, make, tidy, fixed } = window.softqLab;
   const { generator } = window.softqKit;
   const { maths, samplers, ensemble, trace } = window.softqSamplers;
+
+  const MOST = 2000; // steps that a link can ask for
 
   class GalleryLab extends ParticleLab {
     prepare() {
@@ -44,10 +46,38 @@
       return this.sampler.length || Infinity;
     }
 
+    /** The most steps whose values and gradients, counted alike, are within so many evaluations an action. */
+    stepsWithin(evaluations) {
+      const [start, step] = this.sampler.prices[this.settings.candidates];
+      return Math.min(this.length, Math.max(1, Math.floor((evaluations - start) / step)));
+    }
+
+    /** Evaluations an action after so many steps. */
+    price(steps) {
+      const [start, step] = this.sampler.prices[this.settings.candidates];
+      return start + step * steps;
+    }
+
+    actions() {
+      const [run, ...others] = super.actions();
+      const more = () => this.run(this.stepsWithin((this.taken ? this.asked : 0) + this.settings.budget), this.still);
+      return [[run[0], run[1], () => (this.running ? this.pause() : more())], ...others];
+    }
+
+    run(target, still) {
+      if (!this.again && target > this.taken) this.asked = (this.taken ? this.asked : 0) + this.settings.budget;
+      super.run(target, still);
+    }
+
+    pause() {
+      if (this.taken < this.target) this.asked = this.price(this.taken); // the rest was not spent
+      super.pause();
+    }
+
     readMore(query) {
       this.found();
       super.readMore(query);
-      this.askedFor = Math.min(this.spec("steps").high, Math.floor(parseFloat(query.get(this.prefix + "at"))) || 0);
+      this.linked = Math.min(MOST, Math.floor(parseFloat(query.get(this.prefix + "at"))) || 0);
     }
 
     writeMore(query) {
@@ -65,7 +95,7 @@
     start() {
       this.restart();
       this.refresh();
-      if (this.askedFor > 0) this.run(this.askedFor, true);
+      if (this.linked > 0) this.replay(this.linked);
     }
 
     /** The step in absolute units: a multiple of the sampler's own, which follows temperature and curvature. */
@@ -87,6 +117,7 @@
       samplers[s.sampler].start(this.e);
       this.particles = this.e.particles;
       this.taken = 0;
+      this.asked = 0;
       this.solve();
     }
 
@@ -104,15 +135,24 @@
       } else sampler.step(this.e);
       this.particles = this.e.particles;
       this.e.taken = this.taken += 1;
+      this.asked = Math.max(this.asked, this.price(this.taken));
       return true;
     }
 
     changed(name) {
-      if (name === "show" || name === "steps") return;
-      const until = this.running ? this.target : this.taken;
+      if (name === "show" || name === "budget") return;
+      const begun = this.taken > 0 || this.running, { asked } = this;
       this.halt();
       this.restart();
-      this.run(until, true);
+      this.asked = asked;
+      this.replay(begun ? this.stepsWithin(asked) : 0);
+    }
+
+    /** Take so many steps at once, and draw the last. */
+    replay(steps) {
+      this.again = true; // the reader asked for these before
+      this.run(steps, true);
+      this.again = false;
     }
 
     /** The slider multiplies the sampler's own step; what it says is the product. */
@@ -135,6 +175,13 @@
       this.hideControl("show", this.dim === 1);
       this.note.textContent = this.sampler.note;
       super.refresh();
+    }
+
+    statusText() {
+      if (this.taken === 0) return super.statusText();
+      const spent = "Step " + this.taken + ", " + this.price(this.taken) + " evaluations an action";
+      return this.taken < this.length ? spent + "." : "Complete after step " + this.taken + ", " +
+        this.price(this.taken) + " evaluations an action. Reset begins again, another seed draws others.";
     }
 
     get subject() {

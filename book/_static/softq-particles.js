@@ -287,7 +287,7 @@
       this.target = Math.min(target, this.length);
       this.computing = still;
       this.buttons.run.textContent = "Pause";
-      const perFrame = still ? Infinity : Math.max(1, Math.round(this.settings.steps / 240));
+      const perFrame = still ? Infinity : Math.max(1, Math.round((this.target - this.taken) / 240));
       const next = this.loop(() => {
         const until = window.performance.now() + (still ? 70 : 12);
         for (let done = 0; this.taken < this.target && done < perFrame; done++) {

@@ -287,6 +287,27 @@
     },
   };
 
+  /** softq.samplers.MALA from a draw of SNIS. */
+  samplers["snis-mala"] = {
+    start: function (e) {
+      const w = { a: new Float64Array(e.n * e.dim), value: new Float64Array(e.n), slope: new Float64Array(e.n * e.dim) };
+      const a = new Float64Array(e.dim);
+      for (let k = 0; k < e.n; k++) {
+        let best = -Infinity;
+        for (let c = 0; c < e.candidates; c++) {
+          const score = e.perturbed(e.value(e.uniform(a)));
+          if (score <= best) continue;
+          best = score;
+          e.at(w.a, k).set(a);
+        }
+        w.value[k] = e.gradient(e.at(w.a, k), e.at(w.slope, k));
+      }
+      e.walkers = w;
+      e.particles = w.a;
+    },
+    step: (e) => samplers.mala.step(e),
+  };
+
   /** softq.samplers.tempering: MALA at each rung of a ladder, then even and odd pairs in turn offer to swap. */
   samplers.tempering = {
     start: function (e) {

@@ -14,12 +14,13 @@
 | `CriticLab` | a critic with a sampler and a backup of one's choice |
 | `DenoiseLab` | estimates of a noised score, and the law of a reverse diffusion |
 | `GalleryLab` | the particles of any sampler on any landscape |
+| `HeroLab` | the figure of the front page |
 | `ImportanceLab` | the law of an action that resampling returns |
 | `MazeLab` | a ball in a maze, dropped by hand and rolled out by stored policies |
 | `PathsLab` | the paths of every method on multigoal, beside the softmax of its critic |
 | `SelectionLab` | what the choice of one end point does to the temperature |
 | `SwarmLab` | the particles of SVGD on a line |
-| `TemperatureLab` | the exact softmax of a landscape or a critic, and Langevin particles |
+| `TemperatureLab` | the exact softmax of a landscape or a critic, and Langevin particles or exact draws |
 | `ThermostatLab` | a temperature that follows an entropy |
 | `VolumeLab` | the loss of Q by a softmax, and its bounds |
 
@@ -35,6 +36,7 @@ from softq.lab.critic import CriticLab
 from softq.lab.denoise import DenoiseLab
 from softq.lab.films import Films
 from softq.lab.gallery import GalleryLab
+from softq.lab.hero import HeroLab
 from softq.lab.importance import ImportanceLab
 from softq.lab.paths import PathsLab
 from softq.lab.selection import SelectionLab
@@ -52,6 +54,7 @@ __all__ = [
     "DenoiseLab",
     "Films",
     "GalleryLab",
+    "HeroLab",
     "ImportanceLab",
     "MazeLab",
     "PathsLab",

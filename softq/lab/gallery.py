@@ -59,7 +59,8 @@ class GalleryLab(ParticleLab):
 
     `landscape` is a name of `softq.landscapes`, `sampler` one of `GALLERY_SAMPLERS`, `temperature` in [0.02, 3],
     `boundary` "reflect" or "project" where the sampler has the choice. `step` multiplies the sampler's own step size,
-    see `GallerySampler.own_step`. The `particles` start from uniform actions and take `steps` steps. Samplers that
+    see `GallerySampler.own_step`. The `particles` start from uniform actions and take as many steps as
+    `budget` evaluations of Q or its gradient an action pay for, so that samplers compare at one price. Those that
     resample draw `candidates` uniform actions; `seed` is that of all random numbers. Raises `SoftqError` for an unknown
     name, or a number outside the range of its control.
     """
@@ -75,7 +76,7 @@ class GalleryLab(ParticleLab):
         boundary: str = "reflect",
         particles: int = 400,
         step: float = 1.0,
-        steps: int = 100,
+        budget: int = 100,
         candidates: int = 10,
         seed: int = 0,
         alt: str = "The exact softmax of a landscape, the particles of a sampler on it, and both marginals.",
@@ -90,7 +91,7 @@ class GalleryLab(ParticleLab):
             Slider("step", "step size × own", step, 0.01, 100.0),
             walls_control(boundary),
             Choice("candidates", "candidates m", candidates, [(str(m), m) for m in CANDIDATES]),
-            Integer("steps", "steps in a run", steps, 1, 2000, (20, 100, 500, 2000)),
+            Integer("budget", "evaluations in a run", budget, 1, 2000, (20, 100, 500, 2000)),
             Integer("particles", "particles", particles, 1, 2000, (100, 400, 1600)),
             show_control(),
             Integer("seed", "seed", seed, 0, 9999),
@@ -105,8 +106,8 @@ class GalleryLab(ParticleLab):
         step = s["step"] * entry.own_step(s["temperature"], steepness)
         step = step if entry.largest is None else min(step, entry.largest)
         hottest = max(4 * s["temperature"], regret)
-        steps = min(s["steps"], entry.length or s["steps"])
-        return RunSettings(s["temperature"], step, hottest, steps, s["candidates"], s["boundary"])
+        given = RunSettings(s["temperature"], step, hottest, 1, s["candidates"], s["boundary"])
+        return given._replace(steps=entry.steps_within(s["budget"], given))
 
     def sample(self, **settings: Any) -> np.ndarray:
         """Actions `(particles, dim)`, from the same law as those of the page, whose random numbers are others."""
@@ -177,6 +178,11 @@ class GalleryLab(ParticleLab):
             )
         fields = ("text", "note", "uses", "factor", "cap", "largest", "length")
         samplers = {name: {f: getattr(entry, f) for f in fields} for name, entry in GALLERY_SAMPLERS.items()}
+        for name, entry in GALLERY_SAMPLERS.items():
+            price = lambda m, steps, cost=entry.cost: sum(
+                cost(self.given(candidates=m)._replace(steps=steps))
+            )
+            samplers[name]["prices"] = {str(m): [price(m, 0), price(m, 1) - price(m, 0)] for m in CANDIDATES}
         constants = {"levels": LEVELS.tolist(), "steps_per_level": STEPS_PER_LEVEL, "rungs": RUNGS}
         constants |= {"schedules": SCHEDULES, "schedule_steps": SCHEDULE_STEPS, "shrink": SHRINK}
         return {"states": rows, "samplers": samplers, "constants": constants}

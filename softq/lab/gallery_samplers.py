@@ -107,6 +107,12 @@ class GallerySampler(NamedTuple):
     largest: float | None = None
     length: int | None = None
 
+    def steps_within(self, budget: int, given: RunSettings) -> int:
+        """The most steps that one action can take for `budget` values and gradients, counted alike; at least one."""
+        first, second = (sum(self.cost(given._replace(steps=steps))) for steps in (0, 1))
+        steps = max(1, (budget - first) // (second - first))
+        return steps if self.length is None else min(steps, self.length)
+
     def own_step(self, temperature: float, curvature: float) -> float:
         """`factor` times temperature / curvature, at most `cap`; `cap` itself without a factor."""
         return self.cap if self.factor is None else min(self.cap, self.factor * temperature / curvature)
@@ -149,6 +155,17 @@ GALLERY_SAMPLERS = {
         lambda g, n: MALA(g.steps, step=g.step),
         lambda g: (0, g.steps + 1),
         ("step",),
+        factor=2.0,
+        cap=1.0,
+        largest=1.0,
+    ),
+    "snis-mala": GallerySampler(
+        "resampling, then MALA",
+        "MALA from the survivor of uniform candidates, drawn by weight, instead of a uniform action: the candidates "
+        "find the hills, and the steps find the shape of each.",
+        lambda g, n: MALA(g.steps, g.candidates, step=g.step),
+        lambda g: (g.candidates, g.steps + 1),
+        ("step", "candidates"),
         factor=2.0,
         cap=1.0,
         largest=1.0,
