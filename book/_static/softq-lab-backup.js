@@ -74,7 +74,7 @@
       BACKUPS.forEach(([kind, label], i) => {
         const after = x.map((v) => doorMap(kind, v, s));
         curves.push({ x: x, y: after, label, look: kind });
-        changes.push({ x: x, y: after.map((v, k) => v - x[k]), look: kind });
+        changes.push({ x: x, y: after.map((v, k) => 1000 * (v - x[k])), look: kind });
         for (const p of found[i]) {
           points.push([p, p, kind]);
           still.push([p, 0, kind]);
@@ -95,8 +95,8 @@
         panels: [
           { xlabel: "value of the door now", ylabel: "after one backup", sets: "start", curves: curves, points: points,
             xlim: [0, high], ylim: [0, high] },
-          { xlabel: "value of the door now", ylabel: "change in one backup", sets: "start", curves: changes,
-            points: still, xlim: [0, high], ylim: [-data.zoom * best, data.zoom * best] },
+          { xlabel: "value of the door now", ylabel: "1000 \u00d7 change in one backup", sets: "start", curves: changes,
+            points: still, xlim: [0, high], ylim: [-1000 * data.zoom * best, 1000 * data.zoom * best] },
           {
             xlabel: "sweep", ylabel: "value of the door", xlim: [0, data.sweeps], ylim: [0, high],
             curves: [

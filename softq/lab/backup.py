@@ -118,13 +118,13 @@ class BackupLab(CurveLab):
             "value of the door now", "after one backup", curves, xlim=(0, high), ylim=(0, high), points=points
         )
         changes = [Curve(np.array([0, high]), np.zeros(2), "no change", "diagonal")]
-        changes += [Curve(x, after[kind] - x, "", kind) for kind in BACKUPS]
+        changes += [Curve(x, 1000 * (after[kind] - x), "", kind) for kind in BACKUPS]
         change = Panel(
             "value of the door now",
-            "change in one backup",
+            "1000 × change in one backup",
             changes,
             xlim=(0, high),
-            ylim=(-ZOOM * best, ZOOM * best),
+            ylim=(-1000 * ZOOM * best, 1000 * ZOOM * best),
             points=[(p, 0.0, kind) for kind, ps in found.items() for p in ps],
         )
         label = "iterates, from where the last ended" if begin == "last" else "iterates"
