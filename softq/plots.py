@@ -42,6 +42,7 @@ CONCEPTS = {
     "entropy": ("third", "line"),
     "landscape": ("ink", "line"),
     "tolerance": ("exact", "dot"),
+    "temperature": ("sample", "dot"),
     "gaussian": ("fourth", "dashdot"),
     # backups of a value
     "boltzmann": ("exact", "line"),

@@ -64,7 +64,7 @@ def test_volume_and_bounds_are_the_references(labs: dict, name: str) -> None:
     lab, volumes = labs["volume"], REFERENCE.get(f"vol.{name}")
     for eps, expected in (volumes["value"] if volumes else {}).items():
         assert lab.numbers(landscape=name, eps=float(eps))["Vol(ε)"] == pytest.approx(expected, abs=1e-9)
-    fields = {"gap": "exact gap", "lambert": "Lambert bound", "log_volume": "log-volume bound"}
+    fields = {"gap": "exact gap", "lambert": "sharp bound, t = 1", "log_volume": "log-volume bound"}
     fields |= {"trivial": "trivial bound"}
     expected = REFERENCE.get(f"thm1.{name}")
     for temperature, row in (expected["value"] if expected else {}).items():
@@ -114,7 +114,7 @@ def test_gap_is_that_of_the_softmax(labs: dict) -> None:
     law = Boltzmann(landscapes.get("twomode1"), 0.3)
     seen = labs["volume"].numbers(landscape="twomode1", temperature=0.3)
     assert seen["exact gap"] == pytest.approx(law.gap, abs=1e-12)
-    assert seen["exact gap"] < seen["Lambert bound"] < seen["Theorem 1"]
+    assert seen["exact gap"] < seen["sharp bound, t = 1"] < seen["Theorem 1"]
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@
       }
       c.fillText(panel.xlabel, (left + right) / 2, bottom + 29);
       c.textAlign = "right";
-      for (const v of marks(y0, y1, logY)) c.fillText(numeral(v), left - 5, frame.y(v) + 4);
+      for (const v of marks(y0, y1, logY)) c.fillText(power(v, logY), left - 5, frame.y(v) + 4);
       c.textAlign = "left";
       c.fillText(panel.ylabel, box.left + 4, box.top + 14);
 
@@ -176,6 +176,11 @@
     const step = unit * [1, 2, 2.5, 5, 10].find((k) => k * unit >= raw);
     for (let v = Math.ceil(low / step) * step; v <= high + 1e-9; v += step) out.push(Math.abs(v) < 1e-12 ? 0 : v);
     return out;
+  }
+
+  /** A number on an axis of height, where there is no room for many zeros. */
+  function power(v, log) {
+    return log && (v < 1e-3 || v > 1e4) ? v.toExponential(0).replace("+", "") : numeral(v);
   }
 
   function isIncreasing(xs) {

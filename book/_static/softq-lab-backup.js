@@ -43,7 +43,26 @@
     return found;
   }
 
+  /** Temperatures and values at all fixed points of a backup, which is linear in the temperature at a fixed ratio. */
+  function branch(kind, s, ratios) {
+    const line = { x: [], y: [], look: kind };
+    for (const u of ratios) {
+      const average = doorMap(kind, u, { temperature: 1, width: s.width, reward: 0, discount: 1 });
+      const left = u - s.discount * average;
+      if (left <= 0) continue;
+      line.x.push(s.reward / left);
+      line.y.push((u * s.reward) / left);
+    }
+    return line;
+  }
+
   class BackupLab extends CurveLab {
+    /** The reader asked to go on from what was learned at the last temperature. */
+    changed(name) {
+      if (name !== "temperature" || this.settings.begin !== "last" || !this.shown) return;
+      this.settings.start = Math.min(Math.max(this.shown.numbers.reached, 0), this.data.highest);
+    }
+
     view(s) {
       const { data } = this;
       const best = s.reward / (1 - s.discount), numbers = {}, points = [];
@@ -51,14 +70,22 @@
       const high = 1.15 * Math.max(best, s.start, ...found.flat());
       const x = Array.from({ length: 400 }, (_, i) => (high * i) / 399);
       const curves = [{ x: x, y: x, label: "now = next", look: "diagonal" }];
+      const changes = [{ x: [0, high], y: [0, 0], label: "no change", look: "diagonal" }], still = [];
       BACKUPS.forEach(([kind, label], i) => {
-        curves.push({ x: x, y: x.map((v) => doorMap(kind, v, s)), label, look: kind });
-        for (const p of found[i]) points.push([p, p, kind]);
+        const after = x.map((v) => doorMap(kind, v, s));
+        curves.push({ x: x, y: after, label, look: kind });
+        changes.push({ x: x, y: after.map((v, k) => 1000 * (v - x[k])), look: kind });
+        for (const p of found[i]) {
+          points.push([p, p, kind]);
+          still.push([p, 0, kind]);
+        }
       });
       const path = [s.start];
       for (let k = 0; k < data.sweeps; k++) path.push(doorMap(s.backup, path[k], s));
       const stairs = path.flatMap((v) => [v, v]);
       curves.push({ x: stairs.slice(0, -1), y: stairs.slice(1), look: "iterates" });
+      const loop = BACKUPS.map(([kind]) => branch(kind, s, data.ratios));
+      loop.push({ x: [s.temperature, s.temperature], y: [0, high], label: "this temperature", look: "diagonal" });
       found[0].forEach((p, i) => (numbers["Boltzmann fixed point " + (i + 1)] = p));
       numbers["soft fixed point"] = found[1][0];
       numbers["log-mean-exp fixed point"] = found[2][0];
@@ -68,13 +95,18 @@
         panels: [
           { xlabel: "value of the door now", ylabel: "after one backup", sets: "start", curves: curves, points: points,
             xlim: [0, high], ylim: [0, high] },
+          { xlabel: "value of the door now", ylabel: "1000 \u00d7 change in one backup", sets: "start", curves: changes,
+            points: still, xlim: [0, high], ylim: [-1000 * data.zoom * best, 1000 * data.zoom * best] },
           {
             xlabel: "sweep", ylabel: "value of the door", xlim: [0, data.sweeps], ylim: [0, high],
             curves: [
-              { x: path.map((_, i) => i), y: path, label: "iterates", look: "iterates" },
+              { x: path.map((_, i) => i), y: path, label: s.begin === "last" ? "iterates, from where the last ended" : "iterates",
+                look: "iterates" },
               { x: [0, data.sweeps], y: [best, best], label: "optimal value", look: "maximum" },
             ],
           },
+          { xlabel: "temperature \u03bb", ylabel: "fixed points", log: [true, false], sets: "temperature", curves: loop,
+            points: [[s.temperature, path[data.sweeps], "iterates"]], xlim: data.range, ylim: [0, high] },
         ],
         numbers: numbers,
       };

@@ -39,29 +39,54 @@
       this.rows = {};
       for (const row of this.data.landscapes) {
         const table = grid(landscape(row.landscape), 1, 4000);
-        this.rows[row.name] = Object.assign({ table: table }, row);
+        this.rows[row.name] = Object.assign({ table: table, dim: 1, area: 2 }, row);
       }
+    }
+
+    /** The landscape that is shown: the parabola may have several dimensions. */
+    chosen(s) {
+      const row = this.rows[s.landscape], dim = s.landscape === this.data.parabola ? s.dim || 1 : 1;
+      if (dim === 1) return row;
+      const name = s.landscape + " " + dim;
+      if (!this.rows[name]) {
+        this.rows[name] = Object.assign({}, row, {
+          dim: dim, area: Math.pow(2, dim), trivial: dim * row.trivial, sweep: null,
+          eps: row.eps.map((eps) => dim * eps), vol: row.more[dim - 2],
+        });
+      }
+      return this.rows[name];
+    }
+
+    /** A dimension is one of the parabola, and other landscapes have one. */
+    changed(name) {
+      const s = this.settings, { parabola } = this.data;
+      if (name === "dim" && s.dim > 1) s.landscape = parabola;
+      if (name === "landscape" && s.landscape !== parabola && "dim" in s) s.dim = 1;
     }
 
     /** The exact gap of the softmax and its bounds, in units of Q. */
     bounds(row, temperature) {
       const vol = (eps) => interpolate(row.eps, row.vol, eps);
-      const law = softmax(row.table, temperature), area = 2, relative = area / vol(temperature);
+      const law = softmax(row.table, temperature), { area, dim } = row, relative = area / vol(temperature);
       const kappa = Math.max(1, Math.log(relative));
-      let growth = 1;
-      for (const eps of row.eps) growth = Math.max(growth, vol(kappa * eps) / vol(eps));
+      let growth = 1, best = Infinity;
+      row.eps.forEach((eps, i) => {
+        growth = Math.max(growth, vol(kappa * eps) / row.vol[i]);
+        best = Math.min(best, eps + temperature * lambert((area / row.vol[i] - 1) / Math.E));
+      });
       return {
-        gap: row.maximum - law.mean,
+        gap: dim * (row.maximum - law.mean),
+        best: best,
         theorem1: temperature * (growth + Math.E * kappa),
         lambert: temperature * (1 + lambert((relative - 1) / Math.E)),
-        logVolume: temperature * (Math.log(area) - law.logPartition) + row.maximum,
+        logVolume: dim * (temperature * (Math.log(2) - law.logPartition) + row.maximum),
         trivial: row.trivial,
       };
     }
 
     view(s) {
       const { data } = this;
-      const row = this.rows[s.landscape], n = row.table.cells, vol = interpolate(row.eps, row.vol, s.eps);
+      const row = this.chosen(s), n = row.table.cells, vol = interpolate(row.eps, row.vol, s.eps);
       const now = this.bounds(row, s.temperature);
       if (!row.sweep) row.sweep = data.temperatures.map((t) => this.bounds(row, t));
       const x = [], q = [], bands = [];
@@ -76,11 +101,15 @@
         else bands.push([from, from + 2 / n]);
       }
       const low = Math.min(...q), pad = 0.06 * (row.maximum - low), t = data.temperatures;
+      const marks = [
+        [s.eps, vol, "at the tolerance \u03b5", "tolerance"],
+        [s.temperature, interpolate(row.eps, row.vol, s.temperature), "at \u03b5 = \u03bb", "temperature"],
+      ];
       const line = (key, label, look) => ({ x: t, y: row.sweep.map((b) => b[key]), label, look });
       return {
         panels: [
           {
-            xlabel: "action", ylabel: "value Q", bands: bands, xlim: [-1, 1], ylim: [low - pad, row.maximum + pad],
+            xlabel: row.dim === 1 ? "action" : "one of " + row.dim + " coordinates, the others 0", ylabel: "value Q", bands: bands, xlim: [-1, 1], ylim: [low - pad, row.maximum + pad],
             curves: [
               { x: x, y: q, look: "landscape" },
               { x: [-1, 1], y: [row.maximum - s.eps, row.maximum - s.eps], look: "tolerance" },
@@ -88,22 +117,25 @@
           },
           {
             xlabel: "tolerance \u03b5", ylabel: "Vol(\u03b5)", log: [true, true], sets: "eps",
-            curves: [{ x: row.eps, y: row.vol, look: "exact" }],
-            points: [[s.eps, vol, "exact"], [s.temperature, interpolate(row.eps, row.vol, s.temperature), "samples"]],
+            curves: [{ x: row.eps, y: row.vol, look: "exact" }].concat(marks.map(([at, y, label, look]) => (
+              { x: [at, at], y: [row.vol[0], y], label, look }))),
+            points: marks.map(([at, y, , look]) => [at, y, look]),
           },
           {
             xlabel: "temperature \u03bb", ylabel: "price of softness", log: [true, true], sets: "temperature",
+            ylim: [0.5 * row.sweep[0].gap, 30 * row.trivial],
             curves: [
               line("theorem1", "Theorem 1", "theorem 1"), line("logVolume", "log-volume", "log-volume"),
-              line("lambert", "Lambert", "lambert"), line("trivial", "trivial", "trivial"),
+              line("lambert", "sharp, t = 1", "lambert one"), line("best", "sharp, best t", "lambert"),
+              line("trivial", "trivial", "trivial"),
               line("gap", "exact gap", "gap"),
             ],
             points: [[s.temperature, now.gap, "gap"]],
           },
         ],
         numbers: {
-          "Vol(\u03b5)": vol, "share of the box": vol / 2, "exact gap": now.gap, "Theorem 1": now.theorem1,
-          "Lambert bound": now.lambert, "log-volume bound": now.logVolume, "trivial bound": now.trivial,
+          "Vol(\u03b5)": vol, "share of the box": vol / row.area, "exact gap": now.gap, "Theorem 1": now.theorem1,
+          "sharp bound, t = 1": now.lambert, "sharp bound, best t": now.best, "log-volume bound": now.logVolume, "trivial bound": now.trivial,
         },
       };
     }

@@ -5,24 +5,28 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from scipy.special import lambertw
 
 from softq import plots
 from softq.exact import bounds
 from softq.exact.boltzmann import Boltzmann
 from softq.exact.values import evaluate
-from softq.exact.volume import volume_of
+from softq.exact.volume import PowerVolume, Volume, volume_of
 from softq.lab import export
-from softq.lab.controls import Choice, Slider
+from softq.lab.controls import Choice, Control, Slider
 from softq.lab.curves import Curve, CurveLab, Panel
 from softq.landscapes import Landscape
 from softq.utils.errors import SoftqError
 
 LEVELS = np.geomspace(1e-5, 1.0, 240)  # tolerances of the tables, as shares of the largest regret
 TEMPERATURES = np.geomspace(0.01, 2.0, 36)
+DIMS = (1, 17)  # of the parabola -|a|^2
+PARABOLA = "quad1"
 LINES = (
     ("Theorem 1", "Theorem 1", "theorem 1"),
     ("log-volume bound", "log-volume", "log-volume"),
-    ("Lambert bound", "Lambert", "lambert"),
+    ("sharp bound, t = 1", "sharp, t = 1", "lambert one"),
+    ("sharp bound, best t", "sharp, best t", "lambert"),
     ("trivial bound", "trivial", "trivial"),
     ("exact gap", "exact gap", "gap"),
 )
@@ -31,9 +35,10 @@ LINES = (
 class VolumeLab(CurveLab):
     """The actions whose Q is within `eps` of the maximum, their volume at every tolerance, and the softmax's gap.
 
-    The gap is the maximum of Q less its mean under the softmax. The control offers the one-dimensional `landscapes`;
-    `eps`, in units of Q, and `temperature` in [0.01, 2] are the values at the start. The growth function of Theorem 1
-    is the largest ratio over the tolerances of a table, so that its curve is at most as high as the theorem's bound.
+    The gap is the maximum of Q less its mean under the softmax. The control offers the one-dimensional `landscapes`,
+    and where the parabola `quad1` is among them, also its sum over `dim` coordinates, of which one is drawn. `eps`, in
+    units of Q, and `temperature` in [0.01, 2] are the values at the start. The growth function of Theorem 1 is the
+    largest ratio over the tolerances of a table, so that its curve is at most as high as the theorem's bound.
     Raises `SoftqError` for a landscape in more than one dimension, or a number out of its range.
     """
 
@@ -44,6 +49,7 @@ class VolumeLab(CurveLab):
         landscapes: Sequence[Landscape],
         temperature: float = 0.05,
         eps: float = 0.1,
+        dim: int = 1,
         alt: str = "A landscape with its nearly optimal actions shaded, its volume function, and bounds on the gap.",
         caption: str = "",
     ):
@@ -53,37 +59,61 @@ class VolumeLab(CurveLab):
                     f"VolumeLab draws lines, '{landscape.name}' has dim {landscape.dim}; give dim 1."
                 )
         self.landscapes = {landscape.name: landscape for landscape in landscapes}
-        self.volumes = {name: volume_of(landscape) for name, landscape in self.landscapes.items()}
         self.laws = {name: Boltzmann(landscape, 1.0) for name, landscape in self.landscapes.items()}
-        self.tables_of = {}  # by landscape: tolerances up to the largest regret, and their volumes
-        for name, law in self.laws.items():
-            levels = LEVELS * (law.maximum - law.values.min())
-            self.tables_of[name] = levels, self.volumes[name](levels)
-        self.sweep = cache(lambda name: [self.bounds(name, t) for t in TEMPERATURES])
+        self.sweep = cache(lambda name, dim: [self.bounds(name, t, dim) for t in TEMPERATURES])
+        self.volume = cache(self._volume)
+        self.table = cache(self._table)
         names = [(name, name) for name in self.landscapes]
-        controls = (
+        controls: list[Control] = [
             Choice("landscape", "landscape", names[0][1], names),
             Slider("eps", "tolerance ε", eps, 1e-4, 2.0),
             Slider("temperature", "temperature λ", temperature, 0.01, 2.0),
-        )
+        ]
+        if PARABOLA in self.landscapes:
+            text = "dimension of the parabola"
+            controls.insert(0, Slider("dim", text, dim, *DIMS, log=False, integer=True))
         super().__init__(controls, alt, caption)
 
-    def bounds(self, name: str, temperature: float) -> dict[str, float]:
-        """The exact gap of the softmax at `temperature` and its bounds, by name, in units of Q."""
-        law, volume = self.laws[name].at(temperature), self.volumes[name]
-        log_eps, log_vol = np.log(self.tables_of[name])
+    def _volume(self, name: str, dim: int) -> Volume:
+        return volume_of(self.landscapes[name]) if dim == 1 else PowerVolume(1.0, 2.0, dim)
+
+    def _table(self, name: str, dim: int) -> tuple[np.ndarray, np.ndarray]:
+        """Tolerances up to the largest regret, and their volumes."""
+        law = self.laws[name]
+        levels = LEVELS * (law.maximum - law.values.min()) * dim
+        return levels, self.volume(name, dim)(levels)
+
+    def follow(self, changed: str, settings: dict[str, Any]) -> dict[str, Any]:
+        if changed == "dim" and settings["dim"] > 1:
+            return {"landscape": PARABOLA}
+        leaves = changed == "landscape" and settings["landscape"] != PARABOLA and "dim" in settings
+        return {"dim": 1} if leaves else {}
+
+    def bounds(self, name: str, temperature: float, dim: int = 1) -> dict[str, float]:
+        """The exact gap of the softmax at `temperature` and its bounds, by name, in units of Q.
+
+        The best tolerance of the sharp bound is one of the table's, which can only make the bound larger.
+        """
+        law, volume = self.laws[name].at(temperature), self.volume(name, dim)
+        levels, table = self.table(name, dim)
+        log_eps, log_vol = np.log(levels), np.log(table)
         ahead = lambda kappa: np.interp(log_eps + np.log(kappa), log_eps, log_vol)
         growth = lambda kappa: float(np.exp(np.max(ahead(kappa) - log_vol, initial=0.0)))
+        best = levels + temperature * lambertw((volume.area / table - 1) / np.e).real
         return {
-            "exact gap": law.gap,
+            "exact gap": law.gap * dim,
             "Theorem 1": bounds.theorem1(volume, temperature, growth)[0],
-            "Lambert bound": bounds.lambert(volume, temperature),
-            "log-volume bound": float(temperature * (np.log(2) - law.log_partition) + law.maximum),
-            "trivial bound": law.maximum - float(law.weights @ law.values) / 2,
+            "sharp bound, t = 1": bounds.lambert(volume, temperature),
+            "sharp bound, best t": float(best.min()),
+            "log-volume bound": float(temperature * (np.log(2) - law.log_partition) + law.maximum) * dim,
+            "trivial bound": float(law.maximum - law.weights @ law.values / 2) * dim,
         }
 
-    def view(self, landscape: str, eps: float, temperature: float) -> tuple[list[Panel], dict[str, float]]:
-        law, volume = self.laws[landscape], self.volumes[landscape]
+    def view(
+        self, landscape: str, eps: float, temperature: float, dim: int = 1
+    ) -> tuple[list[Panel], dict[str, float]]:
+        law, dim = self.laws[landscape], dim if landscape == PARABOLA else 1
+        volume = self.volume(landscape, dim)
         share = float(volume(eps))
         x = plots.grid(1, 1000)[:, 0]
         q = evaluate(self.landscapes[landscape], x[:, None])
@@ -91,7 +121,7 @@ class VolumeLab(CurveLab):
         runs = np.split(inside, np.flatnonzero(np.diff(inside) > 1) + 1) if inside.size else []
         pad = 0.06 * (law.maximum - q.min())
         shape = Panel(
-            "action",
+            "action" if dim == 1 else f"one of {dim} coordinates, the others 0",
             "value Q",
             [
                 Curve(x, q, "", "landscape"),
@@ -101,30 +131,34 @@ class VolumeLab(CurveLab):
             ylim=(q.min() - pad, law.maximum + pad),
             bands=[(x[run[0]] - 0.001, x[run[-1]] + 0.001) for run in runs],
         )
-        levels, table = self.tables_of[landscape]
-        points = [(eps, share, "exact"), (temperature, float(volume(temperature)), "samples")]
-        room = Panel("tolerance ε", "Vol(ε)", [Curve(levels, table)], (True, True), points=points)
+        levels, table = self.table(landscape, dim)
+        marks = ((eps, share, "at the tolerance ε", "tolerance"),)
+        marks += ((temperature, float(volume(temperature)), "at ε = λ", "temperature"),)
+        lines = [Curve(levels, table)]
+        lines += [Curve(np.full(2, x), np.array([table[0], y]), text, look) for x, y, text, look in marks]
+        points = [(x, y, look) for x, y, _, look in marks]
+        room = Panel("tolerance ε", "Vol(ε)", lines, (True, True), points=points)
+        sweep = self.sweep(landscape, dim)
         curves = [
-            Curve(TEMPERATURES, np.array([row[key] for row in self.sweep(landscape)]), label, look)
+            Curve(TEMPERATURES, np.array([row[key] for row in sweep]), label, look)
             for key, label, look in LINES
         ]
-        now = self.bounds(landscape, temperature)
+        now = self.bounds(landscape, temperature, dim)
         point = [(temperature, now["exact gap"], "gap")]
-        price = Panel("temperature λ", "price of softness", curves, (True, True), points=point)
-        return [shape, room, price], {"Vol(ε)": share, "share of the box": share / 2} | now
+        ylim = (0.5 * sweep[0]["exact gap"], 30 * now["trivial bound"])
+        price = Panel("temperature λ", "price of softness", curves, (True, True), ylim=ylim, points=point)
+        return [shape, room, price], {"Vol(ε)": share, "share of the box": share / volume.area} | now
 
     def tables(self) -> dict[str, Any]:
-        rows = []
+        rows, numbers = [], lambda array, digits: [float(f"{v:.{digits}g}") for v in array]
         for name, landscape in self.landscapes.items():
-            levels, table = self.tables_of[name]
-            rows.append(
-                {
-                    "name": name,
-                    "landscape": export.landscape(landscape),
-                    "maximum": landscape.maximum,
-                    "trivial": self.bounds(name, 1.0)["trivial bound"],
-                    "eps": [float(f"{v:.9g}") for v in levels],
-                    "vol": [float(f"{v:.9g}") for v in table],
-                }
-            )
-        return {"landscapes": rows, "temperatures": [float(f"{t:.9g}") for t in TEMPERATURES]}
+            levels, table = self.table(name, 1)
+            row = {"name": name, "landscape": export.landscape(landscape), "maximum": landscape.maximum}
+            row |= {"trivial": self.bounds(name, 1.0)["trivial bound"]}
+            row |= {"eps": numbers(levels, 9), "vol": numbers(table, 9)}
+            if name == PARABOLA:  # volumes in 2 and more dimensions, of `dim` times the tolerances
+                row["more"] = [
+                    numbers(self.table(name, dim)[1], 7) for dim in range(DIMS[0] + 1, DIMS[1] + 1)
+                ]
+            rows.append(row)
+        return {"landscapes": rows, "temperatures": numbers(TEMPERATURES, 9), "parabola": PARABOLA}
