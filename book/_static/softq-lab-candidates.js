@@ -275,9 +275,8 @@
       c.lineWidth = 2.4;
       const [px, py, r] = ring(chosen, false);
       c.fillStyle = colours.ink;
-      const near = px > f.right - 80;
-      c.textAlign = near ? "right" : "left";
-      c.fillText("survivor", px + (near ? -r : r), Math.max(f.top + 12, py - r - 3));
+      c.textAlign = "center"; // below the landscape there are no dots
+      c.fillText("survivor", Math.min(f.right - 26, Math.max(f.left + 26, px)), Math.min(f.bottom - 4, py + r + 14));
       c.textAlign = "right";
       c.fillStyle = colours.quiet;
       c.fillText("area of a dot: its share of the weight", f.right, f.top - 9);
@@ -305,8 +304,8 @@
         c.stroke();
       }
       c.setLineDash([]);
-      const names = [["softmax", this.look("exact").colour], ["law of the survivor", this.look("samples").colour]];
-      let x = f.left;
+      const names = [["softmax", this.look("exact").colour], ["survivor's law", this.look("samples").colour]];
+      let x = f.left - 42;
       for (const [name, colour] of names) {
         c.strokeStyle = colour;
         c.beginPath();
