@@ -265,7 +265,8 @@
           image.data.set([red, green, blue, Math.round(200 * (1 - level))], 4 * ((rows - 1 - j) * columns + i));
         }
       }
-      const picture = new OffscreenCanvas(columns, rows);
+      const picture = document.createElement("canvas");
+      [picture.width, picture.height] = [columns, rows];
       picture.getContext("2d").putImageData(image, 0, 0);
       c.save();
       c.globalCompositeOperation = "destination-over";
