@@ -12,10 +12,20 @@ any sampler on any landscape. Three labs draw curves: `VolumeLab` the loss of Q 
 
 from softq.lab.backup import BackupLab
 from softq.lab.ball import MazeLab
+from softq.lab.dial import DialLab
 from softq.lab.gallery import GalleryLab
 from softq.lab.importance import ImportanceLab
 from softq.lab.paths import PathsLab
 from softq.lab.temperature import TemperatureLab
 from softq.lab.volume import VolumeLab
 
-__all__ = ["BackupLab", "GalleryLab", "ImportanceLab", "MazeLab", "PathsLab", "TemperatureLab", "VolumeLab"]
+__all__ = [
+    "BackupLab",
+    "DialLab",
+    "GalleryLab",
+    "ImportanceLab",
+    "MazeLab",
+    "PathsLab",
+    "TemperatureLab",
+    "VolumeLab",
+]
