@@ -115,11 +115,12 @@ CONCEPTS = {
     "dim 17": ("fifth", "line"),
     "formula": ("ink", "dot"),
     # goals, and the routes of the maze by their names in `softq.envs.maze`
+    # goals, and the routes of the maze of `softq.envs.maze`
     "goal": ("third", "line"),
-    "A_left": ("exact", "line"),
-    "A_top": ("fifth", "line"),
-    "B_right": ("sample", "line"),
-    "B_bottom": ("fourth", "line"),
+    "a left": ("exact", "line"),
+    "a top": ("fifth", "line"),
+    "b right": ("sample", "line"),
+    "b bottom": ("fourth", "line"),
     "none": ("ink", "line"),
     # the goals of multigoal
     "east": ("exact", "line"),

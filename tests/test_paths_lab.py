@@ -18,7 +18,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 
 @pytest.fixture(scope="module")
 def lab() -> PathsLab:
-    return PathsLab.stored(RESULTS)
+    return PathsLab.stored(RESULTS, titles={"ddpg": "DDPG"})
 
 
 def test_sides_of_a_uniform_law_are_quarters() -> None:

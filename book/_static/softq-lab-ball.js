@@ -162,6 +162,11 @@
       this.balls = [];
     }
 
+    /** The name of a route in softq.plots. */
+    concept(k) {
+      return this.names[k].toLowerCase();
+    }
+
     get policy() {
       return this.policies[this.settings.policy];
     }
@@ -386,7 +391,7 @@
       c.lineWidth = 1.3;
       c.lineJoin = "round";
       for (const ball of this.balls) {
-        const colour = ball.route === null ? colours.quiet : this.look(this.maze.routes[ball.route]).colour;
+        const colour = ball.route === null ? colours.quiet : this.look(this.concept(ball.route)).colour;
         c.strokeStyle = colour;
         c.globalAlpha = ball.route === null ? 0.5 : alpha;
         c.beginPath();
@@ -453,7 +458,7 @@
         const y = top + k * each, tall = Math.min(20, each * 0.7), middle = y + each / 2;
         c.fillStyle = colours.ink;
         c.fillText(this.names[k], left, middle + 4);
-        c.fillStyle = this.look(this.maze.routes[k]).colour;
+        c.fillStyle = this.look(this.concept(k)).colour;
         c.fillRect(left + label, middle - tall / 2, (room * count) / total, tall);
         c.fillStyle = colours.ink;
         c.fillText(String(count), left + label + (room * count) / total + 5, middle + 4);

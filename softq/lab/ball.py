@@ -16,16 +16,18 @@ from scipy import stats
 
 from softq import plots
 from softq.envs.maze import GOALS, HALF, ROUTES, WALLS, Maze
-from softq.experiments.mode_coverage.networks import load
 from softq.lab.base import Lab
 from softq.lab.controls import Choice, Integer, Slider
-from softq.networks import Critic, GaussianActor
+from softq.networks import Critic, DeterministicActor, GaussianActor
 from softq.utils.errors import SoftqError
+from softq.utils.pytree import replace
 
 LINE = np.linspace(-1, 1, 9)
 FORCES = np.stack(np.meshgrid(LINE, LINE, indexing="ij"), -1).reshape(
     -1, 2
 )  # those of the softmax of a critic
+KINDS = {"malaq": Critic, "sac": GaussianActor, "ddpg": DeterministicActor}
+CONCEPTS = [route.lower().replace("_", " ") for route in ROUTES]  # of `softq.plots`
 REACH = 0.3  # how far from the centre a ball can start, in each coordinate
 CAPTION = (
     "A maze with two goals (stars), A at the top left and B at the bottom right. Drag the start, which is the dot "
@@ -37,6 +39,22 @@ ALT = (
     "A square maze with five inner walls. Paths of fifty balls lead from the centre to the goals at the top left and "
     "at the bottom right, in the colour of their route, and bars count the routes."
 )
+
+
+def read(file: Path | str) -> dict[str, list[Any]]:
+    """The networks of a file, by method and then by training; it holds each array as METHOD/TRAINING/LAYER/PART."""
+    params: dict[str, dict[str, dict]] = {}
+    with np.load(file, allow_pickle=False) as stored:
+        for key in stored.files:
+            name, training, layer, part = key.split("/")
+            of_one = params.setdefault(name, {}).setdefault(training, {})
+            of_one.setdefault(layer, {})[part] = jnp.asarray(stored[key], jnp.float32)
+    networks: dict[str, list[Any]] = {}
+    for name, trainings in params.items():
+        kind = KINDS[name]
+        empty = kind.sized(jnp.zeros(4), jnp.zeros(2), (64, 64), "mish" if kind is Critic else "relu")
+        networks[name] = [replace(empty, params=weights) for weights in trainings.values()]
+    return networks
 
 
 @partial(jax.jit, static_argnames="num")
@@ -116,7 +134,7 @@ class MazeLab(Lab):
     @classmethod
     def stored(cls, file: Path | str, **more: Any) -> "MazeLab":
         """The lab of the networks in a file of `softq.experiments.mode_coverage.networks`."""
-        return cls(load(file)[0], **more)
+        return cls(read(file), **more)
 
     # Numbers
 
@@ -191,7 +209,7 @@ class MazeLab(Lab):
             ax, square, bars = (figure.add_subplot(part) for part in (grid[:, 0], grid[0, 1], grid[1, 1]))
             for wx, wy in WALLS:
                 ax.add_patch(mpl.patches.Rectangle((wx - 0.5, wy - 0.5), 1, 1, color=plots.INK, alpha=0.55))
-            colours = [plots.look(route)["color"] for route in ROUTES]
+            colours = [plots.look(concept)["color"] for concept in CONCEPTS]
             for path, route in zip(paths, routes, strict=True):
                 ax.plot(*path.T, color=colours[route], linewidth=0.9, alpha=0.5)
             ax.plot(*GOALS.T, "*", color=plots.look("goal")["color"], markersize=12)

@@ -1,6 +1,7 @@
 """`PathsLab`: what each method does on multigoal: paths while it learns, its moves beside the softmax, its counts."""
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from scipy import optimize, special
 
 from softq import plots
 from softq.envs.multigoal import MultiGoal
-from softq.experiments import settings as given
 from softq.lab.base import Lab
 from softq.lab.controls import Choice, Slider
 
@@ -40,7 +40,8 @@ class PathsLab(Lab):
     """Stored paths and moves of methods on multigoal, the exact softmax of their critics, and counts of goals.
 
     The tables are those that `softq visits multigoal` writes: `during`, `moves` and `critics` of --portrait, `counts`
-    of the methods, and `variants`, which has the counts of the exact sampler. `alt` and `caption` are those of `Lab`.
+    of the methods, and `variants`, which has the counts of the exact sampler. `titles` are the names of the methods
+    that the reader sees. `alt` and `caption` are those of `Lab`.
     """
 
     kind = "paths"
@@ -53,10 +54,12 @@ class PathsLab(Lab):
         counts: pd.DataFrame,
         variants: pd.DataFrame,
         method: str = "maxentdp",
+        titles: Mapping[str, str] | None = None,
         alt: str = ALT,
         caption: str = CAPTION,
     ):
         names = list(dict.fromkeys(critics["algorithm"]))
+        self.titles = {name: name for name in names} | dict(titles or {})
         self.updates = sorted(int(x) for x in set(during["updates"]))
         by = ["algorithm", "updates", "episode"]
         self.during = {key: part[["x", "y"]].to_numpy() for key, part in during.groupby(by)}
@@ -74,7 +77,7 @@ class PathsLab(Lab):
         self.counts = {name: _counts(counts, name) for name in names}
         self.exact_counts = {name: _counts(variants, f"{name}, exact sampler") for name in names}
         controls = [
-            Choice("method", "method", method, [(given.title(x, task="multigoal"), x) for x in names]),
+            Choice("method", "method", method, [(self.titles[name], name) for name in names]),
             Choice(
                 "updates", "after updates", self.updates[-1], [(f"{x:,}", x) for x in reversed(self.updates)]
             ),
@@ -152,7 +155,7 @@ class PathsLab(Lab):
                 ax.plot(*path.T, color=colours[goal], linewidth=1, alpha=0.7)
             ax.plot(*np.asarray(MultiGoal().goals).T, "*", color=plots.look("goal")["color"], markersize=12)
             ax.plot(*np.array(self.places).T, "o", color=plots.INK, markersize=5, fillstyle="none")
-            title = f"{given.title(method, task='multigoal')}, {chosen['updates']:,} updates"
+            title = f"{self.titles[method]}, {chosen['updates']:,} updates"
             ax.set(
                 xlim=(-7, 7), ylim=(-7, 7), xticks=[-5, 0, 5], yticks=[-5, 0, 5], aspect="equal", title=title
             )

@@ -1,64 +1,37 @@
 """Networks that were trained in the maze, rounded to half precision, for the lab of chapter 14.
 
-`python -m softq.experiments.mode_coverage.networks FILE.npz` trains and writes them. `load` reads such a file. The
-rounded networks are the ones that the lab shows, in Python and in the page; a file holds no other.
+`python -m softq.experiments.mode_coverage.networks FILE.npz` trains and writes them; `softq.lab.MazeLab.stored` reads
+such a file. The rounded networks are those that the lab shows, in Python and in the page.
 """
 
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from softq.experiments.mode_coverage.ablations import Ablation
 from softq.experiments.mode_coverage.count import trained
 from softq.experiments.mode_coverage.tasks import TASKS
 from softq.experiments.script import only_file, run
-from softq.networks import Critic, DeterministicActor, GaussianActor
 from softq.utils.atomic_files import atomic_write, out_file
-from softq.utils.pytree import replace, unstacked
+from softq.utils.pytree import unstacked
 
 # the trainings of each method, and in a file: the network that is kept, and of how many of them
 SEEDS = 3
 KEPT = {"malaq": ("critic", SEEDS), "sac": ("actor", 1), "ddpg": ("actor", 1)}
-KINDS = {"malaq": Critic, "sac": GaussianActor, "ddpg": DeterministicActor}
-OBS, ACTION = jnp.zeros(4), jnp.zeros(2)
 
 
 def networks_of(name: str, iterations: int | None = None) -> dict[str, np.ndarray]:
     """The arrays of the method `name` in the file, by "SEED/LAYER/PART". `iterations` shortens the training."""
     part, seeds = KEPT[name]
-    algo, states = trained(TASKS["maze"], Ablation(name), SEEDS, iterations)
+    _, states = trained(TASKS["maze"], Ablation(name), SEEDS, iterations)
     arrays: dict[str, np.ndarray] = {}
     for seed in range(seeds):
         state: Any = unstacked(states, seed)
         network = getattr(state, part).network
         for layer, weights in network.params.items():
             arrays |= {f"{seed}/{layer}/{k}": np.asarray(x, np.float16) for k, x in weights.items()}
-        if part == "critic":
-            arrays[f"{seed}/temperature"] = np.asarray(algo.current_temperature(state), np.float32)
     return arrays
-
-
-def load(file: Path | str) -> tuple[dict[str, list[Any]], list[float]]:
-    """The networks of a file of this module, by method and then by training, and the temperatures of the critics."""
-    with np.load(file, allow_pickle=False) as stored:
-        arrays = {key: stored[key] for key in stored.files}
-    networks: dict[str, list[Any]] = {}
-    for name, (part, seeds) in KEPT.items():
-        networks[name] = []
-        for seed in range(seeds):
-            start = f"{name}/{seed}/"
-            params: dict[str, dict] = {}
-            for key, x in arrays.items():
-                if key.startswith(start) and not key.endswith("temperature"):
-                    layer, weights = key.removeprefix(start).split("/")
-                    params.setdefault(layer, {})[weights] = jnp.asarray(x, jnp.float32)
-            activation = "mish" if part == "critic" else "relu"
-            fresh = KINDS[name].sized(OBS, ACTION, (64, 64), activation)
-            networks[name].append(replace(fresh, params=params))
-    temperatures = [float(arrays[f"malaq/{seed}/temperature"]) for seed in range(KEPT["malaq"][1])]
-    return networks, temperatures
 
 
 def write(out: Path, **size: Any) -> None:
