@@ -8,6 +8,8 @@
 - A page with labs loads the scripts of these labs, see `lab_scripts`.
 - The bibliography has labels of author and year, see `author_year`.
 - Links within the book show what they lead to, see `previews`.
+- The tables of methods and of their settings are made from the classes, see `settings`.
+- The pages of the package are made from its docstrings, see `docstrings`.
 """
 
 import os
@@ -19,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import author_year
+import docstrings
 import lab_scripts
 import previews
+import settings
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from myst_nb.ext import execution_tables
@@ -157,6 +161,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     execution_tables._key2transform["succeeded"] = lambda passed: "passed" if passed else "failed"
     author_year.register()
     previews.connect(app)
+    docstrings.connect(app)
+    settings.connect(app)
     app.connect("builder-inited", number_by_file)
     app.connect("html-page-context", add_lab_scripts)
     app.connect("html-page-context", tidy_scripts, priority=990)
