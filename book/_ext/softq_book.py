@@ -9,6 +9,7 @@
 - The bibliography has labels of author and year, see `author_year`.
 - Links within the book show what they lead to, see `previews`.
 - The tables of methods and of their settings are made from the classes, see `settings`.
+- `{softq-citation}`: how to cite the book, see `citation`.
 - The pages of the package are made from its docstrings, see `docstrings`.
 """
 
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import author_year
+import citation
 import docstrings
 import lab_scripts
 import previews
@@ -46,6 +48,7 @@ PACKAGES = (
     "mujoco",
 )
 PACKAGES += ("matplotlib", "ipywidgets", "jupyter-book", "sphinx", "myst-nb")
+PAGE_SCRIPTS = {"book/errata": ["softq-errata.js"]}
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 
 
@@ -71,8 +74,9 @@ def tidy_scripts(
 def add_lab_scripts(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document
 ) -> None:
-    """Add to the page the scripts of the labs in its body."""
-    for name in lab_scripts.scripts(lab_scripts.kinds_in(context.get("body", ""))):
+    """Add to the page the scripts of the labs in its body, and its own."""
+    labs = lab_scripts.scripts(lab_scripts.kinds_in(context.get("body", "")))
+    for name in [*labs, *PAGE_SCRIPTS.get(page, [])]:
         app.add_js_file(name, defer="defer")
 
 
@@ -162,6 +166,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     author_year.register()
     previews.connect(app)
     docstrings.connect(app)
+    citation.connect(app)
     settings.connect(app)
     app.connect("builder-inited", number_by_file)
     app.connect("html-page-context", add_lab_scripts)
