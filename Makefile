@@ -43,7 +43,7 @@ COMMON := softq.training,softq.lab,seaborn,matplotlib.font_manager,ipykernel.ker
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help complete env book notebooks html test built robust count lint unit browser screenshots overview extras lab lock clean
+.PHONY: help complete env book notebooks html test built robust count lint unit browser screenshots overview launch extras lab lock clean
 
 help:
 	@echo "make book         environment, notebooks, the book; prints where to open it"
@@ -54,6 +54,7 @@ help:
 	@echo "make lab          JupyterLab on the notebooks, where every lab is a live widget"
 	@echo "make env          only the environment in $(VENV) (PYTHON=... chooses the interpreter)"
 	@echo "make screenshots  pictures of the built pages, light, dark and phone, in _build/screenshots"
+	@echo "make launch       put the cell that installs softq on Binder and Colab into the notebooks, see _config.yml"
 	@echo "make lock         make requirements.txt anew from pyproject.toml"
 	@echo "make clean        remove _build (the environment stays)"
 
@@ -144,6 +145,10 @@ screenshots: env
 
 overview: env
 	$(BIN)/python book/overview.py
+
+# The cell that installs softq on Binder and Colab, in every notebook, as _config.yml names the repository.
+launch: env
+	$(BIN)/python book/launch.py
 
 lab: env
 	$(BIN)/jupyter lab notebooks

@@ -2,6 +2,7 @@
 
 - Every inline script is written once per page (sphinx-thebe's constants come twice and throw in the console).
 - No ipywidgets state: a static page has no kernel; the labs bring their own script.
+- Buttons for Binder and Colab appear where _config.yml names a repository.
 - A chapter's number is the one in its file name, so that it never changes when a chapter is added before it.
 - `{softq-versions}`: a table of the commit, the machine and the versions that this book was made with.
 - The table of executed notebooks says "passed" or "failed", in words that every font has.
@@ -11,6 +12,7 @@
 - The bibliography has labels of author and year, see `author_year`.
 - Links within the book show what they lead to, see `previews`.
 - The tables of methods and of their settings are made from the classes, see `settings`.
+- `{softq-citation}`: how to cite the book, see `citation`.
 - The pages of the package are made from its docstrings, see `docstrings`.
 """
 
@@ -24,6 +26,7 @@ from typing import Any
 
 import author_year
 import chapter_map
+import citation
 import docstrings
 import lab_scripts
 import previews
@@ -33,6 +36,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from myst_nb.ext import execution_tables
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
 
@@ -50,6 +54,7 @@ PACKAGES = (
     "mujoco",
 )
 PACKAGES += ("matplotlib", "ipywidgets", "jupyter-book", "sphinx", "myst-nb")
+PAGE_SCRIPTS = {"book/errata": ["softq-errata.js"]}
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 
 
@@ -75,9 +80,17 @@ def tidy_scripts(
 def add_lab_scripts(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document
 ) -> None:
-    """Add to the page the scripts of the labs in its body."""
-    for name in lab_scripts.scripts(lab_scripts.kinds_in(context.get("body", ""))):
+    """Add to the page the scripts of the labs in its body, and its own."""
+    labs = lab_scripts.scripts(lab_scripts.kinds_in(context.get("body", "")))
+    for name in [*labs, *PAGE_SCRIPTS.get(page, [])]:
         app.add_js_file(name, defer="defer")
+
+
+def need_a_repository(app: Sphinx, config: Config) -> None:
+    """Without a repository in _config.yml there is nothing that Binder or Colab could open: no buttons."""
+    if not config.html_theme_options.get("repository_url"):
+        config.html_theme_options.pop("launch_buttons", None)
+        config.html_theme_options.pop("repository_url", None)
 
 
 def number_by_file(app: Sphinx) -> None:
@@ -188,7 +201,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     author_year.register()
     previews.connect(app)
     docstrings.connect(app)
+    citation.connect(app)
     settings.connect(app)
+    app.connect("config-inited", need_a_repository)
     app.connect("builder-inited", number_by_file)
     app.connect("html-page-context", add_lab_scripts)
     app.connect("html-page-context", tidy_scripts, priority=990)
