@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from jax import Array
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from scipy import stats
 
 from softq import plots
@@ -208,7 +209,7 @@ class MazeLab(Lab):
             grid = figure.add_gridspec(2, 2, width_ratios=[1.8, 1])
             ax, square, bars = (figure.add_subplot(part) for part in (grid[:, 0], grid[0, 1], grid[1, 1]))
             for wx, wy in WALLS:
-                ax.add_patch(mpl.patches.Rectangle((wx - 0.5, wy - 0.5), 1, 1, color=plots.INK, alpha=0.55))
+                ax.add_patch(Rectangle((wx - 0.5, wy - 0.5), 1, 1, color=plots.INK, alpha=0.55))
             colours = [plots.look(concept)["color"] for concept in CONCEPTS]
             for path, route in zip(paths, routes, strict=True):
                 ax.plot(*path.T, color=colours[route], linewidth=0.9, alpha=0.5)
