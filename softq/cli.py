@@ -37,6 +37,7 @@ Softmax policies on continuous actions: train, evaluate, measure.
   softq evaluate DIR [--temperature X] [--sampler NAME]   play episodes with the policy of a run
   softq export DIR ... --out FILE.csv               write the learning curves of runs as one table
   softq export-policy DIR --out FILE.zip            write the policy of a run as one file that needs JAX alone
+  softq export-critic DIR --out FILE.npz            write the critic of a run, with states that its policy visits
   softq video DIR [--temperature X ...] --out FILE.gif   film the policy of a run, at several temperatures side by side
   softq results DIR ... --out FILE                  collect the evaluations of runs in one tidy table
   softq compare FILE_OR_DIR ...                     compare methods: interquartile means, intervals, improvement
@@ -361,6 +362,13 @@ def export_policy_command(argv: list[str]) -> int:
     return command(argv)
 
 
+def export_critic_command(argv: list[str]) -> int:
+    """Run `softq export-critic` and return its exit code. Raises `SoftqError` for bad input."""
+    from softq.policies.critics import command
+
+    return command(argv)
+
+
 def video_command(argv: list[str]) -> int:
     """Run `softq video` and return its exit code. Raises `SoftqError` for bad input."""
     from softq.policies.video import command
@@ -432,6 +440,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "evaluate": evaluate_command,
     "export": export_command,
     "export-policy": export_policy_command,
+    "export-critic": export_critic_command,
     "video": video_command,
     "results": results_command,
     "compare": compare_command,

@@ -162,9 +162,8 @@ class MazeLab(Lab):
 
     def law(self, start: Any, policy: str | None = None, temperature: float | None = None) -> np.ndarray:
         """The probabilities `(81,)` of the first force from rest at `start`, the nearest of `FORCES` to it."""
-        policy = policy or self.settings["policy"]
         temperature = temperature or self.settings["temperature"]
-        network = self.policies[policy][1]
+        network = self.policies[policy or str(self.settings["policy"])][1]
         obs = Maze().reset_to(jnp.asarray(start, jnp.float32))[1]
         if isinstance(network, Critic):
             values = jax.jit(jax.vmap(network.at(obs)))(jnp.asarray(FORCES, jnp.float32))

@@ -1,8 +1,8 @@
 """Trained critics as small files, with states that their own policy visits.
 
-`python -m softq.experiments.critics RUN FILE.npz` plays one episode with the policy of a run and stores the critic's
-parameters, `--states` observations at equal distances in time, and where all of it comes from. A file has arrays only:
-to load one executes nothing from it.
+`softq export-critic DIR --out FILE.npz` plays one episode with the policy of a run and stores the critic's parameters,
+`--states` observations at equal distances in time, and where all of it comes from. A file has arrays only: to load one
+executes nothing from it.
 """
 
 import json
@@ -15,9 +15,8 @@ import gymnasium as gym
 import jax.numpy as jnp
 import numpy as np
 
-from softq.experiments.script import run
 from softq.networks import Critic
-from softq.policies import Policy, load
+from softq.policies.policy import Policy, load
 from softq.utils.atomic_files import atomic_write, out_file
 from softq.utils.cli_options import Parser
 from softq.utils.errors import SoftqError
@@ -69,7 +68,9 @@ def store(policy: Policy, file: Path, num: int) -> None:
     }
     told = np.array(json.dumps({"about": about, "sizes": sizes}))
     with atomic_write(file) as partial_file, open(partial_file, "wb") as out:
-        np.savez_compressed(out, told=told, observations=observations, times=times, **arrays)
+        np.savez_compressed(
+            out, allow_pickle=False, told=told, observations=observations, times=times, **arrays
+        )
 
 
 def read(file: Path | str) -> StoredCritic:
@@ -80,9 +81,7 @@ def read(file: Path | str) -> StoredCritic:
         told = json.loads(str(arrays.pop("told")))
         observations, times = arrays.pop("observations"), arrays.pop("times")
     except (OSError, ValueError, KeyError) as error:
-        raise SoftqError(
-            f"{file} holds no critic; python -m softq.experiments.critics writes such files."
-        ) from error
+        raise SoftqError(f"{file} holds no critic; softq export-critic writes such files.") from error
     params = {name.removeprefix("params/"): jnp.asarray(x) for name, x in arrays.items()}
     sizes = told["sizes"] | {"hidden_sizes": tuple(told["sizes"]["hidden_sizes"])}
     return StoredCritic(
@@ -90,19 +89,22 @@ def read(file: Path | str) -> StoredCritic:
     )
 
 
-def command(argv: list[str]) -> None:
-    """Store the critic of a run. Raises `SoftqError` for bad input."""
-    about = "Store the critic of a run with states that its policy visits, as one small file."
-    parser = Parser(prog="python -m softq.experiments.critics", description=about)
-    parser.add_argument("run", metavar="RUN", help="run directory")
-    parser.add_argument("out", metavar="FILE.npz", help="file to write; one that exists is replaced")
-    parser.add_argument("--index", type=int, default=0, help="number of the training seed, from 0 [0]")
-    parser.add_argument("--states", type=int, default=8, help="number of states of one episode [8]")
-    args = parser.parse(argv)
-    if args.states < 1:
-        raise SoftqError(f"--states must be at least 1, got {args.states}; store one state or more.")
-    store(load(args.run, args.index), out_file(args.out, ".npz"), args.states)
-
-
-if __name__ == "__main__":
-    run(command)
+def command(argv: list[str]) -> int:
+    """Run `softq export-critic` and return its exit code. Raises `SoftqError` for bad input."""
+    about = "Write the critic of a run, with states that its policy visits, as one small file."
+    parser = Parser(prog="softq export-critic", description=about)
+    parser.add_argument("run_dir", metavar="DIR", help="run directory")
+    parser.add_argument("--out", required=True, metavar="FILE.npz", help="file for the critic")
+    parser.add_argument(
+        "--index", type=int, default=0, metavar="N", help="number of the training seed, from 0 [0]"
+    )
+    parser.add_argument(
+        "--states", type=int, default=8, metavar="N", help="number of states of one episode [8]"
+    )
+    options = parser.parse(argv)
+    if options.states < 1:
+        raise SoftqError(f"--states must be at least 1, got {options.states}; store one state or more.")
+    out = out_file(options.out, ".npz")
+    store(load(options.run_dir, options.index), out, options.states)
+    print(f"{out}: {out.stat().st_size:,} bytes; softq.policies.critics.read loads it.")
+    return 0
