@@ -42,7 +42,7 @@ Softmax policies on continuous actions: train, evaluate, measure.
   softq results DIR ... --out FILE                  collect the evaluations of runs in one tidy table
   softq compare FILE_OR_DIR ...                     compare methods: interquartile means, intervals, improvement
   softq plot FILE_OR_DIR ... --out FILE.png         draw learning curves, aggregates, profiles
-  softq bench sampler | update ALGORITHM | all | loop | start | peers   measure times beside those of a yardstick
+  softq bench sampler | update ALGORITHM | all | loop | start | peers | labs   measure times beside a yardstick's
   softq visits bandit|multigoal|maze|pointmaze --out FILE.csv   count the modes and goals that policies visit
   softq visits all --out results                    complete the counts of bandit, multigoal and maze in results/
   softq gallery --out FILE.csv [--quick]            compare samplers with the exact softmax at equal budget
@@ -399,6 +399,10 @@ def plot_command(argv: list[str]) -> int:
 
 def bench_command(argv: list[str]) -> int:
     """Run `softq bench` and return its exit code. Raises `SoftqError` for bad input."""
+    if argv[:1] == ["labs"]:  # above the experiments, which know no labs
+        from softq.lab.speed import command as command_of_labs
+
+        return command_of_labs(argv[1:])
     from softq.experiments.speed.benchmark import command
 
     return command(argv)

@@ -206,7 +206,7 @@ def command(argv: list[str]) -> int:
     what = argv[0] if argv else ""
     if what in ("-h", "--help"):
         print(
-            "usage: softq bench sampler | update ALGORITHM | all | loop | start | peers   (each with --help)"
+            "usage: softq bench sampler | update ALGORITHM | all | loop | start | peers | labs   (each with --help)"
         )
         return 0
     if what not in BENCHMARKS:
