@@ -355,7 +355,7 @@
     draw(c, width, _height, colours) {
       if (!this.clouds) return;
       const { top, bars, side } = this.sizes(width), under = top + 30;
-      this.drawCurves(c, { left: 34, right: width - bars - 8, top: 54, bottom: top - 30 }, colours);
+      this.drawCurves(c, { left: 34, right: width - bars - 8, top: width < SHORT ? 54 : 30, bottom: top - 30 }, colours);
       this.drawBars(c, { left: width - bars + 4, right: width - 6, top: 22, bottom: top - 30 }, colours);
       const label = this.spec("transform").options.find(([value]) => value === this.settings.transform)[1];
       this.drawCloud(c, 0, "first", { left: 12, top: under, side }, "run on Q", colours);

@@ -230,14 +230,17 @@ class BlurLab(Lab):
         s, clouds = self.complete(settings), self.clouds(**settings)
         numbers, place = self._numbers(*clouds, **settings), places()[s["landscape"]]
         white = {key: "white" for key in ("figure.facecolor", "savefig.facecolor")}
-        with mpl.rc_context(plots.STYLE | white | {"font.size": 9}):
+        # without a constrained layout, which takes as long as all the rest
+        quick = {"font.size": 9, "figure.constrained_layout.use": False}
+        with mpl.rc_context(plots.STYLE | white | quick):
             figure = Figure(figsize=(6.8, 6.2))
-            axes = figure.subplot_mosaic("aaab;ccdd", height_ratios=[1, 1.35])
+            axes = figure.subplot_mosaic("aaab;ccdd", height_ratios=[1, 1.45])
+            figure.subplots_adjust(left=0.08, right=0.98, top=0.89, bottom=0.05, wspace=0.3, hspace=0.38)
             for label, curve in self.curves(**settings).items():
                 look = {"color": plots.INK} if label == "Q" else plots.look(label)
                 axes["a"].plot(place.x, curve, label=label, **look)
-            axes["a"].set(xlabel=place.axis, ylabel="value", title=f"blurred by {s['sigma']:.3g}")
-            axes["a"].legend(fontsize=7.5)
+            axes["a"].set(xlabel=place.axis, ylabel="value")
+            axes["a"].legend(fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
             _draw_bars(axes["b"], numbers)
             text = dict(map(reversed, TRANSFORMS))[s["transform"]]
             for ax, cloud, title, kind in (
@@ -246,11 +249,10 @@ class BlurLab(Lab):
             ):
                 _draw_cloud(ax, s, cloud, kind, title)
             text = (
-                f"{place.text}, temperature {s['temperature']:.3g}, after step {s['step']}: largest distance "
+                f"{place.text}, blur {s['sigma']:.3g}, temperature {s['temperature']:.3g}, step {s['step']}: "
             )
-            figure.suptitle(
-                text + f"of the clouds {numbers['largest distance of the clouds']:.2g}", fontsize=9
-            )
+            text += f"largest distance of the clouds {numbers['largest distance of the clouds']:.2g}"
+            figure.suptitle(text, fontsize=9)
         return figure
 
     def tables(self) -> dict[str, Any]:
