@@ -43,7 +43,7 @@ COMMON := softq.training,softq.lab,seaborn,matplotlib.font_manager,ipykernel.ker
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help complete env book notebooks html test built robust count lint unit browser screenshots overview launch extras lab lock clean
+.PHONY: help complete env book notebooks html test built robust count lint unit browser screenshots overview launch pdf extras lab lock clean
 
 help:
 	@echo "make book         environment, notebooks, the book; prints where to open it"
@@ -53,6 +53,7 @@ help:
 	@echo "make count        counts the layout of softq/, the fields and switches of the methods, and what they repeat"
 	@echo "make lab          JupyterLab on the notebooks, where every lab is a live widget"
 	@echo "make env          only the environment in $(VENV) (PYTHON=... chooses the interpreter)"
+	@echo "make pdf          the built book as one PDF, _build/softq.pdf"
 	@echo "make screenshots  pictures of the built pages, light, dark and phone, in _build/screenshots"
 	@echo "make launch       put the cell that installs softq on Binder and Colab into the notebooks, see _config.yml"
 	@echo "make lock         make requirements.txt anew from pyproject.toml"
@@ -145,6 +146,10 @@ screenshots: env
 
 overview: env
 	$(BIN)/python book/overview.py
+
+# What was built last, as one file for paper; it needs Debian's chromium.
+pdf: env
+	$(BIN)/python book/pdf.py
 
 # The cell that installs softq on Binder and Colab, in every notebook, as _config.yml names the repository.
 launch: env
