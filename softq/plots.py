@@ -113,6 +113,18 @@ CONCEPTS = {
     "dim 6": ("fourth", "line"),
     "dim 17": ("fifth", "line"),
     "formula": ("ink", "dot"),
+    # goals, and the routes of the maze of `softq.envs.maze`
+    "goal": ("third", "line"),
+    "a left": ("exact", "line"),
+    "a top": ("fifth", "line"),
+    "b right": ("sample", "line"),
+    "b bottom": ("fourth", "line"),
+    "none": ("ink", "line"),
+    # the goals of multigoal
+    "east": ("exact", "line"),
+    "north": ("fifth", "line"),
+    "west": ("sample", "line"),
+    "south": ("fourth", "line"),
 }
 # Each method has one look in all figures: the seven of a line differ in colour, and the three lines in their dashes.
 DASHES = ("", (5, 2), (1.5, 1.5))
