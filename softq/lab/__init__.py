@@ -13,8 +13,11 @@
 | `CandidatesLab` | single resamplings: the candidates, their weights, and the one that survives |
 | `CriticLab` | a critic with a sampler and a backup of one's choice |
 | `DenoiseLab` | estimates of a noised score, and the law of a reverse diffusion |
+| `DialLab` | DDSQ's sampler on a critic at every lambda_0, beside the exact softmax |
 | `GalleryLab` | the particles of any sampler on any landscape |
 | `ImportanceLab` | the law of an action that resampling returns |
+| `MazeLab` | a ball in the maze, dropped by hand and pushed by stored policies |
+| `PathsLab` | what each method does on multigoal: paths, moves, counts |
 | `SelectionLab` | what the choice of one end point does to the temperature |
 | `SwarmLab` | the particles of SVGD on a line |
 | `TemperatureLab` | the exact softmax of a landscape or a critic, and Langevin particles |
@@ -24,12 +27,15 @@
 
 from softq.lab.actor import ActorLab
 from softq.lab.backup import BackupLab
+from softq.lab.ball import MazeLab
 from softq.lab.blur import BlurLab
 from softq.lab.candidates import CandidatesLab
 from softq.lab.critic import CriticLab
 from softq.lab.denoise import DenoiseLab
+from softq.lab.dial import DialLab
 from softq.lab.gallery import GalleryLab
 from softq.lab.importance import ImportanceLab
+from softq.lab.paths import PathsLab
 from softq.lab.selection import SelectionLab
 from softq.lab.swarm import SwarmLab
 from softq.lab.temperature import TemperatureLab
@@ -43,8 +49,11 @@ __all__ = [
     "CandidatesLab",
     "CriticLab",
     "DenoiseLab",
+    "DialLab",
     "GalleryLab",
     "ImportanceLab",
+    "MazeLab",
+    "PathsLab",
     "SelectionLab",
     "SwarmLab",
     "TemperatureLab",
