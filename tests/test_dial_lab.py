@@ -39,7 +39,7 @@ def test_the_law_is_that_of_quadrature_at_the_temperature_of_the_state(lab: Dial
 
 def test_exact_draws_are_as_far_as_chance_and_the_best_end_points_are_colder(lab: DialLab) -> None:
     found = {
-        name: lab.numbers(sampler=name, particles=300, lambda0=1.0) for name in ("exact", "best", "random")
+        name: lab.numbers(sampler=name, particles=100, lambda0=1.0) for name in ("exact", "best", "random")
     }
     assert found["exact"]["total variation"] < 1.3 * found["exact"]["of exact draws"]
     assert (
@@ -66,7 +66,7 @@ def test_the_page_computes_the_same(lab: DialLab, tmp_path: Path) -> None:
         settings = page.evaluate("(lab) => softqLab.report(lab).settings", name)
         assert (settings["lambda0"], settings["sampler"]) == (3.0, "best")
         for sampler, state, lambda0 in (("best", 0, 0.3), ("random", 1, 1.0), ("exact", 1, 0.1)):
-            chosen = {"sampler": sampler, "state": state, "lambda0": lambda0, "particles": 300}
+            chosen = {"sampler": sampler, "state": state, "lambda0": lambda0, "particles": 100}
             page.evaluate(
                 "([lab, s]) => Object.entries(s).forEach((x) => softqLab.set(lab, ...x))", [name, chosen]
             )
@@ -74,8 +74,8 @@ def test_the_page_computes_the_same(lab: DialLab, tmp_path: Path) -> None:
             report, numbers = page.evaluate("(lab) => softqLab.report(lab)", name), lab.numbers(**chosen)
             assert report["settings"]["temperature"] == pytest.approx(numbers["λ(s)"], rel=1e-4)
             assert report["exact"]["mean"] == pytest.approx(numbers["exact E[Q]"], rel=1e-4)
-            off = 5 * np.std(np.asarray(lab.values[state])) / np.sqrt(300)  # of two means of 300 draws each
+            off = 5 * np.std(np.asarray(lab.values[state])) / np.sqrt(100)  # of two means of 100 draws each
             assert report["particles"]["mean"] == pytest.approx(numbers["E[Q]"], abs=off)
-            assert report["particles"]["tv"] == pytest.approx(numbers["total variation"], abs=0.1)
+            assert report["particles"]["tv"] == pytest.approx(numbers["total variation"], abs=0.15)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert complaints == []

@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from book_browser import chromium, settle, watch, write_page
 
+from softq.algorithms import DDPG
 from softq.envs import Maze
 from softq.envs.maze import ROUTES
+from softq.experiments.mode_coverage import networks
 from softq.lab import MazeLab
-from softq.lab.ball import FORCES
+from softq.lab.ball import FORCES, read
 from softq.utils.errors import SoftqError
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -75,6 +77,23 @@ def test_a_cold_softmax_has_fewer_routes_than_a_warm_one(lab: MazeLab) -> None:
 def test_a_lab_needs_a_network() -> None:
     with pytest.raises(SoftqError, match="needs a network"):
         MazeLab({})
+
+
+def test_networks_are_read_as_they_were_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def untrained(task, ablation, seeds, iterations):
+        algo = DDPG(hidden_sizes=(64, 64))
+        state = algo.init(jax.random.key(0), jnp.zeros(4), jnp.zeros(2))
+        return algo, jax.tree.map(lambda x: x[None], state)
+
+    monkeypatch.setattr(networks, "trained", untrained)
+    monkeypatch.setattr(networks, "KEPT", {"ddpg": ("actor", 1)})
+    networks.command([str(tmp_path / "networks.npz")])
+    (actor,) = read(tmp_path / "networks.npz")["ddpg"]
+    state = untrained(None, None, 1, None)[1]
+    for layer, weights in actor.params.items():
+        for name, x in weights.items():
+            rounded = np.asarray(state.actor.network.params[layer][name][0], np.float16)
+            np.testing.assert_array_equal(x, rounded.astype(np.float32))
 
 
 @pytest.mark.browser

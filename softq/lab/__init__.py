@@ -13,6 +13,7 @@
 | `CandidatesLab` | single resamplings: the candidates, their weights, and the one that survives |
 | `CriticLab` | a critic with a sampler and a backup of one's choice |
 | `DenoiseLab` | estimates of a noised score, and the law of a reverse diffusion |
+| `DialLab` | one critic of multigoal, the sampler of DDSQ beside exact draws |
 | `GalleryLab` | the particles of any sampler on any landscape |
 | `HeroLab` | the figure of the front page |
 | `ImportanceLab` | the law of an action that resampling returns |
@@ -34,6 +35,7 @@ from softq.lab.blur import BlurLab
 from softq.lab.candidates import CandidatesLab
 from softq.lab.critic import CriticLab
 from softq.lab.denoise import DenoiseLab
+from softq.lab.dial import DialLab
 from softq.lab.films import Films
 from softq.lab.gallery import GalleryLab
 from softq.lab.hero import HeroLab
@@ -52,6 +54,7 @@ __all__ = [
     "CandidatesLab",
     "CriticLab",
     "DenoiseLab",
+    "DialLab",
     "Films",
     "GalleryLab",
     "HeroLab",
