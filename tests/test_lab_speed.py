@@ -43,6 +43,7 @@ def test_the_table(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     file = tmp_path / "labs.csv"
     assert main(["bench", "labs", "--only", "BackupLab", "--rounds", "1", "--out", str(file)]) == 0
     (row,) = pd.read_csv(file).to_dict("records")
-    assert row["lab"] == "BackupLab" and 0 < row["median_ms"] <= row["slowest_ms"] and row["controls"] == len(labs.BackupLab().controls)
+    assert row["lab"] == "BackupLab" and 0 < row["median_ms"] <= row["slowest_ms"]
+    assert row["controls"] == len(labs.BackupLab().controls)
     assert "BackupLab" in capsys.readouterr().out
     assert main(["bench", "labs", "--only", "Backup"]) == 2

@@ -12,6 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
@@ -19,6 +22,7 @@ from softq import lab as labs
 from softq import landscapes
 from softq.lab.base import Lab
 from softq.lab.controls import Choice, Control, Toggle
+from softq.networks import Critic
 from softq.training.run_directory import versions
 from softq.utils.atomic_files import atomic_write, csv_file
 from softq.utils.checks import one_of
@@ -30,6 +34,11 @@ def lines(*names: str) -> list[Any]:
     return [landscapes.get(name) for name in names]
 
 
+def fresh_critic() -> Critic:
+    """A critic of two coordinates of the state and two of the action, of the size that chapter 13 trains."""
+    return Critic.create(jax.random.key(0), jnp.zeros(2), jnp.zeros(2), (64, 64))
+
+
 def examples(results: Path) -> dict[str, Callable[[], Lab]]:
     """A lab of each class, as the chapters make them; two read what was trained from the folder `results`."""
     return {
@@ -39,7 +48,9 @@ def examples(results: Path) -> dict[str, Callable[[], Lab]]:
         "CandidatesLab": lambda: labs.CandidatesLab(lines("spike1", "twomode1", "skew1", "quad1")),
         "CriticLab": labs.CriticLab,
         "DenoiseLab": labs.DenoiseLab,
+        "DialLab": lambda: labs.DialLab(fresh_critic(), np.zeros((1, 2))),
         "GalleryLab": labs.GalleryLab,
+        "HeroLab": labs.HeroLab,
         "ImportanceLab": lambda: labs.ImportanceLab(dim=6),
         "MazeLab": lambda: labs.MazeLab.stored(results / "maze-networks.npz"),
         "PathsLab": lambda: labs.PathsLab.stored(results),
