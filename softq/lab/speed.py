@@ -48,7 +48,7 @@ def examples(results: Path) -> dict[str, Callable[[], Lab]]:
         "CandidatesLab": lambda: labs.CandidatesLab(lines("spike1", "twomode1", "skew1", "quad1")),
         "CriticLab": labs.CriticLab,
         "DenoiseLab": labs.DenoiseLab,
-        "DialLab": lambda: labs.DialLab(fresh_critic(), np.zeros((1, 2))),
+        "DialLab": lambda: labs.DialLab(fresh_critic(), np.zeros((1, 2)), ["rest"], np.full((3, 5), 0.01)),
         "GalleryLab": labs.GalleryLab,
         "HeroLab": labs.HeroLab,
         "ImportanceLab": lambda: labs.ImportanceLab(dim=6),
