@@ -458,6 +458,21 @@ def test_a_link_brings_the_picture(browser: Browser, page: Page, folder: Path) -
     assert complaints == []
 
 
+def test_two_samplers_side_by_side(page: Page, folder: Path) -> None:
+    """From one seed, at one price; the second one's numbers are those that it has alone."""
+    complaints = open_page(page, folder.as_uri(), "?landscape=twomode1&particles=100&budget=100")
+    page.get_by_role("combobox", name="Beside it").select_option(label="SVGD")
+    page.get_by_role("button", name="Run").click()
+    page.wait_for_function("(r => r.taken > 0 && !r.running)(softqLab.report(softqLab.ids()[0]))")
+    both = report_of(page)
+    assert both["taken"] == both["beside"]["cost"] == 100
+    assert "Beside" in page.locator("dl").inner_text()
+    choose(page, beside="none", sampler="svgd")
+    alone = report_of(page)
+    assert (alone["particles"]["mean"], alone["taken"]) == (both["beside"]["mean"], both["beside"]["taken"])
+    assert complaints == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_looks(browser: Browser, folder: Path, scheme: str) -> None:
     """Fits a phone; the picture is redrawn in the colours of the theme; with reduced motion a run ends at once."""

@@ -158,7 +158,9 @@ def test_every_control_changes_the_picture(lab: GalleryLab) -> None:
 
 
 def test_two_dimensions() -> None:
-    assert GalleryLab("bandit", "svgd", particles=30, budget=5).png().startswith(PNG)
+    lab = GalleryLab("bandit", "svgd", particles=30, budget=5)
+    alone, both = lab.figure(), lab.figure(beside="langevin")
+    assert lab.png().startswith(PNG) and both.get_figwidth() > 1.5 * alone.get_figwidth()
 
 
 @pytest.mark.parametrize(

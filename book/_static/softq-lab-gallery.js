@@ -10,6 +10,8 @@
   const { generator } = window.softqKit;
   const { maths, samplers, ensemble, trace } = window.softqSamplers;
 
+  const SHORT = 560; // narrower than this, two pictures stand below one another
+  const NAME = 18; // pixels for the name of a sampler
   const MOST = 2000; // steps that a link can ask for
 
   class GalleryLab extends ParticleLab {
@@ -23,11 +25,89 @@
     }
 
     get above() {
-      return ["landscape", "sampler"];
+      return ["landscape", "sampler", "beside"];
     }
 
     get state() {
       return this.data.states.findIndex((row) => row.name === this.settings.landscape);
+    }
+
+    // A second sampler beside the first, from the same seed and at the same price
+
+    get paired() {
+      return this.settings.beside !== "none";
+    }
+
+    startTwin() {
+      const s = this.settings;
+      this.twin = null;
+      if (!this.paired) return;
+      const shown = s.sampler, twin = { name: s.beside, taken: 0 };
+      s.sampler = s.beside; // step size and prices are those of the sampler that is set
+      twin.e = ensemble(this.land, this.given(), generator(s.seed));
+      [twin.start, twin.step] = this.sampler.prices[s.candidates];
+      twin.length = this.length;
+      s.sampler = shown;
+      samplers[twin.name].start(twin.e);
+      this.twin = twin;
+    }
+
+    /** The second sampler takes the steps that so many evaluations pay for. */
+    moveTwin(evaluations) {
+      const { twin } = this;
+      if (!twin) return;
+      while (twin.taken < twin.length && twin.start + twin.step * (twin.taken + 1) <= evaluations) {
+        samplers[twin.name].step(twin.e);
+        twin.e.taken = twin.taken += 1;
+      }
+    }
+
+    /** Do something with the second sampler's particles in the place of the first one's. */
+    asTwin(action) {
+      const kept = this.particles;
+      this.particles = this.twin.e.particles;
+      try {
+        return action();
+      } finally {
+        this.particles = kept;
+      }
+    }
+
+    get widest() {
+      return this.paired ? 900 : super.widest;
+    }
+
+    height(width) {
+      if (!this.paired) return super.height(width);
+      return width < SHORT ? 2 * super.height(width) + 2 * NAME : super.height(width / 2) + NAME;
+    }
+
+    draw(c, width, height, colours) {
+      if (!this.law || !this.paired || !this.twin) {
+        super.draw(c, width, height, colours);
+        return;
+      }
+      const below = width < SHORT, w = below ? width : width / 2, h = (below ? height / 2 : height) - NAME;
+      const pane = (name, x, y, text) => {
+        this.corner = { x: x, y: y + NAME, name: name };
+        c.fillStyle = colours.ink;
+        c.fillText(text, x + 26, y + 12);
+        this.drawPane(c, w, h, colours);
+      };
+      pane("", 0, 0, this.sampler.text);
+      this.asTwin(() => {
+        const kept = this.seen;
+        this.seen = this.seenTwin;
+        pane(" 2", below ? 0 : w, below ? h + NAME : 0, this.data.samplers[this.twin.name].text);
+        this.seen = kept;
+      });
+      this.drawCursor(c, colours);
+    }
+
+    measure() {
+      const { twin } = this;
+      if (twin && this.particles !== twin.e.particles) this.seenTwin = this.asTwin(() => super.measure());
+      return super.measure();
     }
 
     found() {
@@ -71,6 +151,7 @@
 
     pause() {
       if (this.taken < this.target) this.asked = this.price(this.taken); // the rest was not spent
+      else this.moveTwin(this.asked); // also where the first sampler is complete before all is spent
       super.pause();
     }
 
@@ -105,19 +186,25 @@
       return Math.min(sampler.largest || Infinity, s.step * Math.min(sampler.cap, follows));
     }
 
-    restart() {
-      const s = this.settings;
-      const row = this.data.states[this.state];
-      this.pending = null;
-      this.found();
-      this.e = ensemble(this.land, {
+    /** What a sampler may ask for. */
+    given() {
+      const s = this.settings, row = this.data.states[this.state];
+      return {
         n: s.particles, temperature: s.temperature, step: this.stepSize(), boundary: s.boundary,
         candidates: s.candidates, hottest: Math.max(4 * s.temperature, row.median_regret), constants: this.data.constants,
-      }, generator(s.seed));
+      };
+    }
+
+    restart() {
+      const s = this.settings;
+      this.pending = null;
+      this.found();
+      this.e = ensemble(this.land, this.given(), generator(s.seed));
       samplers[s.sampler].start(this.e);
       this.particles = this.e.particles;
       this.taken = 0;
       this.asked = 0;
+      this.startTwin();
       this.solve();
     }
 
@@ -136,6 +223,7 @@
       this.particles = this.e.particles;
       this.e.taken = this.taken += 1;
       this.asked = Math.max(this.asked, this.price(this.taken));
+      this.moveTwin(this.price(this.taken));
       return true;
     }
 
@@ -171,14 +259,15 @@
         this.say("Computing " + this.target + " steps \u2026");
         return;
       }
-      for (const name of ["step", "boundary", "candidates"]) this.hideControl(name, !this.sampler.uses.includes(name));
+      const uses = [this.sampler, ...(this.paired ? [this.data.samplers[this.settings.beside]] : [])].flatMap((x) => x.uses);
+      for (const name of ["step", "boundary", "candidates"]) this.hideControl(name, !uses.includes(name));
       this.hideControl("show", this.dim === 1);
       this.note.textContent = this.sampler.note;
       super.refresh();
     }
 
     statusText() {
-      if (this.taken === 0) return super.statusText();
+      if (this.taken === 0) return this.price(0) > 1 ? "Particles are at their start. Press Run." : super.statusText();
       const spent = "Step " + this.taken + ", " + this.price(this.taken) + " evaluations an action";
       return this.taken < this.length ? spent + "." : "Complete after step " + this.taken + ", " +
         this.price(this.taken) + " evaluations an action. Reset begins again, another seed draws others.";
@@ -189,7 +278,18 @@
     }
 
     readouts() {
-      const { law, seen } = this, costs = this.costs();
+      const { law, seen } = this, costs = this.costs(), rows = this.ownReadouts(law, seen, costs);
+      if (!this.twin) return rows;
+      const other = this.seenTwin, { values, gradients } = this.twin.e.calls, n = this.settings.particles;
+      return [
+        ...rows,
+        ["Beside: E[Q]", fixed(other.mean, 3)],
+        ["Beside: total variation", fixed(other.tv, 2)],
+        ["Beside: cost of an action", values / n + " Q, " + gradients / n + " gradients"],
+      ];
+    }
+
+    ownReadouts(law, seen, costs) {
       return [
         ["Step", this.taken + (this.sampler.length ? " of " + this.sampler.length : "")],
         ["Mean value E[Q]", fixed(seen.mean, 3) + " (exact " + fixed(law.mean, 3) + ")"],
@@ -206,6 +306,10 @@
       report.exact.marginals = this.dim === 1 ? [Array.from(this.law.p, (p) => (p * n) / 2)]
         : this.marginals.map((density) => Array.from(density));
       report.settings = Object.assign({ state: this.state }, report.settings);
+      if (this.twin) {
+        const { mean, tv } = this.asTwin(() => super.measure()), { values, gradients } = this.twin.e.calls;
+        report.beside = { mean: mean, tv: tv, taken: this.twin.taken, cost: (values + gradients) / this.settings.particles };
+      }
       return Object.assign(report, { step: this.e.step, costs: this.costs(), length: this.sampler.length });
     }
   }

@@ -364,21 +364,27 @@
 
     draw(c, width, height, colours) {
       if (!this.law) return;
+      this.corner = { x: 0, y: 0, name: "" }; // of the picture that is drawn; a lab may draw more of them
+      this.drawPane(c, width, height, colours);
+      this.drawCursor(c, colours);
+    }
+
+    drawPane(c, width, height, colours) {
       if (this.dim === 1) this.drawLine(c, width, height, colours);
       else this.drawSquare(c, width, height, colours);
-      this.drawCursor(c, colours);
     }
 
     /** One dimension: Q above, below it the exact density, the particles' histogram and the particles. */
     drawLine(c, width, height, colours) {
-      const left = 12, right = width - 12, top = 20, middle = Math.round(height * 0.32), bottom = height - 24;
+      const { x, y, name } = this.corner, left = x + 12, right = x + width - 12, top = y + 20;
+      const middle = y + Math.round(height * 0.32), bottom = y + height - 24;
       const table = this.table(), n = this.cells, stride = 8;
       const [low, high] = extent(table.values), density = (i) => this.law.p[i] / table.volume;
       const bins = BINS[1], bar = (count) => (count / this.count) * (bins / 2);
       let peak = extent(this.law.p)[1] / table.volume;
       for (const count of this.seen.counts) peak = Math.max(peak, Math.min(bar(count), 2 * peak));
-      const above = this.frame("value", { left, right, top, bottom: middle }, [-1, 1], this.valueLimits(low, high));
-      const below = this.frame("density", { left, right, top: middle + 14, bottom }, [-1, 1], [0, peak * 1.05]);
+      const above = this.frame("value" + name, { left, right, top, bottom: middle }, [-1, 1], this.valueLimits(low, high));
+      const below = this.frame("density" + name, { left, right, top: middle + 14, bottom }, [-1, 1], [0, peak * 1.05]);
 
       const curve = (frame, value) => {
         c.beginPath();
@@ -413,10 +419,10 @@
       c.globalAlpha = 1;
       c.strokeStyle = colours.quiet;
       c.lineWidth = 1;
-      c.strokeRect(left, 0.5, right - left, bottom - 0.5);
+      c.strokeRect(left, y + 0.5, right - left, bottom - y - 0.5);
       c.fillStyle = colours.ink;
       c.textAlign = "left";
-      c.fillText("value Q(a)", left + 6, 14);
+      c.fillText("value Q(a)", left + 6, y + 14);
       c.fillStyle = colours.exact;
       c.fillText("exact density", left + 6, middle + 22);
       c.fillStyle = colours.sample;
@@ -447,8 +453,9 @@
 
     /** Two dimensions: colour and particles on the box, and beside it both marginals, exact and of the particles. */
     drawSquare(c, width, height, colours) {
-      const band = Math.round(width * 0.16), left = 26, top = band + 4, right = width - band - 4, bottom = height - 24;
-      const frame = this.frame("square", { left, right, top, bottom }, [-1, 1], [-1, 1]);
+      const { x, y, name } = this.corner, band = Math.round(width * 0.16), left = x + 26, top = y + band + 4;
+      const right = x + width - band - 4, bottom = y + height - 24;
+      const frame = this.frame("square" + name, { left, right, top, bottom }, [-1, 1], [-1, 1]);
       this.drawParticles(c, frame, colours);
       c.strokeStyle = colours.quiet;
       c.lineWidth = 1;
@@ -532,14 +539,14 @@
     }
   }
 
-  /** A dot with a rim in the colour of the ground: rows of [colour, cover] around its middle. */
+  /** A dot with a rim in the colour of the ground: [dx, dy, colour, cover] around its middle, with smooth edges. */
   function stampOf(radius, ratio, colours) {
-    const inner = rgb(colours.sample), outer = rgb(colours.surface), rim = 0.6 * ratio, reach = Math.ceil(radius + rim);
-    const cells = [];
+    const inner = rgb(colours.sample), outer = rgb(colours.surface), rim = 0.7 * ratio, reach = Math.ceil(radius + rim);
+    const cells = [], covered = (r, distance) => Math.min(1, Math.max(0, r + 0.5 - distance));
     for (let y = -reach; y <= reach; y++) {
       for (let x = -reach; x <= reach; x++) {
-        const distance = Math.hypot(x, y), cover = Math.min(1, Math.max(0, radius + rim / 2 + 0.5 - distance));
-        if (cover > 0) cells.push([x, y, distance > radius - rim / 2 ? outer : inner, cover]);
+        const distance = Math.hypot(x, y), all = covered(radius + rim, distance), core = covered(radius, distance);
+        if (all > 0) cells.push([x, y, outer.map((v, k) => v + (core / all) * (inner[k] - v)), all]);
       }
     }
     return cells;

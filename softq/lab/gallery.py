@@ -4,9 +4,10 @@ from functools import cache
 from typing import Any
 
 import jax
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from softq import landscapes, plots
 from softq.exact.boltzmann import Boltzmann
@@ -61,8 +62,9 @@ class GalleryLab(ParticleLab):
     `boundary` "reflect" or "project" where the sampler has the choice. `step` multiplies the sampler's own step size,
     see `GallerySampler.own_step`. The `particles` start from uniform actions and take as many steps as
     `budget` evaluations of Q or its gradient an action pay for, so that samplers compare at one price. Those that
-    resample draw `candidates` uniform actions; `seed` is that of all random numbers. Raises `SoftqError` for an unknown
-    name, or a number outside the range of its control.
+    resample draw `candidates` uniform actions; `seed` is that of all random numbers. `beside` is a second sampler,
+    shown at the same price, or "none". Raises `SoftqError` for an unknown name, or a number outside the range of
+    its control.
     """
 
     kind = "gallery"
@@ -79,6 +81,7 @@ class GalleryLab(ParticleLab):
         budget: int = 100,
         candidates: int = 10,
         seed: int = 0,
+        beside: str = "none",
         alt: str = "The exact softmax of a landscape, the particles of a sampler on it, and both marginals.",
         caption: str = "",
     ):
@@ -87,6 +90,7 @@ class GalleryLab(ParticleLab):
         controls = (
             Choice("landscape", "landscape", landscape, names),
             Choice("sampler", "sampler", sampler, samplers),
+            Choice("beside", "beside it", beside, [("nothing", "none"), *samplers]),
             Slider("temperature", "temperature λ", temperature, 0.02, 3.0),
             Slider("step", "step size × own", step, 0.01, 100.0),
             walls_control(boundary),
@@ -158,7 +162,18 @@ class GalleryLab(ParticleLab):
             + f"an action costs {n['Q per action']:.0f} values of Q and {n['gradients per action']:.0f} gradients"
         )
 
-    def decorate(self, figure: Figure, actions: np.ndarray, **settings: Any) -> None:
+    def figure(self, **settings: Any) -> Figure:
+        s = self.complete(settings)
+        if s["beside"] == "none":
+            return super().figure(**s)
+        white = {key: "white" for key in ("figure.facecolor", "savefig.facecolor")}
+        with mpl.rc_context(plots.STYLE | white):
+            figure = Figure(figsize=(12.4, 3.9) if self.law(**s).dim == 1 else (10.8, 5.8))
+            for part, sampler in zip(figure.subfigures(1, 2), (s["sampler"], s["beside"]), strict=True):
+                self.paint(part, **s | {"sampler": sampler, "beside": "none"})
+        return figure
+
+    def decorate(self, figure: Figure | SubFigure, actions: np.ndarray, **settings: Any) -> None:
         law = self.law(**settings)
         if law.dim == 2:
             _marginals(figure.axes[0], law, actions)

@@ -5,7 +5,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from softq import plots
 from softq.lab.base import Lab
@@ -50,21 +50,25 @@ class ParticleLab(Lab):
     def numbers(self, **settings: Any) -> dict[str, float]:
         return self.measure(self.sample(**settings), **settings)
 
-    def decorate(self, figure: Figure, actions: np.ndarray, **settings: Any) -> None:
+    def decorate(self, figure: Figure | SubFigure, actions: np.ndarray, **settings: Any) -> None:
         """Draw more on the finished picture."""
 
     def figure(self, **settings: Any) -> Figure:
-        s, actions = self.complete(settings), self.sample(**settings)
-        nodes, values, density = self.scene(**settings)
         white = {key: "white" for key in ("figure.facecolor", "savefig.facecolor")}
         with mpl.rc_context(plots.STYLE | white):
-            line = nodes.shape[1] == 1
+            line = self.scene(**settings)[0].shape[1] == 1
             figure = Figure(figsize=(6.4, 3.9) if line else (5.4, 5.8))
-            if line:
-                draw_1d(figure, nodes, values, density, actions, self.word)
-            else:
-                draw_2d(figure, values if s.get("show") == "value" else density, actions)
-                draw_atoms(figure.axes[0], actions)
-            self.decorate(figure, actions, **settings)
-            figure.suptitle(self.title(self.measure(actions, **settings), **settings), fontsize=8.5)
+            self.paint(figure, **settings)
         return figure
+
+    def paint(self, figure: Figure | SubFigure, **settings: Any) -> None:
+        """Draw everything on an empty figure, or on a part of one."""
+        s, actions = self.complete(settings), self.sample(**settings)
+        nodes, values, density = self.scene(**settings)
+        if nodes.shape[1] == 1:
+            draw_1d(figure, nodes, values, density, actions, self.word)
+        else:
+            draw_2d(figure, values if s.get("show") == "value" else density, actions)
+            draw_atoms(figure.axes[0], actions)
+        self.decorate(figure, actions, **settings)
+        figure.suptitle(self.title(self.measure(actions, **settings), **settings), fontsize=8.5)

@@ -2,13 +2,13 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from softq import plots
 
 
 def draw_1d(
-    figure: Figure,
+    figure: Figure | SubFigure,
     nodes: np.ndarray,
     values: np.ndarray,
     density: np.ndarray,
@@ -25,7 +25,7 @@ def draw_1d(
     below.legend(fontsize=8)
 
 
-def draw_2d(figure: Figure, numbers: np.ndarray, actions: np.ndarray) -> None:
+def draw_2d(figure: Figure | SubFigure, numbers: np.ndarray, actions: np.ndarray) -> None:
     """Draw the `numbers` on a square grid of midpoints as an image, and the `actions` `(n, 2)` as dots."""
     ax = figure.subplots()
     side = round(np.sqrt(len(numbers)))

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from softq import plots
 from softq.exact.values import evaluate
@@ -185,7 +185,7 @@ class TemperatureLab(ParticleLab):
         title += f"TV {n['total variation']:.2f} (exact draws {n['of exact draws']:.2f}), "
         return title + f"on a wall {100 * n['on a wall']:.1f} %"
 
-    def decorate(self, figure: Figure, actions: np.ndarray, **settings: Any) -> None:
+    def decorate(self, figure: Figure | SubFigure, actions: np.ndarray, **settings: Any) -> None:
         first = self.landscapes[0]
         if isinstance(first, Landscape) and first.cassini is not None:
             draw_ridge(figure.axes[0], first.cassini[1])
