@@ -8,6 +8,9 @@ from softq.exact.volume.base import Volume, quadrature
 from softq.utils.checks import positive
 from softq.utils.errors import SoftqError
 
+# Pieces that were fitted before, by power and number of coordinates: a larger box needs those of all smaller ones.
+FITTED: dict[float, dict[int, list[np.ndarray]]] = {}
+
 
 class PowerVolume(Volume):
     """The volume function of -scale * sum_i |a_i|^p in any dimension.
@@ -35,8 +38,8 @@ class PowerVolume(Volume):
     def _volume(self, eps: np.ndarray) -> np.ndarray:
         t = eps / self.scale
         if self.dim > 1 and self._pieces is None and (t > 1).any():
-            self._pieces = {1: []}
-            for m in range(2, self.dim + 1):
+            self._pieces = FITTED.setdefault(self.p, {1: []})
+            for m in range(len(self._pieces) + 1, self.dim + 1):
                 self._pieces[m] = self._fit(m)
         return self.area * self._fraction(t, self.dim)
 
