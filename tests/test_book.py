@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import axe_playwright_python
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +22,7 @@ from softq.landscapes import Landscape
 from softq.networks import Critic, StateLandscape
 
 pytestmark = pytest.mark.browser
+AXE = next(Path(axe_playwright_python.__file__).parent.rglob("axe.min.js")).read_text()
 LAB_PAGES = ["notebooks/01_temperature.html", "notebooks/05_langevin.html", "notebooks/13_multigoal.html"]
 LANGEVIN_PAGES = LAB_PAGES[1:]  # the first one draws exactly
 SCREENS = (("light", 1280), ("dark", 1280), ("dark", 390), ("light", 390))  # width in pixels
@@ -107,7 +109,22 @@ def test_page(reader: BrowserContext, base: str, name: str) -> None:
                     "nodes => nodes.map((node) => getComputedStyle(node).backgroundColor)"
                 )
                 assert all(brightness(ground) < 150 for ground in grounds), grounds
+        # once too, without the formulas: their thousands of elements are the mathematics script's own
+        if not base.startswith("http"):
+            assert unreadable(page, "light") == []
+            assert unreadable(page, "dark", ["color-contrast"]) == []
         assert complaints == []
+
+
+def unreadable(page: Page, scheme: str, rules: list[str] | None = None) -> list[str]:
+    """What axe finds that keeps readers out: its rules, of all or of `rules`, with the elements that break them."""
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
+    options: dict = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+    found = page.evaluate("options => axe.run(document, options)", options)["violations"]
+    return [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]]
 
 
 def brightness(colour: str) -> int:

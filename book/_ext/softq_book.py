@@ -77,6 +77,14 @@ def tidy_scripts(
     context["script_files"] = kept
 
 
+def no_empty_headings(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document
+) -> None:
+    """Make plain cells of the headings of tables in which nothing stands: a screen reader would read them out."""
+    if "body" in context:
+        context["body"] = re.sub(r"<th([^>]*)>((?:\s|&nbsp;)*)</th>", r"<td\1>\2</td>", context["body"])
+
+
 def add_lab_scripts(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document
 ) -> None:
@@ -205,6 +213,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     settings.connect(app)
     app.connect("config-inited", need_a_repository)
     app.connect("builder-inited", number_by_file)
+    app.connect("html-page-context", no_empty_headings)
     app.connect("html-page-context", add_lab_scripts)
     app.connect("html-page-context", tidy_scripts, priority=990)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

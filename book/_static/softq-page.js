@@ -8,6 +8,13 @@
     DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
   }
 
+  /* The theme's side bar is no landmark: its logo would lie outside of all parts of the page. */
+  const bar = document.querySelector(".bd-sidebar-primary");
+  if (bar) {
+    bar.setAttribute("role", "navigation");
+    bar.setAttribute("aria-label", "The book");
+  }
+
   const FIGURES = "article .cell_output img, article figure img, article img.softq-zooms";
   const WIDE = [
     ["article .pst-scrollable-table-container, article .cell_output .text_html", "Table"],
