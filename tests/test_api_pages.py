@@ -12,7 +12,17 @@ import softq
 FOLDER = Path(__file__).parents[1] / "book" / "api"
 PAGES = sorted(FOLDER.glob("*.md"))
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-MODULES = ("algorithms", "comparison", "envs", "landscapes", "policies", "samplers", "testing", "training")
+MODULES = (
+    "algorithms",
+    "comparison",
+    "envs",
+    "lab",
+    "landscapes",
+    "policies",
+    "samplers",
+    "testing",
+    "training",
+)
 # names of types and tables that are told in words
 UNLISTED = {
     "ActionValue",

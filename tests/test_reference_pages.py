@@ -54,3 +54,13 @@ def test_each_term_is_explained_once_and_used_terms_exist() -> None:
                 path.name,
                 term,
             )
+
+
+def test_each_rule_of_the_style_sheet_is_closed() -> None:
+    """A brace that is lost makes all rules below it part of another one, and no browser says so."""
+    depth = 0
+    for number, line in enumerate((BOOK / "_static" / "softq.css").read_text().splitlines(), 1):
+        if line.endswith("{") and not line.startswith(" "):
+            assert depth == 0, f"line {number} is inside of a rule"
+        depth += line.count("{") - line.count("}")
+    assert depth == 0

@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 
 def table(head: list[str], rows: list[list[nodes.Node | str]], widths: list[int]) -> nodes.table:
     """A table of paragraphs; a cell is a text or a node of a paragraph."""
-    node = nodes.table()
+    node = nodes.table(classes=["softq-settings"])
     group = nodes.tgroup(cols=len(head))
     group += [nodes.colspec(colwidth=width) for width in widths]
     group += nodes.thead("", _row(head))
