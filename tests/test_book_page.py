@@ -33,9 +33,9 @@ def test_a_link_shows_what_it_leads_to(page: Page) -> None:
     """By pointer and by keyboard, for a formula and an entry of the bibliography; Escape puts the preview away."""
     card = page.locator("#softq-preview")
     assert not card.is_visible()
-    page.locator("article a[href='#equation-eq-temperature-softmax']:not(.headerlink)").first.hover()
+    page.locator("article a[href='#equation-eq-temperature-softmax']:not(.headerlink):visible").first.hover()
     card.locator("mjx-container").first.wait_for()
-    link = page.locator("article a[href*='bibliography.html#']").first
+    link = page.locator("article a[href*='bibliography.html#']:visible").first
     page.keyboard.press("Escape")
     assert not card.is_visible()
     page.keyboard.press("Tab")  # the last input was the keyboard, so that the focus shows
@@ -75,3 +75,25 @@ def test_what_is_wide_says_so_on_a_phone(page: Page) -> None:
             number.locator(".eqno").bounding_box(),
         )
         assert label["y"] >= formula["y"] + formula["height"] - 1
+
+
+def test_the_errata_by_kind(browser: Browser) -> None:
+    """The filter works by keyboard, says how many entries it shows, and a link to a hidden one shows all again."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        page = context.new_page()
+        complaints = watch(page, HTML.as_uri(), mathematics=False)
+        page.goto(f"{HTML.as_uri()}/book/errata.html")
+        shown = page.locator(".softq-filter output")
+        everything = shown.inner_text()
+        page.get_by_label("Kind").focus()
+        page.keyboard.press("ArrowDown")
+        assert page.get_by_label("Kind").input_value() == "error"
+        count, total = map(int, shown.inner_text().removesuffix(" entries").split(" of "))
+        rows = page.locator("article table tbody tr:visible td:nth-child(2)").all_inner_texts()
+        assert 0 < count < total and len(rows) == count and all("error" in kind for kind in rows)
+        page.evaluate("window.location.hash = 'err-dqs-tanh'")
+        page.wait_for_function(
+            "text => document.querySelector('.softq-filter output').value === text", arg=everything
+        )
+        assert page.locator("#the-tanh").is_visible()
+        assert complaints == []
