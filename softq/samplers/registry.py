@@ -28,6 +28,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "svgd": SVGD,
     "diffusion": Diffusion,
 }
+"""The class of each sampler by its name."""
 
 
 def get(name: str) -> type[Sampler]:
