@@ -247,7 +247,7 @@ def svg() -> str:
     height = max(y for _, y in at.values()) + h + 4
     label = "Which chapter needs which: " + "; ".join(words) + "."
     return (
-        f'<svg class="softq-map" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">'
+        f'<svg class="softq-map" viewBox="0 0 {WIDTH} {height}" role="group" aria-label="{label}">'
         f"{''.join(lines)}{''.join(boxes)}</svg>"
     )
 

@@ -77,12 +77,14 @@ def tidy_scripts(
     context["script_files"] = kept
 
 
-def no_empty_headings(
+def for_screen_readers(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document
 ) -> None:
-    """Make plain cells of the headings of tables in which nothing stands: a screen reader would read them out."""
+    """Headings of tables in which nothing stands become plain cells, and entries of the bibliography items of a list."""
     if "body" in context:
-        context["body"] = re.sub(r"<th([^>]*)>((?:\s|&nbsp;)*)</th>", r"<td\1>\2</td>", context["body"])
+        empty = r"<th([^>]*)>((?:\s|&nbsp;|<p>|</p>)*)</th>"
+        context["body"] = re.sub(empty, r"<td\1>\2</td>", context["body"])
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def add_lab_scripts(
@@ -213,7 +215,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     settings.connect(app)
     app.connect("config-inited", need_a_repository)
     app.connect("builder-inited", number_by_file)
-    app.connect("html-page-context", no_empty_headings)
+    app.connect("html-page-context", for_screen_readers)
     app.connect("html-page-context", add_lab_scripts)
     app.connect("html-page-context", tidy_scripts, priority=990)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

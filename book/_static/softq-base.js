@@ -551,7 +551,7 @@
         grip.setAttribute("aria-label", handle.label);
         grip.setAttribute("aria-valuetext", said);
         const { now = handle.x, low = frame.xlim[0], high = frame.xlim[1] } = handle;
-        grip.setAttribute("aria-valuenow", tidy(now));
+        grip.setAttribute("aria-valuenow", String(Number(now.toFixed(6))));
         grip.setAttribute("aria-valuemin", low);
         grip.setAttribute("aria-valuemax", high);
         grip.title = handle.label + ": " + said;

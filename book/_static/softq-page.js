@@ -15,6 +15,12 @@
     bar.setAttribute("aria-label", "The book");
   }
 
+  /* Nor do the theme's buttons that fold a part of it have names. */
+  for (const summary of document.querySelectorAll(".bd-sidebar-primary summary")) {
+    const link = summary.closest("li").querySelector("a");
+    summary.setAttribute("aria-label", `Pages below ${link ? link.textContent.trim() : "this one"}`);
+  }
+
   const FIGURES = "article .cell_output img, article figure img, article img.softq-zooms";
   const WIDE = [
     ["article .pst-scrollable-table-container, article .cell_output .text_html", "Table"],
