@@ -25,7 +25,9 @@ from softq.networks import Critic, StateLandscape
 pytestmark = pytest.mark.browser
 AXE = next(Path(axe_playwright_python.__file__).parent.rglob("axe.min.js")).read_text()
 # one page of each kind; with SOFTQ_ALL_PAGES set axe reads all of them, which takes minutes
-READ_BY_AXE = {f"book/{name}.html" for name in ("intro", "errata", "bibliography", "api/training", "settings")}
+READ_BY_AXE = {
+    f"book/{name}.html" for name in ("intro", "errata", "bibliography", "api/training", "settings")
+}
 READ_BY_AXE |= {f"notebooks/{name}.html" for name in ("01_temperature", "10_gallery", "15_mujoco", "howto")}
 LAB_PAGES = ["notebooks/01_temperature.html", "notebooks/05_langevin.html", "notebooks/15_mujoco.html"]
 LANGEVIN_PAGES = LAB_PAGES[1:]  # the first one draws exactly
