@@ -80,7 +80,7 @@ def tidy_scripts(
 def for_screen_readers(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document
 ) -> None:
-    """Headings of tables in which nothing stands become plain cells; entries of the bibliography are items of a list."""
+    """Empty headings of tables become plain cells; entries of the bibliography are items of a list."""
     if "body" in context:
         empty = r"<th([^>]*)>((?:\s|&nbsp;|<p>|</p>)*)</th>"
         context["body"] = re.sub(empty, r"<td\1>\2</td>", context["body"])
