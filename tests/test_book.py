@@ -124,10 +124,13 @@ def test_page(reader: BrowserContext, base: str, name: str) -> None:
 
 def unreadable(page: Page, scheme: str, rules: list[str] | None = None) -> list[str]:
     """What axe finds that keeps readers out: its rules, of all or of `rules`, with the elements that break them."""
-    page.emulate_media(color_scheme=scheme)
-    page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
+        page.add_style_tag(
+            content="*, ::before, ::after { transition: none !important; }"
+        )  # no colour on its way
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
     # the styles are read from the elements: from a folder a page may not load its style sheets once more
     options: dict = {"resultTypes": ["violations"], "preload": False} | ({"runOnly": rules} if rules else {})
     found = page.evaluate("options => axe.run(document, options)", options)["violations"]

@@ -111,15 +111,6 @@ def test_the_page(lab: CandidatesLab, tmp_path: Path) -> None:
         page.keyboard.press("Enter")
         assert report()["note"].startswith("Your candidate at 0.0") and report()["drawn"] == 2001
         assert "percent" not in page.locator("canvas").get_attribute("aria-label")
-        times = page.evaluate(
-            """id => [...Array(20)].map((_, k) => {
-                const from = performance.now();
-                softqLab.set(id, "temperature", 0.02 * Math.pow(100, k / 19));
-                return performance.now() - from;
-            })""",
-            name,
-        )
-        assert min(times) < 50  # ms; a busy machine delays some
         button("Reset")
         assert report()["settings"]["temperature"] == 0.1 and report()["drawn"] == 500
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -97,14 +98,15 @@ def test_a_chapter_runs_and_its_slider_moves_the_picture(lab: tuple[str, Path], 
 
     picture.scroll_into_view_if_needed()
     slider = page.locator(".widget-slider", has_text="temperature").first
-    before, told = picture.get_attribute("src"), slider.locator(".widget-readout").inner_text()
+    readout = slider.locator(".widget-readout", has_text=re.compile(r"\d"))  # it is written after it is made
+    before, told = picture.get_attribute("src"), readout.text_content()
     slider.locator(".noUi-handle").focus()
     for _ in range(5):
         page.keyboard.press("ArrowRight")
     page.wait_for_function(
         "([image, before]) => image.src !== before", arg=[picture.element_handle(), before]
     )
-    after = slider.locator(".widget-readout").inner_text()
+    after = readout.text_content()
     assert float(after) > float(told), (told, after)
     assert picture.evaluate("image => image.complete && image.naturalWidth > 100")
 
