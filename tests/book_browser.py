@@ -17,6 +17,7 @@ HTML = Path(__file__).parents[1] / "_build" / "html"
 STATIC = Path(__file__).parents[1] / "book" / "_static"
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 ARGS += ["--disable-background-networking", "--disable-component-update"]
+PHONE: Any = {"width": 390, "height": 844}  # pixels of the screen
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -63,6 +64,34 @@ def write_page(folder: Path, *labs: Any) -> Path:
         f"{scripts}</head><body>{body}</body></html>"
     )
     return folder / "index.html"
+
+
+@contextmanager
+def on_a_phone(
+    folder: Path, *labs: Any, query: str = "", still: bool = False
+) -> Iterator[tuple[Page, list[str]]]:
+    """A page of these labs alone on the screen of a phone, opened with `query`, and the names of its labs.
+
+    Its reader asks for reduced motion if `still`. At the end nothing may have been complained of, and nothing may be
+    wider than the screen.
+    """
+    path = write_page(folder, *labs)
+    with chromium() as browser:
+        page = browser.new_page(viewport=PHONE, reduced_motion="reduce" if still else "no-preference")
+        complaints = watch(page, folder.as_uri())
+        page.goto(path.as_uri() + query)
+        settle(page, mathematics=False)
+        yield page, page.evaluate("softqLab.ids()")
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        assert complaints == []
+
+
+def set_all(page: Page, lab: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """What the lab reports once it has these settings, which are set in their order."""
+    change = (
+        "([id, all]) => (Object.entries(all).forEach((one) => softqLab.set(id, ...one)), softqLab.report(id))"
+    )
+    return page.evaluate(change, [lab, settings])
 
 
 def pages() -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from book_browser import chromium, settle, watch, write_page
+from book_browser import on_a_phone, set_all
 from scipy.optimize import minimize
 
 from softq import landscapes
@@ -65,13 +65,8 @@ def test_the_actor_does_not_come_back_the_way_it_went() -> None:
 @pytest.mark.browser
 def test_the_page_computes_the_same(tmp_path: Path) -> None:
     lab = ActorLab()
-    path = write_page(tmp_path, lab)
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
-        complaints = watch(page, tmp_path.as_uri())
-        page.goto(path.as_uri() + "?temperature=99&mean=-7")  # beyond the sliders
-        settle(page, mathematics=False)
-        (name,) = page.evaluate("softqLab.ids()")
+    query = "?temperature=99&mean=-7"  # beyond the sliders
+    with on_a_phone(tmp_path, lab, query=query, still=True) as (page, (name,)):
         settings = page.evaluate("id => softqLab.report(id).settings", name)
         assert (settings["temperature"], settings["mean"]) == (actor.WARM, -2.0)
         for chosen in (
@@ -79,10 +74,7 @@ def test_the_page_computes_the_same(tmp_path: Path) -> None:
             {"temperature": 0.07, "grow": False, "updates": 60},
             {"temperature": 0.2, "mean": -0.7, "turns": 45},
         ):
-            report = page.evaluate(
-                "([id, s]) => { for (const k in s) softqLab.set(id, k, s[k]); return softqLab.report(id); }",
-                [name, chosen],
-            )
+            report = set_all(page, name, chosen)
             assert report["numbers"] == pytest.approx(lab.numbers(**report["settings"]), abs=1e-4)
         page.evaluate("id => softqLab.lab(id).restore()", name)
         page.click("text=Warm up and cool down")  # at once, since motion is not wanted
@@ -92,5 +84,3 @@ def test_the_page_computes_the_same(tmp_path: Path) -> None:
         page.keyboard.press("ArrowRight")
         assert page.evaluate("id => softqLab.report(id).settings.mean", name) > -2.0
         assert "log std" in grip.get_attribute("aria-valuetext")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert complaints == []

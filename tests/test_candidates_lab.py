@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from book_browser import chromium, settle, watch, write_page
+from book_browser import on_a_phone, set_all
 from scipy import stats
 
 from softq import landscapes
@@ -73,13 +73,8 @@ def test_bad_arguments() -> None:
 @pytest.mark.browser
 def test_the_page(lab: CandidatesLab, tmp_path: Path) -> None:
     """Numbers equal to Python's; draws, sweeps, a candidate of the reader's, and the keyboard."""
-    path = write_page(tmp_path, lab)
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
-        complaints = watch(page, tmp_path.as_uri())
-        page.goto(path.as_uri() + "?num_candidates=99999&seed=2")  # beyond the slider
-        settle(page, mathematics=False)
-        (name,) = page.evaluate("softqLab.ids()")
+    query = "?num_candidates=99999&seed=2"  # beyond the slider
+    with on_a_phone(tmp_path, lab, query=query, still=True) as (page, (name,)):
         report = lambda: page.evaluate("id => softqLab.report(id)", name)
         assert report()["settings"]["num_candidates"] == 300 and report()["drawn"] == 500
         for chosen in (
@@ -88,9 +83,7 @@ def test_the_page(lab: CandidatesLab, tmp_path: Path) -> None:
             {"sweeps": 3},
             {"landscape": "spike1", "temperature": 0.1, "num_candidates": 25, "sweeps": 0},
         ):
-            for key, value in chosen.items():
-                page.evaluate("([id, k, v]) => softqLab.set(id, k, v)", [name, key, value])
-            seen = report()
+            seen = set_all(page, name, chosen)
             assert seen["numbers"] == pytest.approx(lab.numbers(**seen["settings"]), abs=1e-6)
         button = lambda text: page.get_by_role("button", name=text, exact=True).click()
         for _ in range(3):
@@ -113,5 +106,3 @@ def test_the_page(lab: CandidatesLab, tmp_path: Path) -> None:
         assert "percent" not in page.locator("canvas").get_attribute("aria-label")
         button("Reset")
         assert report()["settings"]["temperature"] == 0.1 and report()["drawn"] == 500
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert complaints == []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from book_browser import chromium, settle, watch, write_page
+from book_browser import on_a_phone, set_all
 
 from softq import landscapes
 from softq.exact.laws.diffused import noised_softmax, proposal_nodes, self_normalised
@@ -92,13 +92,8 @@ def test_a_plane_is_refused() -> None:
 
 @pytest.mark.browser
 def test_the_page_computes_the_same(tmp_path: Path) -> None:
-    path = write_page(tmp_path, LAB)
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
-        complaints = watch(page, tmp_path.as_uri())
-        page.goto(path.as_uri() + "?temperature=99&scores=1")  # beyond the sliders
-        settle(page, mathematics=False)
-        (name,) = page.evaluate("softqLab.ids()")
+    query = "?temperature=99&scores=1"  # beyond the sliders
+    with on_a_phone(tmp_path, LAB, query=query, still=True) as (page, (name,)):
         assert page.evaluate("softqLab.report(softqLab.ids()[0])")["settings"]["temperature"] == 2
         for settings in (
             {"temperature": 0.1, "scores": 20},
@@ -106,11 +101,7 @@ def test_the_page_computes_the_same(tmp_path: Path) -> None:
             {"landscape": "slope", "temperature": 0.5, "rule": "sde", "step": 20, "place": 0.95},
             {"rule": "ancestral", "scores": 9, "num": 1000},
         ):
-            change = "([id, s]) => Object.entries(s).forEach(([k, v]) => softqLab.set(id, k, v))"
-            page.evaluate(change, [name, settings])
-            report = page.evaluate("id => softqLab.report(id)", name)
+            report = set_all(page, name, settings)
             assert report["numbers"] == pytest.approx(LAB.numbers(**report["settings"]), rel=1e-4, abs=1e-6)
         page.get_by_role("button", name="Denoise").click()  # without motion it is at the end at once
         assert page.evaluate("id => softqLab.report(id)", name)["settings"]["step"] == 9
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert complaints == []

@@ -1,15 +1,13 @@
 """The cell that installs softq on Binder and Colab, and their buttons, follow the repository of _config.yml."""
 
 import json
-import sys
 from pathlib import Path
 
+import launch
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "book"))
-import launch  # noqa: E402
 
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 NAMED = {"repository": {"url": "https://github.com/someone/softq", "branch": "main"}}

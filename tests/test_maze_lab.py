@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from book_browser import chromium, settle, watch, write_page
+from book_browser import on_a_phone, set_all
 
 from softq.algorithms import DDPG
 from softq.envs import Maze
@@ -98,7 +98,7 @@ def test_networks_are_read_as_they_were_written(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.browser
 def test_the_page_computes_the_same(lab: MazeLab, tmp_path: Path) -> None:
-    path, env = write_page(tmp_path, lab), Maze()
+    env = Maze()
     rng = np.random.default_rng(0)
     balls = rng.uniform([-2.35, -2.35, -4, -4, -1, -1], [2.35, 2.35, 4, 4, 1, 1], (400, 6))
     inside = np.abs(balls[:, None, :2] - np.asarray(env.walls)).max(-1).min(-1) < 0.65 + 1e-3
@@ -116,12 +116,7 @@ def test_the_page_computes_the_same(lab: MazeLab, tmp_path: Path) -> None:
     turns = np.cumsum(rng.normal(0, 0.3, (60, 30, 2)), axis=1).clip(-2.35, 2.35)
     turns[:, -1] = np.asarray(env.goals)[rng.integers(2, size=60)]
     routes = np.asarray(jax.vmap(env.route)(jnp.asarray(turns, jnp.float32)))
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
-        complaints = watch(page, tmp_path.as_uri())
-        page.goto(path.as_uri() + "?temperature=99&x=-7&balls=10")
-        settle(page, mathematics=False)
-        (name,) = page.evaluate("softqLab.ids()")
+    with on_a_phone(tmp_path, lab, query="?temperature=99&x=-7&balls=10", still=True) as (page, (name,)):
         call = lambda body, *given: page.evaluate(f"([lab, x]) => ({body})", [name, *given, None][:2])
         settings = call("softqLab.report(lab).settings")
         assert (settings["temperature"], settings["x"], settings["balls"]) == (1.0, -0.3, 10)  # clamped
@@ -129,9 +124,8 @@ def test_the_page_computes_the_same(lab: MazeLab, tmp_path: Path) -> None:
         np.testing.assert_allclose(stepped, expected, atol=2e-5)
         assert call("x.map((path) => softqLab.lab(lab).routeOf(path))", turns.tolist()) == routes.tolist()
         for policy, temperature in (("malaq-1", 0.02), ("malaq-3", 0.3), ("sac", 0.1), ("ddpg", 0.1)):
-            for key, value in (("policy", policy), ("temperature", temperature), ("x", 0.1), ("y", -0.2)):
-                call("softqLab.set(lab, ...x)", [key, value])
-            law = call("softqLab.report(lab).law")
+            chosen = {"policy": policy, "temperature": temperature, "x": 0.1, "y": -0.2}
+            law = set_all(page, name, chosen)["law"]
             np.testing.assert_allclose(law, lab.law((0.1, -0.2), policy, temperature), atol=2e-4)
         places = rng.uniform(-0.25, 0.25, (6, 2)).round(3)
         for place, expected_route in zip(places, lab.routes("ddpg", places), strict=True):
@@ -144,5 +138,3 @@ def test_the_page_computes_the_same(lab: MazeLab, tmp_path: Path) -> None:
         page.get_by_role("button", name="Drop the balls").click()
         page.wait_for_function("(lab) => softqLab.report(lab).tally.reduce((a, b) => a + b) === 10", arg=name)
         assert "10 balls" in page.locator("canvas").get_attribute("aria-label")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert complaints == []

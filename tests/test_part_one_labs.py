@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from book_browser import chromium, settle, watch, write_page
+from book_browser import on_a_phone, set_all
 
 from softq import landscapes
 from softq.exact import bounds
@@ -66,35 +66,20 @@ def test_a_dimension_is_one_of_the_parabola() -> None:
 
 @pytest.mark.browser
 def test_the_page_computes_the_same(tmp_path: Path) -> None:
-    def opened(lab, query):
-        path = write_page(tmp_path, lab)
-        page.goto(path.as_uri() + query)
-        settle(page, mathematics=False)
-        (name,) = page.evaluate("softqLab.ids()")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        return name
-
-    change = "([id, name, value]) => (softqLab.set(id, name, value), softqLab.report(id))"
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 390, "height": 844})
-        complaints = watch(page, tmp_path.as_uri())
-        lab = BackupLab(start=2.0, begin="last", temperature=0.1)
-        name, reached = opened(lab, "?reward=99&reward=0.2"), []
-        page.evaluate(change, [name, "reward", 0.2])
-        page.evaluate(change, [name, "start", 2.0])
+    lab, reached = BackupLab(start=2.0, begin="last", temperature=0.1), []
+    with on_a_phone(tmp_path, lab, query="?reward=99&reward=0.2") as (page, (name,)):
+        set_all(page, name, {"reward": 0.2, "start": 2.0})
         for temperature in WARMING + COOLING:
-            report = page.evaluate(change, [name, "temperature", temperature])
+            report = set_all(page, name, {"temperature": temperature})
             chosen = report["settings"]
             assert report["numbers"] == pytest.approx(lab.numbers(**chosen), rel=1e-5)
             reached.append(round(report["numbers"]["reached"]))
         assert reached == [2, 2, 0, 0, 0, 2]
 
-        lab = parabola_lab()
-        name = opened(lab, "?dim=99")
+    lab = parabola_lab()
+    with on_a_phone(tmp_path, lab, query="?dim=99") as (page, (name,)):
         for dim in (17, 6, 1):
-            report = page.evaluate(change, [name, "dim", dim])
+            report = set_all(page, name, {"dim": dim})
             assert report["numbers"] == pytest.approx(lab.numbers(dim=dim), rel=3e-3)
-        report = page.evaluate(change, [name, "landscape", "abs1"])
-        assert report["settings"]["dim"] == 1
-        assert page.evaluate(change, [name, "dim", 2])["settings"]["landscape"] == "quad1"
-        assert complaints == []
+        assert set_all(page, name, {"landscape": "abs1"})["settings"]["dim"] == 1
+        assert set_all(page, name, {"dim": 2})["settings"]["landscape"] == "quad1"

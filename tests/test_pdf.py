@@ -1,16 +1,14 @@
 """`make pdf` prints every page of the table of contents, in order, and links of one page lead to another."""
 
 import io
-import sys
 from pathlib import Path
 
+import pdf
 import yaml
 from pypdf import PdfReader, PdfWriter
 from pypdf.annotations import Link
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "book"))
-import pdf  # noqa: E402
 
 TOC = (ROOT / "_toc.yml").read_text()
 

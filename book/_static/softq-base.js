@@ -435,6 +435,27 @@
       return frame;
     }
 
+    /** Draw by `draw()` what lies within the axes; a line may leave them. */
+    within(c, frame, draw) {
+      c.save();
+      c.beginPath();
+      c.rect(frame.left, frame.top, frame.right - frame.left, frame.bottom - frame.top);
+      c.clip();
+      draw();
+      c.restore();
+    }
+
+    /** A goal: a star around the pixel (x, y). */
+    drawGoal(c, x, y) {
+      c.fillStyle = this.look("goal").colour;
+      c.beginPath();
+      for (let i = 0; i < 10; i++) {
+        const angle = (Math.PI * i) / 5 - Math.PI / 2, size = i % 2 ? 4 : 10;
+        c.lineTo(x + size * Math.cos(angle), y + size * Math.sin(angle));
+      }
+      c.fill();
+    }
+
     // Pointer, touch and keyboard on the canvas
 
     at(event) {

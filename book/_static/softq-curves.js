@@ -121,37 +121,34 @@
         c.fillText(curve.label, lx + 27, ly + 4);
       });
 
-      c.save();
-      c.beginPath();
-      c.rect(left, top, right - left, bottom - top);
-      c.clip();
-      c.fillStyle = colours.exact;
-      c.globalAlpha = 0.2;
-      for (const [from, to] of panel.bands || []) {
-        c.fillRect(frame.x(from), top, Math.max(1, frame.x(to) - frame.x(from)), bottom - top);
-      }
-      c.globalAlpha = 1;
-      c.lineWidth = 2;
-      for (const curve of panel.curves) {
-        const { colour, dash } = this.look(curve.look);
-        c.strokeStyle = colour;
-        c.setLineDash(dash);
-        c.beginPath();
-        for (let i = 0; i < curve.x.length; i++) {
-          const px = frame.x(curve.x[i]), py = Math.min(bottom + 50, Math.max(top - 50, frame.y(curve.y[i])));
-          if (i === 0) c.moveTo(px, py);
-          else c.lineTo(px, py);
+      this.within(c, frame, () => {
+        c.fillStyle = colours.exact;
+        c.globalAlpha = 0.2;
+        for (const [from, to] of panel.bands || []) {
+          c.fillRect(frame.x(from), top, Math.max(1, frame.x(to) - frame.x(from)), bottom - top);
         }
-        c.stroke();
-      }
-      c.setLineDash([]);
-      for (const [px, py, look] of panel.points || []) {
-        c.fillStyle = this.look(look).colour;
-        c.beginPath();
-        c.arc(frame.x(px), frame.y(py), 4.5, 0, 2 * Math.PI);
-        c.fill();
-      }
-      c.restore();
+        c.globalAlpha = 1;
+        c.lineWidth = 2;
+        for (const curve of panel.curves) {
+          const { colour, dash } = this.look(curve.look);
+          c.strokeStyle = colour;
+          c.setLineDash(dash);
+          c.beginPath();
+          for (let i = 0; i < curve.x.length; i++) {
+            const px = frame.x(curve.x[i]), py = Math.min(bottom + 50, Math.max(top - 50, frame.y(curve.y[i])));
+            if (i === 0) c.moveTo(px, py);
+            else c.lineTo(px, py);
+          }
+          c.stroke();
+        }
+        c.setLineDash([]);
+        for (const [px, py, look] of panel.points || []) {
+          c.fillStyle = this.look(look).colour;
+          c.beginPath();
+          c.arc(frame.x(px), frame.y(py), 4.5, 0, 2 * Math.PI);
+          c.fill();
+        }
+      });
     }
   }
 

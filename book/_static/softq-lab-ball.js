@@ -365,7 +365,7 @@
       c.lineWidth = 1;
       c.strokeRect(box.left, box.top, side, side);
       this.drawPaths(c, f, colours);
-      this.maze.goals.forEach(([x, y], i) => this.drawGoal(c, f.x(x), f.y(y), "AB"[i], colours));
+      this.maze.goals.forEach(([x, y], i) => this.drawNamedGoal(c, f.x(x), f.y(y), "AB"[i], colours));
       const reach = this.data.reach;
       c.setLineDash([3, 3]);
       c.strokeStyle = colours.ink;
@@ -411,14 +411,8 @@
       c.globalAlpha = 1;
     }
 
-    drawGoal(c, x, y, name, colours) {
-      c.fillStyle = this.look("goal").colour;
-      c.beginPath();
-      for (let i = 0; i < 10; i++) {
-        const angle = (Math.PI * i) / 5 - Math.PI / 2, size = i % 2 ? 4 : 10;
-        c.lineTo(x + size * Math.cos(angle), y + size * Math.sin(angle));
-      }
-      c.fill();
+    drawNamedGoal(c, x, y, name, colours) {
+      this.drawGoal(c, x, y);
       c.fillStyle = colours.ink;
       c.textAlign = "center";
       c.fillText(name, x, y + 24);

@@ -7,14 +7,12 @@
   "use strict";
 
   const { ParticleLab, register, fixed, numeral } = window.softqLab;
-  const { critic, network, floats, generator, reflect } = window.softqKit;
+  const { floats, generator, reflect } = window.softqKit;
 
   class DialLab extends ParticleLab {
     prepare() {
-      const { data } = this, net = network(data.network);
-      this.dim = data.dim;
-      this.qs = data.states.map((state) => critic(net, floats(state.features)));
-      this.steps = floats(data.schedules);
+      this.useStates(this.data);
+      this.steps = floats(this.data.schedules);
       this.spreads = new Map();
     }
 

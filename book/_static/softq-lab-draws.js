@@ -7,16 +7,11 @@
   "use strict";
 
   const { ParticleLab, register, fixed } = window.softqLab;
-  const { critic, network, floats, generator, cumulate, invert } = window.softqKit;
+  const { generator, cumulate, invert } = window.softqKit;
 
   class DrawsLab extends ParticleLab {
     prepare() {
-      const { data } = this;
-      this.dim = data.dim;
-      if (data.network) {
-        const net = network(data.network);
-        this.qs = data.states.map((state) => critic(net, floats(state.features)));
-      } else this.useLandscapes(data.states.map((state) => state.landscape));
+      this.useStates(this.data);
       this.taken = 0;
     }
 

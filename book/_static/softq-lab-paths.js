@@ -251,7 +251,7 @@
         c.stroke();
       });
       c.globalAlpha = 1;
-      for (const [x, y] of this.data.stars) this.drawStar(c, f.x(x), f.y(y));
+      for (const [x, y] of this.data.stars) this.drawGoal(c, f.x(x), f.y(y));
       this.data.states.forEach(([x, y], k) => {
         c.strokeStyle = colours.ink;
         c.lineWidth = k === this.settings.place ? 3 : 1;
@@ -260,16 +260,6 @@
         c.stroke();
       });
       this.box(c, box, this.title() + ", paths after " + this.settings.updates.toLocaleString("en") + " updates", colours);
-    }
-
-    drawStar(c, x, y) {
-      c.fillStyle = this.look("goal").colour;
-      c.beginPath();
-      for (let i = 0; i < 10; i++) {
-        const angle = (Math.PI * i) / 5 - Math.PI / 2, size = i % 2 ? 4 : 10;
-        c.lineTo(x + size * Math.cos(angle), y + size * Math.sin(angle));
-      }
-      c.fill();
     }
 
     drawMoves(c, box, colours) {

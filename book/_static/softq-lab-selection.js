@@ -484,28 +484,25 @@
       const bar = (count) => count / this.taken / wide, peak = extent(this.curves[0][2].y)[1];
       const top = 1.1 * Math.max(peak, Math.min(40 * peak, bar(extent(this.counts)[1])));
       const frame = this.axes(c, "laws", box, [low, high], [0, top], "all draws", colours);
-      c.save();
-      c.beginPath();
-      c.rect(frame.left, frame.top, frame.right - frame.left, frame.bottom - frame.top);
-      c.clip();
-      c.fillStyle = colours.sample;
-      c.globalAlpha = 0.5;
-      this.counts.forEach((count, b) => {
-        const from = frame.x(low + b * wide), to = frame.x(low + (b + 1) * wide), level = frame.y(bar(count));
-        c.fillRect(from + 0.3, level, to - from - 0.6, frame.bottom - level);
+      this.within(c, frame, () => {
+        c.fillStyle = colours.sample;
+        c.globalAlpha = 0.5;
+        this.counts.forEach((count, b) => {
+          const from = frame.x(low + b * wide), to = frame.x(low + (b + 1) * wide), level = frame.y(bar(count));
+          c.fillRect(from + 0.3, level, to - from - 0.6, frame.bottom - level);
+        });
+        c.globalAlpha = 1;
+        for (const [, concept, { x, y }] of this.curves) {
+          const { colour, dash } = this.look(concept);
+          c.strokeStyle = colour;
+          c.setLineDash(dash);
+          c.lineWidth = 2;
+          c.beginPath();
+          for (let i = 0; i < x.length; i += x.length > 1000 ? 2 : 1) c.lineTo(frame.x(x[i]), frame.y(y[i]));
+          c.stroke();
+        }
+        c.setLineDash([]);
       });
-      c.globalAlpha = 1;
-      for (const [, concept, { x, y }] of this.curves) {
-        const { colour, dash } = this.look(concept);
-        c.strokeStyle = colour;
-        c.setLineDash(dash);
-        c.lineWidth = 2;
-        c.beginPath();
-        for (let i = 0; i < x.length; i += x.length > 1000 ? 2 : 1) c.lineTo(frame.x(x[i]), frame.y(y[i]));
-        c.stroke();
-      }
-      c.setLineDash([]);
-      c.restore();
       const entries = [["chosen", null], ...this.curves];
       entries.forEach(([label, concept], i) => {
         const { colour, dash } = concept ? this.look(concept) : { colour: colours.sample, dash: [] };

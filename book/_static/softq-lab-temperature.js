@@ -6,19 +6,14 @@
   "use strict";
 
   const { ParticleLab, register, fixed } = window.softqLab;
-  const { critic, network, floats, generator, BOUNDARIES } = window.softqKit;
+  const { generator, BOUNDARIES } = window.softqKit;
 
   const TRAIL = 40; // positions
 
   class TemperatureLab extends ParticleLab {
     prepare() {
-      const { data } = this;
-      this.dim = data.dim;
-      if (data.network) {
-        const net = network(data.network);
-        this.qs = data.states.map((state) => critic(net, floats(state.features)));
-      } else this.useLandscapes(data.states.map((state) => state.landscape));
-      if (data.step_size === null) this.following.add("step");
+      this.useStates(this.data);
+      if (this.data.step_size === null) this.following.add("step");
       this.chosen = 0; // the particle that is followed
       this.dropped = 0;
     }
@@ -169,23 +164,20 @@
 
     /** The trail of one particle, and its last step as two arrows: drift, then noise. */
     drawFollowed(c, frame, colours) {
-      c.save();
-      c.beginPath();
-      c.rect(frame.left, frame.top, frame.right - frame.left, frame.bottom - frame.top);
-      c.clip();
-      c.strokeStyle = colours.ink;
-      c.lineWidth = 1;
-      c.globalAlpha = 0.6;
-      c.beginPath();
-      this.trail.forEach(([x, y], i) => (i ? c.lineTo(frame.x(x), frame.y(y)) : c.moveTo(frame.x(x), frame.y(y))));
-      c.stroke();
-      c.globalAlpha = 1;
-      if (this.last) {
-        const { from, drift, to } = this.last, middle = [from[0] + drift[0], from[1] + drift[1]];
-        arrow(c, frame, from, middle, colours.third, [], colours.surface);
-        arrow(c, frame, middle, to, colours.fourth, [4, 3], colours.surface);
-      }
-      c.restore();
+      this.within(c, frame, () => {
+        c.strokeStyle = colours.ink;
+        c.lineWidth = 1;
+        c.globalAlpha = 0.6;
+        c.beginPath();
+        this.trail.forEach(([x, y], i) => (i ? c.lineTo(frame.x(x), frame.y(y)) : c.moveTo(frame.x(x), frame.y(y))));
+        c.stroke();
+        c.globalAlpha = 1;
+        if (this.last) {
+          const { from, drift, to } = this.last, middle = [from[0] + drift[0], from[1] + drift[1]];
+          arrow(c, frame, from, middle, colours.third, [], colours.surface);
+          arrow(c, frame, middle, to, colours.fourth, [4, 3], colours.surface);
+        }
+      });
       const k = 2 * this.chosen;
       c.strokeStyle = colours.ink;
       c.lineWidth = 2;

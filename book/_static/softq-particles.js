@@ -7,7 +7,7 @@
   "use strict";
 
   const { Lab, make, tidy, fixed, numeral } = window.softqLab;
-  const { landscape, grid, softmax, marginalLaw, binOf, extent, hills } = window.softqKit;
+  const { landscape, critic, network, floats, grid, softmax, marginalLaw, binOf, extent, hills } = window.softqKit;
   const BINS = { 1: 40, 2: 12 }; // a side, for the histogram and the total variation
   const CELLS = { 1: 4000, 2: 120 };
   const MARGIN_BINS = 24;
@@ -68,7 +68,16 @@
       return "";
     }
 
-    // Landscapes whose hills can be dragged
+    // What is sampled: a critic in the exported states, or landscapes whose hills can be dragged
+
+    /** Take the states of `TemperatureLab.tables` and `DialLab.tables`. */
+    useStates(data) {
+      this.dim = data.dim;
+      if (data.network) {
+        const net = network(data.network);
+        this.qs = data.states.map((state) => critic(net, floats(state.features)));
+      } else this.useLandscapes(data.states.map((state) => state.landscape));
+    }
 
     /** Take exported landscapes; the hills of those with few can be dragged. */
     useLandscapes(specs) {

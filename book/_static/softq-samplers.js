@@ -189,6 +189,18 @@
     };
     /** Q / temperature with Gumbel noise: the largest of several is drawn in proportion to exp(Q / temperature). */
     e.perturbed = (value) => value / e.temperature - Math.log(-Math.log(rng.uniform()));
+    const candidate = new Float64Array(dim), kept = new Float64Array(dim);
+    /** One of `candidates` uniform actions, chosen by its weight; the array is filled anew by the next call. */
+    e.survivor = function () {
+      let best = -Infinity;
+      for (let c = 0; c < e.candidates; c++) {
+        const score = e.perturbed(e.value(e.uniform(candidate)));
+        if (score <= best) continue;
+        best = score;
+        kept.set(candidate);
+      }
+      return kept;
+    };
     /** boundary(a + step / 2 * slope + sqrt(step) * noise), in place. */
     e.langevin = (a, slope, step, noise, boundary) => {
       for (let i = 0; i < dim; i++) {
@@ -291,15 +303,8 @@
   samplers["snis-mala"] = {
     start: function (e) {
       const w = { a: new Float64Array(e.n * e.dim), value: new Float64Array(e.n), slope: new Float64Array(e.n * e.dim) };
-      const a = new Float64Array(e.dim);
       for (let k = 0; k < e.n; k++) {
-        let best = -Infinity;
-        for (let c = 0; c < e.candidates; c++) {
-          const score = e.perturbed(e.value(e.uniform(a)));
-          if (score <= best) continue;
-          best = score;
-          e.at(w.a, k).set(a);
-        }
+        e.at(w.a, k).set(e.survivor());
         w.value[k] = e.gradient(e.at(w.a, k), e.at(w.slope, k));
       }
       e.walkers = w;
@@ -357,18 +362,13 @@
   /** softq.samplers.qglg: an SNIS start, several schedules with the same noise, one end point. */
   const qglg = (argmax) => ({
     start: function (e) {
-      const { schedules, shrink } = e.constants, a = new Float64Array(e.dim);
+      const { schedules, shrink } = e.constants;
       e.first = Array.from({ length: schedules }, (_, s) => e.step * Math.pow(shrink, s / (schedules - 1)));
       e.ends = new Float64Array(e.n * schedules * e.dim);
       e.pick = new Int32Array(e.n);
       for (let k = 0; k < e.n; k++) {
-        let best = -Infinity;
-        for (let c = 0; c < e.candidates; c++) {
-          const score = e.perturbed(e.value(e.uniform(a)));
-          if (score <= best) continue;
-          best = score;
-          for (let s = 0; s < schedules; s++) e.at(e.ends, k * schedules + s).set(a);
-        }
+        const a = e.survivor();
+        for (let s = 0; s < schedules; s++) e.at(e.ends, k * schedules + s).set(a);
         if (!argmax) e.pick[k] = Math.floor(schedules * e.rng.uniform());
       }
       e.calls.values += e.n * schedules; // of the choice that ends it
