@@ -414,7 +414,9 @@ def test_the_figure_of_the_front_page(page: Page, tmp_path: Path) -> None:
     )
     page.get_by_role("button", name="Pause").click()
     still = report_of(page, name)["particles"]
-    assert still["tv"] < 1.6 * still["floor"]
+    # by more than this the distance of so many exact draws exceeds its mean with a probability below 1e-6
+    slack = np.sqrt(np.log(1e6) / (2 * lab.settings["particles"]))
+    assert still["tv"] < still["floor"] + slack
     assert report_of(page, name)["particles"] == still
     page.emulate_media(reduced_motion="reduce")
     page.reload()
