@@ -77,7 +77,7 @@ def test_what_is_wide_says_so_on_a_phone(page: Page) -> None:
         assert label["y"] >= formula["y"] + formula["height"] - 1
 
 
-def test_the_errata_by_kind(browser: Browser) -> None:
+def test_the_errata_by_kind_and_the_ledger_by_verdict(browser: Browser) -> None:
     """The filter works by keyboard, says how many entries it shows, and a link to a hidden one shows all again."""
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         page = context.new_page()
@@ -96,4 +96,14 @@ def test_the_errata_by_kind(browser: Browser) -> None:
             "text => document.querySelector('.softq-filter output').value === text", arg=everything
         )
         assert page.locator("#the-tanh").is_visible()
+
+        page.goto(f"{HTML.as_uri()}/book/ledger.html")
+        cells = page.locator("table.softq-verdicts tr", has_text="does not").locator("td").all_inner_texts()
+        page.get_by_label("Verdict").select_option("does not")
+        verdicts = page.locator(".softq-verdict:visible").all_inner_texts()
+        assert verdicts == ["does not"] * int(cells[-1]) and shown.inner_text().startswith(f"{cells[-1]} of ")
+        page.get_by_label("Paper").select_option("DQS")
+        assert page.locator(".softq-row:visible").count() == int(cells[3])
+        page.evaluate("window.location.hash = 'ddsq-table-1'")
+        page.wait_for_function("document.querySelector('#ddsq-table-1').checkVisibility()")
         assert complaints == []

@@ -12,6 +12,7 @@
 - The bibliography has labels of author and year, see `author_year`.
 - Links within the book show what they lead to, see `previews`.
 - The tables of methods and of their settings are made from the classes, see `settings`.
+- The ledger of the papers' figures, tables and theorems is made from its data file, see `ledger`.
 - `{softq-citation}`: how to cite the book, see `citation`.
 - The pages of the package are made from its docstrings, see `docstrings`.
 """
@@ -29,6 +30,7 @@ import chapter_map
 import citation
 import docstrings
 import lab_scripts
+import ledger
 import previews
 import settings
 import yaml
@@ -54,7 +56,7 @@ PACKAGES = (
     "mujoco",
 )
 PACKAGES += ("matplotlib", "ipywidgets", "jupyter-book", "sphinx", "myst-nb")
-PAGE_SCRIPTS = {"book/errata": ["softq-errata.js"]}
+PAGE_SCRIPTS = {"book/errata": ["softq-filter.js"], "book/ledger": ["softq-filter.js"]}
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 
 
@@ -213,6 +215,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     docstrings.connect(app)
     citation.connect(app)
     settings.connect(app)
+    ledger.connect(app)
     app.connect("config-inited", need_a_repository)
     app.connect("builder-inited", number_by_file)
     app.connect("html-page-context", for_screen_readers)

@@ -1,10 +1,10 @@
-/* The list of errata, by paper and by kind. The kinds are read from the tables of the page; without this script the page
-   shows everything. */
+/* The errata by paper and kind, and the ledger by paper and verdict. An entry is a card with its verdict, or a row of a
+   table with the section that it leads to, and its kind in the second column. `data-kind` and `data-kinds` of
+   `.softq-filter` name what is chosen; without this script the page shows everything. */
 (() => {
   "use strict";
 
   const ALL = "all";
-  const KINDS = ["error", "gap", "misprint"];
 
   /** An element with attributes and children. */
   function make(name, attributes, ...children) {
@@ -16,16 +16,17 @@
 
   class Filter {
     constructor(place) {
-      this.papers = [...document.querySelectorAll("article section > section:has(> h2)")].filter((section) =>
-        section.querySelector("a[href*='#err-']"),
+      this.kinds = place.dataset.kinds.split(", ");
+      this.entries = [...document.querySelectorAll("article section > section:has(> h2)")].flatMap((section) =>
+        this.entriesOf(section),
       );
-      this.entries = this.papers.flatMap((section) => Filter.entriesOf(section));
+      this.papers = [...new Set(this.entries.map((entry) => entry.paper))];
       this.rest = [...document.querySelectorAll("article section:has(> h3)")].filter(
-        (section) => !this.entries.some((entry) => entry.section === section),
+        (section) => !this.entries.some((entry) => entry.parts.includes(section)),
       );
       const titles = this.papers.map((section) => Filter.title(section));
       this.paper = this.choice("Paper", [ALL, ...titles]);
-      this.kind = this.choice("Kind", [ALL, ...KINDS]);
+      this.kind = this.choice(place.dataset.kind, [ALL, ...this.kinds]);
       this.output = make("output", { "aria-live": "polite" });
       place.append(...[this.paper, this.kind].map((select) => select.parentElement), this.output);
       window.addEventListener("hashchange", () => this.reveal());
@@ -37,14 +38,21 @@
       return section.querySelector("h2, h3").firstChild.textContent.trim();
     }
 
-    /** The rows of a paper's table with the entries that they lead to. */
-    static entriesOf(paper) {
-      return [...paper.querySelectorAll("table tbody tr")].flatMap((row) => {
+    /** The cards of a paper, or the rows of its table with the sections that they lead to, and the kinds of each. */
+    entriesOf(paper) {
+      const cards = [...paper.querySelectorAll(".softq-row")].map((card) => ({
+        paper,
+        parts: [card],
+        kinds: [card.querySelector(".softq-verdict").textContent],
+      }));
+      const rows = [...paper.querySelectorAll("table tbody tr")].flatMap((row) => {
         const target = row.querySelector("a[href^='#']")?.getAttribute("href").slice(1);
         const found = target && document.getElementById(target);
         if (!found) return [];
-        return [{ paper, row, kind: row.cells[1].textContent, section: found.closest("section") }];
+        const kinds = this.kinds.filter((kind) => row.cells[1].textContent.includes(kind));
+        return [{ paper, parts: [row, found.closest("section")], kinds }];
       });
+      return [...cards, ...rows];
     }
 
     choice(name, options) {
@@ -60,13 +68,12 @@
       const chosen = (section) => paper === ALL || Filter.title(section) === paper;
       let shown = 0;
       for (const entry of this.entries) {
-        const visible = chosen(entry.paper) && (kind === ALL || entry.kind.includes(kind));
-        entry.row.hidden = !visible;
-        entry.section.hidden = !visible;
+        const visible = chosen(entry.paper) && (kind === ALL || entry.kinds.includes(kind));
+        for (const part of entry.parts) part.hidden = !visible;
         shown += visible ? 1 : 0;
       }
       for (const section of this.papers) {
-        section.hidden = !this.entries.some((entry) => entry.paper === section && !entry.section.hidden);
+        section.hidden = !this.entries.some((entry) => entry.paper === section && !entry.parts[0].hidden);
       }
       for (const section of this.rest) section.hidden = kind !== ALL || !chosen(section);
       for (const section of document.querySelectorAll("article section:has(> h2)")) {
@@ -79,7 +86,7 @@
     /** A link to an entry that is hidden shows everything again. */
     reveal() {
       const target = document.getElementById(decodeURIComponent(window.location.hash.slice(1)));
-      if (!target?.closest("section[hidden]")) return;
+      if (!target?.closest("section[hidden], .softq-row[hidden]")) return;
       this.paper.value = ALL;
       this.kind.value = ALL;
       this.apply();
