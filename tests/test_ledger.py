@@ -2,7 +2,6 @@
 
 import ast
 import copy
-import json
 import re
 from functools import cache
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import ledger
 import pytest
 from docutils import nodes
-from test_commands_in_pages import text_of
+from test_commands_in_pages import text_of, unknown_options
 from test_errata import GLUE, PASTED, glued, sources
 
 ROOT = Path(__file__).parents[1]
@@ -197,5 +196,24 @@ def test_a_card_has_the_fields_of_its_row() -> None:
     assert ledger.link("thm-langevin") == "{prf:ref}`thm-langevin`"
     node = ledger.link("05_langevin#At the wall")
     assert isinstance(node, nodes.reference) and node["refuri"] == "../notebooks/05_langevin.html#at-the-wall"
-    assert ledger.how(ROWS["ddsq Table 1"]) == ["softq bench all --seconds 6 --out results/update-times.csv"]
-    assert json.dumps(ledger.how(ROWS["nclql Table 2"])).startswith('["pytest tests/test_noise_critic.py::')
+
+
+def test_a_row_has_the_commands_of_its_files_tests_or_notebooks() -> None:
+    of = {name: ledger.how(ROWS[name]) for name in ROWS}
+    assert of["nclql Table 3"] == ["softq bench all --seconds 6 --out results/update-times.csv"]
+    assert of["nclql Table 2"] == ["pytest tests/test_noise_critic.py::test_parameters_of_the_paper"]
+    assert of["sql Theorem 3"] == ["pytest notebooks/03_three_backups.ipynb --nbmake"]
+    assert of["ddsq Lemma 2"] == ["pytest notebooks/04_snis.ipynb --nbmake"]
+    assert all(of[name] for name, row in ROWS.items() if "ours" in row)
+
+
+@pytest.mark.parametrize("line", sorted({line for row in ROWS.values() for line in ledger.how(row)}))
+def test_a_command_can_be_typed(line: str) -> None:
+    program, *words = line.split()
+    if program == "softq":
+        assert unknown_options(" ".join(words)) == []
+    elif program == "python":
+        module = Path(*words[1].split("."))
+        assert (ROOT / module.with_suffix(".py")).is_file()
+    else:
+        assert program == "pytest" and (ROOT / words[0].split("::")[0]).is_file()

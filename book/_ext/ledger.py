@@ -97,10 +97,26 @@ def files(row: Row) -> list[str]:
     return list(dict.fromkeys([*named, *row.get("files", [])]))
 
 
+@cache
+def home(label: str) -> str:
+    """The notebook of a theorem, by its label; empty if there is none."""
+    text = f":label: {label}\\n"
+    found = (path for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if text in path.read_text())
+    return next((path.stem for path in found), "")
+
+
 def how(row: Row) -> list[str]:
-    """The commands that make the numbers of a row, or that check its theorem."""
+    """The commands that make the numbers of a row, or that check its theorem.
+
+    Without a stored file or a test it is the execution of the notebooks that compute them.
+    """
     found = [line for name in files(row) for line in commands()[name]]
     found += [f"pytest {test}" for test in row.get("tests", [])]
+    if not found and "ours" in row:
+        books = [place.split("::")[0] for place in PLACE.findall(row["ours"])]
+        books += [home(label) for label in row.get("see", []) if label.startswith("thm-")]
+        books += [label.split("#")[0] for label in row.get("see", []) if "#" in label] if not books else []
+        found = [f"pytest notebooks/{book}.ipynb --nbmake" for book in books]
     return list(dict.fromkeys(found))
 
 
