@@ -68,4 +68,4 @@ def test_there_are_such_commands() -> None:
 
 
 def test_an_option_that_does_not_exist_is_found() -> None:
-    assert unknown_options("train ddsq --seeds 3 --seed 3 --no-relative") == ["--seed"]
+    assert unknown_options("train ddsq --seeds 3 --candidates 3 --no-relative") == ["--candidates"]
