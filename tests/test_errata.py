@@ -1,7 +1,5 @@
 """The list of errata: each entry is complete, and everything it points to exists."""
 
-import ast
-import json
 import re
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pages import GLUE, PASTED, glued, sources
 from reference import REFERENCE
 
 from softq.algorithms import NCLQL
@@ -21,8 +20,6 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "book" / "errata.md").read_text()
 COMPUTED = ROOT / "notebooks" / "errata_computed.ipynb"
 PAPERS = ("ddsq", "nclql", "dqs", "sql", "maxentdp")
-GLUE = re.compile(r"\{glue:text\}`([^`]*)`")
-PASTED = re.compile(r"(?P<path>[^:]+)::(?P<key>[^:]+):(?P<format>[+,]?\.\d[fge%])")
 
 
 def entries(page: str) -> dict[str, str]:
@@ -51,38 +48,6 @@ def faults(text: str) -> list[str]:
     if not GLUE.search(text) and "{prf:ref}" not in text:
         missing.append("a number or a theorem")
     return missing
-
-
-def sources(notebook: Path, kind: str) -> str:
-    """All cells of one kind, one after another."""
-    cells = json.loads(notebook.read_text())["cells"]
-    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == kind)
-
-
-def glued(code: str) -> tuple[set[str], list[re.Pattern]]:
-    """Keys that a notebook can glue: strings used as keys or given to `glue`, and patterns for f-strings."""
-    keys, patterns = set(), []
-    tree = ast.parse(re.sub(r"^[%!].*$", "", code, flags=re.MULTILINE))
-    for node in ast.walk(tree):
-        found = []
-        if isinstance(node, ast.Dict):
-            found = node.keys
-        elif isinstance(node, ast.DictComp):
-            found = [node.key]
-        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-            found = [node.slice]
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "glue":
-            found = node.args[:1]
-        for key in found:
-            if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                keys.add(key.value)
-            elif isinstance(key, ast.JoinedStr):
-                parts = [
-                    re.escape(part.value) if isinstance(part, ast.Constant) else ".+" for part in key.values
-                ]
-                if any(part != ".+" for part in parts):
-                    patterns.append(re.compile("".join(parts)))
-    return keys, patterns
 
 
 def labels(text: str) -> set[str]:

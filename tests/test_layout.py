@@ -236,3 +236,11 @@ def test_a_folder_without_softq_is_refused(tmp_path: Path):
     ended = count(tmp_path)
     assert ended.returncode == 2
     assert "it has no softq/__init__.py" in ended.stderr.splitlines()[-1]
+
+
+def test_no_file_of_tests_imports_another():
+    """What two of them share lies in a module of its own, so that each can be read, moved and removed alone."""
+    importing = re.compile(r"^\s*(?:from|import) test_", re.MULTILINE)
+    assert importing.search("from test_sac import made")
+    files = Path(__file__).parent.glob("test_*.py")
+    assert [file.name for file in files if importing.search(file.read_text())] == []

@@ -9,8 +9,7 @@ from pathlib import Path
 import ledger
 import pytest
 from docutils import nodes
-from test_commands_in_pages import text_of, unknown_options
-from test_errata import GLUE, PASTED, glued, sources
+from pages import GLUE, PASTED, glued, sources, text_of, unknown_options
 
 ROOT = Path(__file__).parents[1]
 PAPERS = ledger.ledger()["papers"]
