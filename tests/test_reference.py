@@ -1,5 +1,7 @@
 """The table of reference numbers knows which of its entries were read; a run of all tests asks for every one."""
 
+from pathlib import Path
+
 import pytest
 from reference import Table
 
@@ -17,9 +19,9 @@ def test_a_table_notes_what_is_read():
 class Ended:
     """The end of a session of all tests, or of one of its processes."""
 
-    def __init__(self, args, keyword="", worker=False):
+    def __init__(self, args, keyword="", worker=False, ignore=None):
         option = type(
-            "Option", (), {"keyword": keyword, "markexpr": "", "collectonly": False, "ignore": None}
+            "Option", (), {"keyword": keyword, "markexpr": "", "collectonly": False, "ignore": ignore}
         )
         self.config = type("Config", (), {"option": option, "args": args})
         if worker:
@@ -52,7 +54,22 @@ def test_an_entry_that_no_test_reads_fails_a_run_of_all(table, capsys):
     assert whole.exitstatus == 0
 
 
-@pytest.mark.parametrize("part", [Ended(["tests/test_sac.py"]), Ended(["tests"], keyword="sac")])
+def test_a_run_without_the_files_for_a_browser_is_a_run_of_all(table, capsys):
+    browser = list(filter(conftest.needs_browser, Path(__file__).parent.glob("test_*.py")))
+    assert len(browser) > 5
+    whole = Ended(["tests"], ignore=browser)
+    conftest.pytest_sessionfinish(whole, 0)
+    assert whole.exitstatus == pytest.ExitCode.TESTS_FAILED and "no test reads" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Ended(["tests/test_sac.py"]),
+        Ended(["tests"], keyword="sac"),
+        Ended(["tests"], ignore=[str(Path(__file__).with_name("test_sac.py"))]),
+    ],
+)
 def test_a_part_of_the_tests_need_not_read_everything(table, part):
     conftest.pytest_sessionfinish(part, 0)
     assert part.exitstatus == 0
