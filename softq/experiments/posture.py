@@ -1,4 +1,4 @@
-"""Does HalfCheetah run on its feet or slide on its back? The share of upright steps in the episodes of trained policies.
+"""Does HalfCheetah run on its feet or slide on its back? The share of upright steps in episodes of trained policies.
 
 `python -m softq.experiments.posture RUN ... --out FILE.csv` loads every training seed of the runs, plays `EPISODES`
 episodes of the unchanged HalfCheetah-v5 with the policy whose return is reported, and writes a row for each seed.
