@@ -29,7 +29,8 @@ ORDER = (
     ("algorithms",),
     ("training",),
     ("comparison",),
-    ("experiments", "lab", "policies", "sweeps", "testing"),
+    ("policies",),
+    ("experiments", "lab", "sweeps", "testing"),
     ("cli",),
     ("__main__",),
 )
