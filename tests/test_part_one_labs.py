@@ -8,11 +8,11 @@ from book_browser import on_a_phone, set_all
 
 from softq import landscapes
 from softq.exact import bounds
-from softq.exact.bellman import fixed_points
+from softq.exact.bellman import BOLTZMANN, SOFT, fixed_points, policy_iteration
 from softq.exact.mdp import door
 from softq.exact.separable import Separable
 from softq.exact.volume import PowerVolume
-from softq.lab import BackupLab, VolumeLab
+from softq.lab import BackupLab, TrapLab, VolumeLab
 from softq.lab.backup import BACKUPS, branch
 
 WARMING, COOLING = (0.15, 0.19, 0.21), (0.1, 0.08, 0.065)  # the branches end at 0.2007 and at 0.0731
@@ -44,6 +44,22 @@ def test_the_learner_falls_off_the_fold_and_comes_back_at_the_other() -> None:
     assert np.array(reached).round() == pytest.approx([2, 2, 0, 0, 0, 2])
 
 
+@pytest.mark.parametrize(("cost", "cycles"), [(0.11, True), (0.02, False)])
+def test_the_trap_is_policy_iteration_on_the_door(cost: float, cycles: bool) -> None:
+    room, first = door(-cost, 0.99, 0.9), np.array([0.3, 0.7])
+    panels, seen = TrapLab(cost=cost, first=0.3).view(**TrapLab(cost=cost, first=0.3).settings)
+    for curve, soft in zip(panels[1].curves, (False, True), strict=True):
+        exact = policy_iteration(room, 0.05, 40, np.stack([first, first]), soft=soft)[:, 0, 0]
+        assert curve.y == pytest.approx(exact, abs=1e-9)
+    (plain,), (soft,) = (fixed_points(room, backup, 0.05, 20_000) for backup in (BOLTZMANN, SOFT))
+    assert seen["fixed point"] == pytest.approx(plain.q[0])
+    assert seen["limit of soft policy iteration"] == pytest.approx(soft.q[0])
+    boltzmann = panels[0].curves[1]
+    slope = np.interp(plain.q[0], boltzmann.x, np.gradient(boltzmann.y, boltzmann.x))
+    assert seen["slope there"] == pytest.approx(slope, abs=0.01)
+    assert (seen["higher"] - seen["last two values, lower"] > 0.1) == cycles == (seen["slope there"] < -1)
+
+
 @pytest.mark.parametrize("dim", [2, 6, 17])
 def test_the_parabola_in_several_dimensions(dim: int) -> None:
     lab, volume = parabola_lab(), PowerVolume(1.0, 2.0, dim)
@@ -66,8 +82,9 @@ def test_a_dimension_is_one_of_the_parabola() -> None:
 
 @pytest.mark.browser
 def test_the_page_computes_the_same(tmp_path: Path) -> None:
-    lab, reached = BackupLab(start=2.0, begin="last", temperature=0.1), []
-    with on_a_phone(tmp_path, lab, query="?reward=99&reward=0.2") as (page, (name,)):
+    lab, trap, reached = BackupLab(start=2.0, begin="last", temperature=0.1), TrapLab(), []
+    query = "?reward=99&reward=0.2&2.exit=9"
+    with on_a_phone(tmp_path, lab, trap, query=query) as (page, (name, second)):
         set_all(page, name, {"reward": 0.2, "start": 2.0})
         for temperature in WARMING + COOLING:
             report = set_all(page, name, {"temperature": temperature})
@@ -75,6 +92,17 @@ def test_the_page_computes_the_same(tmp_path: Path) -> None:
             assert report["numbers"] == pytest.approx(lab.numbers(**chosen), rel=1e-5)
             reached.append(round(report["numbers"]["reached"]))
         assert reached == [2, 2, 0, 0, 0, 2]
+        set_all(page, name, {"temperature": 1.0})
+        page.get_by_role("button", name="Reset").first.click()  # to the first guess, not to what was reached
+        assert page.evaluate("id => softqLab.report(id)", name)["settings"]["start"] == 2.0
+        assert page.evaluate("id => softqLab.report(id)", second)["settings"]["exit"] == 0.5
+        for chosen in (
+            {"exit": 0.01},
+            {"iteration": "soft", "temperature": 0.4, "first": 0},
+            {"discount": 0},
+        ):
+            report = set_all(page, second, chosen)
+            assert report["numbers"] == pytest.approx(trap.numbers(**report["settings"]), rel=1e-6, abs=1e-9)
 
     lab = parabola_lab()
     with on_a_phone(tmp_path, lab, query="?dim=99") as (page, (name,)):

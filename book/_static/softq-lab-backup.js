@@ -63,6 +63,12 @@
       this.settings.start = Math.min(Math.max(this.shown.numbers.reached, 0), this.data.highest);
     }
 
+    /** A reset begins at the first guess again, not at what was reached. */
+    restore() {
+      this.shown = null;
+      super.restore();
+    }
+
     view(s) {
       const { data } = this;
       const best = s.reward / (1 - s.discount), numbers = {}, points = [];

@@ -23,6 +23,7 @@
 | `SwarmLab` | the particles of SVGD on a line |
 | `TemperatureLab` | the exact softmax of a landscape or a critic, and Langevin particles or exact draws |
 | `ThermostatLab` | a temperature that follows an entropy |
+| `TrapLab` | policy iteration in a room with a narrow way out, as a cobweb |
 | `VolumeLab` | the loss of Q by a softmax, and its bounds |
 
 `Films` puts short films side by side.
@@ -45,6 +46,7 @@ from softq.lab.selection import SelectionLab
 from softq.lab.swarm import SwarmLab
 from softq.lab.temperature import TemperatureLab
 from softq.lab.thermostat import ThermostatLab
+from softq.lab.trap import TrapLab
 from softq.lab.volume import VolumeLab
 
 __all__ = [
@@ -65,5 +67,6 @@ __all__ = [
     "SwarmLab",
     "TemperatureLab",
     "ThermostatLab",
+    "TrapLab",
     "VolumeLab",
 ]

@@ -58,6 +58,7 @@ def examples(results: Path) -> dict[str, Callable[[], Lab]]:
         "SwarmLab": lambda: labs.SwarmLab(lines("twomode1", "quad1")),
         "TemperatureLab": lambda: labs.TemperatureLab(landscapes.get("twomode2")),
         "ThermostatLab": labs.ThermostatLab,
+        "TrapLab": labs.TrapLab,
         "VolumeLab": lambda: labs.VolumeLab(lines("quad1", "quart1", "abs1", "spike1", "twomode1")),
     }
 
