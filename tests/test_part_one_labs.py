@@ -9,13 +9,18 @@ from book_browser import on_a_phone, set_all
 from softq import landscapes
 from softq.exact import bounds
 from softq.exact.bellman import BOLTZMANN, SOFT, fixed_points, policy_iteration
+from softq.exact.boltzmann import Boltzmann
 from softq.exact.mdp import door
 from softq.exact.separable import Separable
 from softq.exact.volume import PowerVolume
-from softq.lab import BackupLab, TrapLab, VolumeLab
+from softq.lab import BackupLab, FloodLab, TrapLab, VolumeLab
 from softq.lab.backup import BACKUPS, branch
+from softq.utils.errors import SoftqError
 
 WARMING, COOLING = (0.15, 0.19, 0.21), (0.1, 0.08, 0.065)  # the branches end at 0.2007 and at 0.0731
+
+
+FLOOD = FloodLab([landscapes.get("quad2"), landscapes.get("lemniscate")])
 
 
 def parabola_lab() -> VolumeLab:
@@ -80,6 +85,25 @@ def test_a_dimension_is_one_of_the_parabola() -> None:
     assert "dim" not in VolumeLab([landscapes.get("abs1")]).settings
 
 
+def test_a_disc_is_flooded() -> None:
+    """Of -|a|^2: the area is pi eps, and the regret of the softmax is exponential, away from the walls."""
+    seen = FLOOD.numbers(eps=0.05, temperature=0.05)
+    assert seen["Vol(ε)"] == pytest.approx(0.05 * np.pi) and seen["growth exponent at ε"] == pytest.approx(1)
+    assert seen["share of the softmax"] == pytest.approx(1 - np.exp(-1), abs=2e-3)
+    panels, _ = FLOOD.view("quad2", 0.05, 0.05)
+    assert (panels[0].values >= panels[0].level).mean() == pytest.approx(seen["share of the box"], rel=0.02)
+
+
+def test_a_ridge_is_flooded() -> None:
+    """At the crossing Q is -(0.81 (x^2 - y^2))^2: Vol is sqrt(eps) (log(1/eps) / 0.81 + a constant)."""
+    seen = FLOOD.numbers(landscape="lemniscate", eps=0.001, temperature=0.1)
+    less = np.sqrt(0.001) / 0.81 / seen["Vol(ε)"]
+    assert seen["growth exponent at ε"] == pytest.approx(0.5 - less, abs=0.005)
+    assert seen["gap"] == pytest.approx(Boltzmann(landscapes.get("lemniscate"), 0.1).gap, rel=2e-3)
+    with pytest.raises(SoftqError, match="give dim 2"):
+        FloodLab([landscapes.get("quad1")])
+
+
 @pytest.mark.browser
 def test_the_page_computes_the_same(tmp_path: Path) -> None:
     lab, trap, reached = BackupLab(start=2.0, begin="last", temperature=0.1), TrapLab(), []
@@ -105,9 +129,20 @@ def test_the_page_computes_the_same(tmp_path: Path) -> None:
             assert report["numbers"] == pytest.approx(trap.numbers(**report["settings"]), rel=1e-6, abs=1e-9)
 
     lab = parabola_lab()
-    with on_a_phone(tmp_path, lab, query="?dim=99") as (page, (name,)):
+    with on_a_phone(tmp_path, lab, FLOOD, query="?dim=99&2.eps=-1") as (page, (name, second)):
         for dim in (17, 6, 1):
             report = set_all(page, name, {"dim": dim})
             assert report["numbers"] == pytest.approx(lab.numbers(dim=dim), rel=3e-3)
         assert set_all(page, name, {"landscape": "abs1"})["settings"]["dim"] == 1
         assert set_all(page, name, {"dim": 2})["settings"]["landscape"] == "quad1"
+        for chosen in (
+            {"eps": 0.05},
+            {"landscape": "lemniscate", "eps": 0.003, "temperature": 1},
+            {"eps": 2},
+        ):
+            report = set_all(page, second, chosen)
+            assert report["numbers"] == pytest.approx(FLOOD.numbers(**report["settings"]), rel=5e-3, abs=1e-4)
+        page.locator(f"#{second} canvas").focus()  # the keyboard's cursor begins in the middle of the map
+        page.keyboard.press("Enter")
+        middle = page.evaluate("id => softqLab.report(id)", second)["settings"]["eps"]
+        assert middle == pytest.approx(1e-4)  # the crossing of the ridge is at the maximum

@@ -340,8 +340,22 @@
     };
   }
 
+  /** A line through (xs, ys) in logarithmic axes; beyond its ends the nearest value. */
+  function interpolate(xs, ys, x) {
+    if (x <= xs[0]) return ys[0] * Math.pow(x / xs[0], Math.log(ys[1] / ys[0]) / Math.log(xs[1] / xs[0]));
+    if (x >= xs[xs.length - 1]) return ys[ys.length - 1];
+    let low = 0, high = xs.length - 1;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (xs[middle] <= x) low = middle;
+      else high = middle;
+    }
+    const share = Math.log(x / xs[low]) / Math.log(xs[high] / xs[low]);
+    return ys[low] * Math.pow(ys[high] / ys[low], share);
+  }
+
   window.softqKit = {
     landscape, critic, floats, network, grid, place, softmax, marginalLaw, binOf, extent, hills, cumulate, invert,
-    resampling, generator, reflect, project, geometric, BOUNDARIES: { reflect, project },
+    resampling, generator, reflect, project, geometric, interpolate, BOUNDARIES: { reflect, project },
   };
 })();

@@ -6,7 +6,7 @@
   "use strict";
 
   const { CurveLab, register } = window.softqLab;
-  const { landscape, grid, softmax } = window.softqKit;
+  const { landscape, grid, softmax, interpolate } = window.softqKit;
 
   /** Lambert's function: the x >= 0 with x e^x = y, for y >= 0, by Newton's method on x + log x = log y. */
   function lambert(y) {
@@ -18,20 +18,6 @@
       if (Math.abs(step) < 1e-14 * x) break;
     }
     return x;
-  }
-
-  /** A line through (xs, ys) in logarithmic axes; beyond its ends the nearest value. */
-  function interpolate(xs, ys, x) {
-    if (x <= xs[0]) return ys[0] * Math.pow(x / xs[0], Math.log(ys[1] / ys[0]) / Math.log(xs[1] / xs[0]));
-    if (x >= xs[xs.length - 1]) return ys[ys.length - 1];
-    let low = 0, high = xs.length - 1;
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if (xs[middle] <= x) low = middle;
-      else high = middle;
-    }
-    const share = Math.log(x / xs[low]) / Math.log(xs[high] / xs[low]);
-    return ys[low] * Math.pow(ys[high] / ys[low], share);
   }
 
   class VolumeLab extends CurveLab {

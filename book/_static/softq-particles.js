@@ -580,5 +580,5 @@
     return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
   }
 
-  Object.assign(window.softqLab, { ParticleLab });
+  Object.assign(window.softqLab, { ParticleLab, rgb });
 })();

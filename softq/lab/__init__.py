@@ -14,6 +14,7 @@
 | `CriticLab` | a critic with a sampler and a backup of one's choice |
 | `DenoiseLab` | estimates of a noised score, and the law of a reverse diffusion |
 | `DialLab` | one critic of multigoal, the sampler of DDSQ beside exact draws |
+| `FloodLab` | the nearly optimal actions of a plane, as a map, and their share of the box |
 | `GalleryLab` | the particles of any sampler on any landscape |
 | `HeroLab` | the figure of the front page |
 | `ImportanceLab` | the law of an action that resampling returns |
@@ -38,6 +39,7 @@ from softq.lab.critic import CriticLab
 from softq.lab.denoise import DenoiseLab
 from softq.lab.dial import DialLab
 from softq.lab.films import Films
+from softq.lab.flood import FloodLab
 from softq.lab.gallery import GalleryLab
 from softq.lab.hero import HeroLab
 from softq.lab.importance import ImportanceLab
@@ -58,6 +60,7 @@ __all__ = [
     "DenoiseLab",
     "DialLab",
     "Films",
+    "FloodLab",
     "GalleryLab",
     "HeroLab",
     "ImportanceLab",

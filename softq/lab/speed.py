@@ -49,6 +49,7 @@ def examples(results: Path) -> dict[str, Callable[[], Lab]]:
         "CriticLab": labs.CriticLab,
         "DenoiseLab": lambda: labs.DenoiseLab(lines("twomode1", "quad1")),
         "DialLab": lambda: labs.DialLab(fresh_critic(), np.zeros((1, 2)), ["rest"], np.full((3, 5), 0.01)),
+        "FloodLab": lambda: labs.FloodLab(lines("bandit", "lemniscate", "quad2")),
         "GalleryLab": labs.GalleryLab,
         "HeroLab": labs.HeroLab,
         "ImportanceLab": lambda: labs.ImportanceLab(dim=6),
