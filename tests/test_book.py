@@ -497,6 +497,10 @@ def test_the_page_samples_the_softmax(page: Page, tmp_path: Path) -> None:
     page.evaluate("id => softqLab.advance(id, 300)", lab)
     seen = report_of(page, lab)["particles"]
     assert seen["tv"] < 1.5 * seen["floor"] and seen["walls"] == 0
+    assert seen["w2"] < 3 * seen["ofDraws"] and seen["trace"][-1] == [300, seen["w2"]]
+    places = page.evaluate("id => Array.from(softqLab.lab(id).particles)", lab)
+    expected = TemperatureLab(landscapes.get("twomode1")).law(1.0).w2(np.array(places)[:, None])
+    assert seen["w2"] == pytest.approx(expected, rel=1e-4)
     page.evaluate("id => softqLab.set(id, 'boundary', 'project')", lab)
     page.evaluate("id => softqLab.advance(id, 300)", lab)
     assert report_of(page, lab)["particles"]["walls"] > 0.01

@@ -12,7 +12,7 @@ import pytest
 from softq import landscapes
 from softq.exact.boltzmann import Boltzmann
 from softq.lab import TemperatureLab
-from softq.lab.law import hills
+from softq.lab.law import GridSoftmax, hills
 from softq.networks import Critic
 from softq.testing import THRESHOLD
 from softq.utils.errors import SoftqError
@@ -77,6 +77,24 @@ def test_exact_draws(name: str) -> None:
         assert tv < floor + slack < law.tv(lab.law(2 * temperature).draw(uniforms))[0]
     assert lab.sample().shape == (400, lab.dim)
     assert "step" not in lab.settings and lab.kind == "draws"
+
+
+@pytest.mark.parametrize("place", [-1.0, 0.3])
+def test_the_distance_of_one_point_is_a_moment(place: float) -> None:
+    law, exact = (
+        TemperatureLab(landscapes.get("twomode1")).law(0.1),
+        Boltzmann(landscapes.get("twomode1"), 0.1),
+    )
+    moment = exact.mean(lambda a: (a[:, 0] - place) ** 2)
+    assert law.w2(np.array([[place]])) == pytest.approx(np.sqrt(moment), abs=1e-5)
+
+
+def test_distances_from_a_uniform_law() -> None:
+    """Evenly spaced points miss it by the spread within a cell, and the mean square of n draws is 2 / (3 n)."""
+    law, spaced = GridSoftmax(np.zeros(4000), 1.0, 1), (np.arange(7) + 0.5) * 2 / 7 - 1
+    assert law.w2(spaced[::-1, None]) == pytest.approx(2 / 7 / np.sqrt(12))
+    draws = np.random.default_rng(0).uniform(-1, 1, (300, 500, 1))
+    assert np.mean([law.w2(a) ** 2 for a in draws]) == pytest.approx(2 / 1500, rel=0.15)
 
 
 def test_mass_of_each_hill() -> None:

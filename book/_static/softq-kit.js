@@ -340,6 +340,39 @@
     };
   }
 
+  /** The means of `count` equal parts of a law on a line, from its cells, and the mean variance within a part. */
+  function parts(p, count) {
+    const n = p.length, width = 2 / n, means = new Float64Array(count);
+    let second = 0, all = 0;
+    for (let i = 0; i < n; i++) {
+      all += p[i];
+      second += p[i] * ((-1 + (i + 0.5) * width) ** 2 + (width * width) / 12);
+    }
+    let cell = 0, below = 0, moment = 0, before = 0, squares = 0;
+    for (let k = 1; k <= count; k++) {
+      const level = (k / count) * all;
+      while (cell < n - 1 && below + p[cell] <= level) {
+        below += p[cell];
+        moment += p[cell] * (-1 + (cell + 0.5) * width);
+        cell += 1;
+      }
+      const inside = Math.min(level - below, p[cell]), edge = -1 + cell * width;
+      const here = moment + inside * (edge + (inside * width) / (2 * p[cell]));
+      means[k - 1] = (count * (here - before)) / all;
+      squares += means[k - 1] ** 2 / count;
+      before = here;
+    }
+    return { means: means, within: Math.max(0, second / all - squares) };
+  }
+
+  /** The Wasserstein distance W2 of equal point masses on a line from the law of these `parts`. */
+  function transport(places, { means, within }) {
+    const sorted = Float64Array.from(places).sort();
+    let sum = 0;
+    for (let k = 0; k < sorted.length; k++) sum += (sorted[k] - means[k]) ** 2;
+    return Math.sqrt(sum / sorted.length + within);
+  }
+
   /** A line through (xs, ys) in logarithmic axes; beyond its ends the nearest value. */
   function interpolate(xs, ys, x) {
     if (x <= xs[0]) return ys[0] * Math.pow(x / xs[0], Math.log(ys[1] / ys[0]) / Math.log(xs[1] / xs[0]));
@@ -356,6 +389,6 @@
 
   window.softqKit = {
     landscape, critic, floats, network, grid, place, softmax, marginalLaw, binOf, extent, hills, cumulate, invert,
-    resampling, generator, reflect, project, geometric, interpolate, BOUNDARIES: { reflect, project },
+    resampling, generator, reflect, project, geometric, interpolate, parts, transport, BOUNDARIES: { reflect, project },
   };
 })();

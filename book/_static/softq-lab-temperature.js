@@ -5,10 +5,11 @@
 (function () {
   "use strict";
 
-  const { ParticleLab, register, fixed } = window.softqLab;
-  const { generator, BOUNDARIES } = window.softqKit;
+  const { ParticleLab, register, fixed, numeral, Frame, marks } = window.softqLab;
+  const { generator, cumulate, invert, parts, transport, BOUNDARIES } = window.softqKit;
 
   const TRAIL = 40; // positions
+  const STRIP = 130; // height of the picture of the distance on a line, in pixels
 
   class TemperatureLab extends ParticleLab {
     prepare() {
@@ -43,7 +44,30 @@
       this.dropped = 0;
       this.chosen = Math.min(this.chosen, s.particles - 1);
       this.forget();
+      this.trace = [];
       this.solve();
+    }
+
+    /** On a line also the equal parts of the law, and how far as many exact draws are from it. */
+    solve() {
+      super.solve();
+      if (this.dim > 1) return;
+      const { seed, particles } = this.settings, rng = generator(seed), total = cumulate(this.law.p, 0, 1, this.cells);
+      this.parts = parts(this.law.p, particles);
+      this.ofDraws = transport(Float64Array.from({ length: particles }, () => invert(total, rng.uniform())), this.parts);
+      this.record();
+    }
+
+    /** Keep the distance of the particles after this step; later ones at rounder numbers of steps. */
+    record() {
+      const { taken } = this, every = 10 ** Math.max(0, Math.floor(Math.log10(taken || 1)) - 1);
+      if (this.dim === 1 && taken % every === 0) this.trace.push([taken, transport(this.particles, this.parts)]);
+    }
+
+    measure() {
+      const seen = super.measure();
+      if (this.dim === 1) seen.w2 = transport(this.particles, this.parts);
+      return seen;
     }
 
     /** One Langevin step of every particle: a <- B(a + step/2 * grad Q / temperature + sqrt(step) * noise). */
@@ -58,6 +82,7 @@
         if (k === watched && dim === 2) this.watch(a, [pull * grad[0], pull * grad[1]]);
       }
       this.taken += 1;
+      this.record();
     }
 
     /** Keep the last step of the particle that is followed: from where, its drift, and where it came to. */
@@ -103,7 +128,7 @@
         for (let i = 0; i < this.dim; i++) this.particles[k * this.dim + i] = point[i];
       }
       this.forget();
-      this.droppedAt = point;
+      this.record();
     }
 
     statusText() {
@@ -117,13 +142,64 @@
 
     readouts() {
       const { law, seen } = this;
+      const distance = this.dim > 1 ? [] : [
+        ["W\u2082 to the softmax", numeral(seen.w2) + " (exact draws " + numeral(this.ofDraws) + ")"]];
       return [
         ["Step", String(this.taken)],
         ["Mean value E[Q]", fixed(seen.mean, 3) + " (exact " + fixed(law.mean, 3) + ")"],
         ["Total variation", fixed(seen.tv, 2) + " (exact draws " + fixed(seen.floor, 2) + ")"],
+        ...distance,
         ["On a wall", (100 * seen.walls).toFixed(1) + " % (exact 0)"],
         ["Exact entropy", fixed(law.entropy, 2) + " nats"],
       ];
+    }
+
+    height(width) {
+      return super.height(width) + (this.dim === 1 ? STRIP : 0);
+    }
+
+    drawPane(c, width, height, colours) {
+      if (this.dim > 1) super.drawPane(c, width, height, colours);
+      else {
+        super.drawPane(c, width, height - STRIP, colours);
+        this.drawDistance(c, { left: 46, right: width - 12, top: height - STRIP + 24, bottom: height - 22 }, colours);
+      }
+    }
+
+    /** The distance of the particles from the softmax against the steps taken, on a logarithmic scale. */
+    drawDistance(c, box, colours) {
+      const { trace, ofDraws } = this, until = Math.max(this.settings.steps, this.taken);
+      const seen = [ofDraws, ...trace.map(([, w2]) => w2)], ylim = [0.7 * Math.min(...seen), 1.4 * Math.max(...seen)];
+      const frame = new Frame("distance", box, [0, until], ylim, [false, true]);
+      c.lineWidth = 1;
+      c.strokeStyle = c.fillStyle = colours.quiet;
+      c.strokeRect(box.left, box.top, box.right - box.left, box.bottom - box.top);
+      c.textAlign = "center";
+      for (const v of marks(0, until, false)) c.fillText(numeral(v), Math.min(frame.x(v), box.right - 8), box.bottom + 14);
+      c.textAlign = "right";
+      const ticks = [0.0001, 0.001, 0.01, 0.1, 1].flatMap((v) => [v, 3 * v]).filter((v) => v > ylim[0] && v < ylim[1]);
+      for (const v of ticks) c.fillText(numeral(v), box.left - 5, frame.y(v) + 4);
+      c.textAlign = "left";
+      c.fillStyle = colours.sample;
+      c.fillText("W\u2082 to the softmax, by step", 12, box.top - 8);
+      c.fillStyle = colours.exact;
+      c.fillText("of as many exact draws", 24 + c.measureText("W\u2082 to the softmax, by step").width, box.top - 8);
+      c.lineWidth = 2;
+      c.strokeStyle = colours.exact;
+      c.setLineDash([7, 4]);
+      c.beginPath();
+      c.moveTo(box.left, frame.y(ofDraws));
+      c.lineTo(box.right, frame.y(ofDraws));
+      c.stroke();
+      c.setLineDash([]);
+      c.strokeStyle = c.fillStyle = colours.sample;
+      c.beginPath();
+      for (const [step, w2] of trace) c.lineTo(frame.x(step), frame.y(w2));
+      c.stroke();
+      const [step, w2] = trace[trace.length - 1];
+      c.beginPath();
+      c.arc(frame.x(step), frame.y(w2), 4, 0, 2 * Math.PI);
+      c.fill();
     }
 
     drawParticles(c, frame, colours) {
@@ -201,6 +277,7 @@
 
     report() {
       const report = super.report();
+      if (this.dim === 1) Object.assign(report.particles, { w2: this.seen.w2, ofDraws: this.ofDraws, trace: this.trace });
       if (this.last) report.followed = { from: this.last.from, drift: this.last.drift, to: this.last.to };
       return report;
     }

@@ -35,7 +35,8 @@ class TemperatureLab(ParticleLab):
     `observations` `(n, obs_dim)` are the states to choose from and `names` their names. `step_size` is the Langevin
     step; by default it is that of `step_at`, with a typical large second derivative of Q. `boundary` is
     "reflect" or "project". The button Run takes `steps` steps of `particles` particles, whose random numbers `seed`
-    decides. With `follow` the page shows the drift, the noise and the trail of one particle.
+    decides. On a line the numbers have the distance W2 of the Langevin particles from the softmax, and the page
+    shows it after each step. With `follow` the page shows the drift, the noise and the trail of one particle.
     `temperature_range` is that of the slider. `alt` describes the figure to readers who do not see it, and
     `caption` suggests what to try.
 
@@ -160,14 +161,22 @@ class TemperatureLab(ParticleLab):
                 names = ["mass of the left hill", "mass of the right hill"]
             share = law.density / law.density.sum()
             masses = {name: float(share[part].sum()) for name, part in zip(names, parts, strict=True)}
-        return masses | {
-            "E[Q]": float(np.mean(evaluate(self.landscapes[state], actions))),
-            "exact E[Q]": law.mean_value,
-            "total variation": tv,
-            "of exact draws": floor,
-            "on a wall": float(np.mean(np.any(np.abs(actions) >= 1, axis=1))),
-            "exact entropy": law.entropy,
-        }
+        distance = {}
+        if self.sampler == "langevin" and self.dim == 1:
+            uniforms = np.random.default_rng(s["seed"]).uniform(size=actions.shape)
+            distance = {"W₂ to the softmax": law.w2(actions), "W₂ of exact draws": law.w2(law.draw(uniforms))}
+        return (
+            masses
+            | {
+                "E[Q]": float(np.mean(evaluate(self.landscapes[state], actions))),
+                "exact E[Q]": law.mean_value,
+                "total variation": tv,
+                "of exact draws": floor,
+                "on a wall": float(np.mean(np.any(np.abs(actions) >= 1, axis=1))),
+                "exact entropy": law.entropy,
+            }
+            | distance
+        )
 
     # Renderings
 
@@ -182,6 +191,8 @@ class TemperatureLab(ParticleLab):
             return title + ", ".join(
                 f"{key} {100 * m:.3g} %" for key, m in n.items() if key.startswith("mass")
             )
+        if "W₂ to the softmax" in n:
+            title += f"W₂ {n['W₂ to the softmax']:.3g} (exact draws {n['W₂ of exact draws']:.3g}), "
         title += f"TV {n['total variation']:.2f} (exact draws {n['of exact draws']:.2f}), "
         return title + f"on a wall {100 * n['on a wall']:.1f} %"
 
