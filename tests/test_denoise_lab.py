@@ -9,7 +9,7 @@ from book_browser import on_a_phone, set_all
 from softq import landscapes
 from softq.exact.laws.diffused import noised_softmax, proposal_nodes, self_normalised
 from softq.lab import DenoiseLab
-from softq.lab.denoise import ACTIONS, LEAST, MOST, chain, guess
+from softq.lab.reverse import ACTIONS, LEAST, MOST, chain, guess, histogram, sampled
 from softq.landscapes import Landscape
 from softq.utils.errors import SoftqError
 
@@ -85,6 +85,38 @@ def test_the_law_of_a_rule_is_that_of_its_draws(rule: str) -> None:
     assert law.levels[0] == pytest.approx(MOST) and law.levels[-1] == pytest.approx(LEAST)
 
 
+@pytest.mark.parametrize("rule", ["euler", "heun"])
+def test_one_proposal_is_enough_on_a_gaussian_hill(rule: str) -> None:
+    """By the theorem the combined estimate is the score itself, so that the samples follow the flow."""
+    log_soft, variance = -(ACTIONS**2) / 0.05, 0.025
+    y = sampled(log_soft, -2 * ACTIONS / 0.05, rule, 20, 1, variance)
+    levels = np.geomspace(MOST, LEAST, len(y))
+    exact = lambda a, sigma: a * variance / (variance + sigma**2)  # the clean action behind a
+    for now, end, sigma, cleaner in zip(y[:-1], y[1:], levels[:-1], levels[1:], strict=True):
+        slope = (now - exact(now, sigma)) / sigma
+        expected = now + (cleaner - sigma) * slope
+        if rule == "heun":
+            again = (expected - exact(expected, cleaner)) / cleaner
+            expected = now + (cleaner - sigma) * (slope + again) / 2
+        assert end == pytest.approx(expected, abs=1e-9)
+
+
+def test_many_proposals_are_the_exact_score() -> None:
+    """With QNE the samples are then draws from the law of the rule, which is itself not quite the softmax."""
+    log_soft = LAB.value("twomode1")(ACTIONS)[0] / 0.1
+    law = chain(log_soft, "ancestral", 20)
+    y = sampled(log_soft, 0 * ACTIONS, "ancestral", 20, 100_000, 0.0, count=1000)
+    for i in (5, 12, 20):
+        seen = histogram(y[i], law.soft, law.levels[i])
+        assert seen.tv < 1.5 * seen.floor + law.tv[i]
+        assert np.trapezoid(seen.stairs[1], seen.stairs[0]) == pytest.approx(1, abs=0.03)
+
+
+def test_slopes_alone_lose_their_way() -> None:
+    ends = {driver: LAB.numbers(driver=driver, num=50)["TV at the end"] for driver in ("qne", "idem")}
+    assert ends["qne"] < 0.2 < 0.5 < ends["idem"]
+
+
 def test_a_plane_is_refused() -> None:
     with pytest.raises(SoftqError, match="give dim 1"):
         DenoiseLab([landscapes.get("bandit")])
@@ -103,5 +135,18 @@ def test_the_page_computes_the_same(tmp_path: Path) -> None:
         ):
             report = set_all(page, name, settings)
             assert report["numbers"] == pytest.approx(LAB.numbers(**report["settings"]), rel=1e-4, abs=1e-6)
+        for settings in (
+            {"driver": "qne", "num": 10},
+            {"driver": "idem", "rule": "heun", "step": 3},
+            {"driver": "combined", "rule": "euler", "landscape": "twomode1", "scores": 20, "num": 30},
+        ):
+            report = set_all(page, name, settings)
+            numbers, expected = report["numbers"], LAB.numbers(**report["settings"])
+            ends = ("TV at this step", "TV at the end")  # of draws of the page and of Python's
+            assert [numbers.pop(key) for key in ends] == pytest.approx(
+                [expected.pop(key) for key in ends], abs=0.08
+            )
+            assert numbers == pytest.approx(expected, rel=1e-3, abs=1e-6)
+        set_all(page, name, {"driver": "exact", "rule": "ancestral", "scores": 9})
         page.get_by_role("button", name="Denoise").click()  # without motion it is at the end at once
         assert page.evaluate("id => softqLab.report(id)", name)["settings"]["step"] == 9

@@ -6,13 +6,16 @@
   "use strict";
 
   const { CurveLab, register } = window.softqLab;
-  const { landscape, geometric } = window.softqKit;
+  const { landscape, geometric, generator } = window.softqKit;
+  const { erf } = window.softqSamplers.maths;
 
   const NODES = 200, LIGHTEST = -55, POINTS = 201, MOST = 20, LEAST = 0.02;
   const PLACES = even(-1.2, 1.2, 33);
   const TIMES = Float64Array.from({ length: 184 }, (_, i) => Math.exp(-30 + 0.5 * i));
   const ACTIONS = Float64Array.from({ length: 160 }, (_, i) => (i + 0.5) / 80 - 1);
   const QUANTILES = even(-5, 5, 361);
+  const DRIVERS = { exact: "exact score", qne: "QNE", idem: "iDEM", combined: "combined" };
+  const DRAWN = 400, BINS = 40; // samples, and the bins of their histogram
   const RULES = { euler: "flow, Euler", heun: "flow, Heun", ancestral: "ancestral", sde: "SDE" };
 
   function even(low, high, count) {
@@ -185,7 +188,72 @@
       for (let n = 0; n < POINTS; n++) sum += Math.abs(own[i][n] - exact[i][n]);
       return 0.5 * sum * (grid[1] - grid[0]);
     });
-    return { levels: levels, grids: grids, exact: exact, own: own, tv: tv };
+    return { soft: soft.map((p) => p / total), levels: levels, grids: grids, exact: exact, own: own, tv: tv };
+  }
+
+  /** Samples at each level, where `num` proposals estimate each score: theta QNE + (1 - theta) iDEM of them. */
+  function sampled(logSoft, scoresAt, rule, scores, num, variance) {
+    const rng = generator(0), n = ACTIONS.length, top = Math.max(...logSoft), below = new Float64Array(n);
+    const weight = logSoft.map((v) => Math.exp(v - top));
+    const clean = (ys, sigma) => ys.map((y) => {
+      const nearest = clamp(y, ACTIONS[0], ACTIONS[n - 1]), least = ((y - nearest) / sigma) ** 2;
+      let sum = 0, total = 0, action = 0, score = 0;
+      for (let j = 0; j < n; j++) below[j] = sum += Math.exp(0.5 * (least - ((y - ACTIONS[j]) / sigma) ** 2));
+      for (let i = 0; i < num; i++) {
+        const u = rng.uniform() * sum;
+        let low = 0, high = n - 1;
+        while (low < high) {
+          const middle = (low + high) >> 1;
+          if (below[middle] > u) high = middle;
+          else low = middle + 1;
+        }
+        total += weight[low];
+        action += weight[low] * ACTIONS[low];
+        score += weight[low] * scoresAt[low];
+      }
+      const theta = (sigma * sigma) / (sigma * sigma + variance);
+      return theta * (action / total) + (1 - theta) * (y + (sigma * sigma * score) / total);
+    });
+    const levels = geometric(MOST, LEAST, (rule === "heun" ? Math.floor(scores / 2) : scores) + 1);
+    const path = [Float64Array.from({ length: DRAWN }, () => MOST * rng.normal())];
+    for (let i = 0; i + 1 < levels.length; i++) {
+      const sigma = levels[i], cleaner = levels[i + 1], k = cleaner / sigma, ys = path[i], there = clean(ys, sigma);
+      let end = ys.map((y, m) => there[m] + k * (y - there[m]));
+      if (rule === "heun") {
+        const again = clean(end, cleaner);
+        end = ys.map((y, m) => (
+          y + ((cleaner - sigma) * ((y - there[m]) / sigma + (end[m] - again[m]) / cleaner)) / 2));
+      } else if (rule !== "euler") {
+        const spread = (rule === "ancestral" ? cleaner : sigma) * Math.sqrt(1 - k * k);
+        end = ys.map((y, m) => there[m] + k * k * (y - there[m]) + spread * rng.normal());
+      }
+      path.push(end);
+    }
+    return path;
+  }
+
+  /** The samples in bins: the stairs of their density, their distance from the noised softmax, that of draws. */
+  function histogram(ys, soft, sigma) {
+    const width = 1 + 2.5 * sigma, edge = (b) => -width + (2 * width * b) / BINS, seen = new Float64Array(BINS + 1);
+    for (const y of ys) {
+      const bin = Math.floor(((y + width) / (2 * width)) * BINS);
+      seen[bin >= 0 && bin < BINS ? bin : BINS] += 1 / ys.length; // the last one is what lies outside
+    }
+    const below = (x) => soft.reduce((sum, p, j) => sum + (p * (1 + erf((x - ACTIONS[j]) / sigma / Math.SQRT2))) / 2, 0);
+    const cumulated = Array.from({ length: BINS + 1 }, (_, b) => below(edge(b)));
+    let tv = 0, floor = 0, rest = 1;
+    for (let b = 0; b <= BINS; b++) {
+      const p = b < BINS ? cumulated[b + 1] - cumulated[b] : Math.max(0, rest);
+      rest -= p;
+      tv += 0.5 * Math.abs(seen[b] - p);
+      floor += 0.5 * Math.sqrt((2 * p * (1 - p)) / (Math.PI * ys.length));
+    }
+    const x = [], y = [];
+    for (let b = 0; b < BINS; b++) {
+      x.push(edge(b), edge(b + 1));
+      y.push((seen[b] * BINS) / (2 * width), (seen[b] * BINS) / (2 * width));
+    }
+    return { x: x, y: y, tv: tv, floor: floor };
   }
 
   // ------------------------------------------------------------------------------------------------------ the lab
@@ -224,6 +292,20 @@
       const run = (rule) => [rule, chain(logSoft, rule, s.scores, this.data.normal)];
       const key = ["chains", s.landscape, s.temperature, s.scores].join();
       return this.keep(key, () => Object.fromEntries(Object.keys(RULES).map(run)));
+    }
+
+    /** The histogram at each level of the rule that an estimate drives, or null for the exact score. */
+    driven(s, now) {
+      if (s.driver === "exact") return null;
+      const ofHill = s.theta ? (1 / s.theta - 1) * s.noise * s.noise : Infinity;
+      const variance = { qne: 0, idem: Infinity, combined: ofHill }[s.driver];
+      const key = ["driven", s.landscape, s.temperature, s.rule, s.scores, s.num, variance].join();
+      return this.keep(key, () => {
+        const logSoft = this.tables[s.landscape].map((q) => q / s.temperature);
+        const scoresAt = ACTIONS.map((a) => this.values[s.landscape](a)[1] / s.temperature);
+        const path = sampled(logSoft, scoresAt, s.rule, s.scores, s.num, variance);
+        return path.map((ys, i) => histogram(ys, now.soft, now.levels[i]));
+      });
     }
 
     get steps() {
@@ -271,6 +353,7 @@
 
       const chains = this.chains(s), now = chains[s.rule], step = Math.min(s.step, now.levels.length - 1);
       const width = 1 + 2.5 * now.levels[step];
+      const driven = this.driven(s, now), tv = driven ? driven.map((seen) => seen.tv) : now.tv;
       const asked = (rule) => Array.from(chains[rule].levels, (_, i) => i * (rule === "heun" ? 2 : 1));
       return {
         panels: [
@@ -282,26 +365,29 @@
             xlabel: "noisy action", ylabel: "density at this step", xlim: [-width, width],
             curves: [
               { x: now.grids[step], y: now.exact[step], label: "noised softmax", look: "exact" },
-              { x: now.grids[step], y: now.own[step], label: RULES[s.rule], look: "samples" },
+              driven
+                ? { x: driven[step].x, y: driven[step].y, label: DRAWN + " samples, " + DRIVERS[s.driver], look: "samples" }
+                : { x: now.grids[step], y: now.own[step], label: RULES[s.rule], look: "samples" },
             ],
           },
           {
             xlabel: "scores asked for", ylabel: "total variation", xlim: [0, s.scores],
             curves: Object.keys(RULES).map((rule) => (
-              { x: asked(rule), y: chains[rule].tv, label: RULES[rule], look: rule })),
-            points: [[asked(s.rule)[step], now.tv[step], s.rule]],
+              { x: asked(rule), y: chains[rule].tv, label: RULES[rule], look: rule })).concat(driven ? [
+              { x: asked(s.rule), y: tv, label: "samples, " + DRIVERS[s.driver], look: "samples" }] : []),
+            points: [[asked(s.rule)[step], tv[step], driven ? "samples" : s.rule]],
           },
         ],
-        numbers: {
+        numbers: Object.assign({
           "exact score": here.score,
           "error of QNE": errorOf(here, 1),
           "error of iDEM": errorOf(here, 0),
           "error of the combination": errorOf(here, s.theta),
           "best share \u03b8": bestShare(here),
           "noise level of the step": now.levels[step],
-          "TV at this step": now.tv[step],
-          "TV at the end": now.tv[now.tv.length - 1],
-        },
+          "TV at this step": tv[step],
+          "TV at the end": tv[tv.length - 1],
+        }, driven ? { ["TV of " + DRAWN + " exact draws"]: driven[step].floor } : {}),
       };
     }
   }

@@ -1,8 +1,8 @@
 """`DenoiseLab`: three estimates of the score of a noised softmax on a line, and four rules that run backwards.
 
-The noisy action is y = a + sigma z. Everything is an integral: the mean and the error of an estimate from K proposals,
-as in `softq.exact.laws.diffused`, and the law of the actions after each step of a rule, which is carried along on a
-grid. No random number is drawn, so that the page computes the same numbers.
+The noisy action is y = a + sigma z. The mean and the error of an estimate from K proposals are integrals, as in
+`softq.exact.laws.diffused`, and so is the law of the actions after each step of a rule with the exact score
+(`softq.lab.reverse`): the page computes the same numbers. With an estimate in its place samples are drawn.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ from softq.exact.values import evaluate
 from softq.lab import export
 from softq.lab.controls import Choice, Slider
 from softq.lab.curves import Curve, CurveLab, Panel
+from softq.lab.reverse import ACTIONS, DRAWN, QUANTILES, RULES, Chain, chain, histogram, sampled
 from softq.landscapes import Landscape
 from softq.utils.errors import SoftqError
 
@@ -23,11 +24,7 @@ NODES = 200  # proposals of a quadrature, over eight deviations on both sides as
 PLACES = np.linspace(-1.2, 1.2, 33)  # noisy actions at which the estimates are drawn
 TIMES = np.exp(np.arange(-30.0, 62.0, 0.5))  # of the Laplace transform of the weight; its trapezoid in log t
 LIGHTEST = -55.0  # log-weights below are set to it, so that the transform ends within TIMES
-ACTIONS = (np.arange(160) + 0.5) / 80 - 1  # behind a noisy action, for the guess of the reverse process
-POINTS = 201  # of the grid of noisy actions
-MOST, LEAST = 20.0, 0.02  # noise levels at which a reverse process starts and ends
-QUANTILES = np.linspace(-5.0, 5.0, 361)
-RULES = {"euler": "flow, Euler", "heun": "flow, Heun", "ancestral": "ancestral", "sde": "SDE"}
+DRIVERS = {"exact": "exact score", "qne": "QNE", "idem": "iDEM", "combined": "combined"}
 
 
 class Moments(NamedTuple):
@@ -96,84 +93,15 @@ def moments(
     return Moments(float(centre[0]), centre + first, second - np.outer(first, first))
 
 
-class Chain(NamedTuple):
-    """A rule at work: noise `levels` `(n + 1,)`; grids, exact and own densities there; and distances `(n + 1,)`."""
-
-    levels: np.ndarray
-    grids: np.ndarray
-    exact: np.ndarray
-    own: np.ndarray
-    tv: np.ndarray
-
-
-def guess(log_soft: np.ndarray, y: np.ndarray, sigma: float) -> np.ndarray:
-    """The mean clean action behind each noisy action `(n,)`."""
-    logs = log_soft - ((y[:, None] - ACTIONS) / sigma) ** 2 / 2
-    p = np.exp(logs - logs.max(1, keepdims=True))
-    return p @ ACTIONS / p.sum(1)
-
-
-def normal(z: np.ndarray) -> np.ndarray:
-    return np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
-
-
-def grid_at(sigma: float) -> np.ndarray:
-    """The grid of noisy actions at a noise level: the box and five deviations beyond."""
-    return np.linspace(-1.0, 1.0, POINTS) * (1 + 5 * sigma)
-
-
-def pushed(grid: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """The density on `grid` of the normal quantiles after their map to `images`: mass between two spreads evenly."""
-    mass = np.diff(ndtr(QUANTILES))
-    low, high = np.minimum(images[:-1], images[1:]), np.maximum(images[:-1], images[1:])
-    width = grid[1] - grid[0]
-    edges = np.append(grid, grid[-1] + width) - width / 2
-    below = np.clip((edges[:, None] - low) / np.maximum(high - low, 1e-12), 0.0, 1.0) @ mass
-    return np.diff(below) / width / mass.sum()
-
-
-def chain(log_soft: np.ndarray, rule: str, scores: int) -> Chain:
-    """The law after each step of `rule`, from N(0, MOST^2), with the exact score asked for `scores` times."""
-    steps = scores // 2 if rule == "heun" else scores
-    levels = np.geomspace(MOST, LEAST, steps + 1)
-    soft = np.exp(log_soft - log_soft.max())
-    soft /= soft.sum()
-    grids = np.stack([grid_at(s) for s in levels])
-    exact = np.stack(
-        [normal((x[:, None] - ACTIONS) / s) @ soft / s for x, s in zip(grids, levels, strict=True)]
-    )
-    own = [normal(grids[0] / MOST) / MOST]
-    y = MOST * QUANTILES
-    for i in range(steps):
-        sigma, cleaner = levels[i], levels[i + 1]
-        k = cleaner / sigma
-        if rule in ("euler", "heun"):
-            here = (y - guess(log_soft, y, sigma)) / sigma
-            end = y + (cleaner - sigma) * here
-            if rule == "heun":
-                there = (end - guess(log_soft, end, cleaner)) / cleaner
-                end = y + (cleaner - sigma) * (here + there) / 2
-            y = end
-            own.append(pushed(grids[i + 1], y))
-            continue
-        x, width = grids[i], grids[i][1] - grids[i][0]
-        clean = guess(log_soft, x, sigma)
-        mean = clean + k**2 * (x - clean)
-        spread = (cleaner if rule == "ancestral" else sigma) * np.sqrt(1 - k**2)
-        density = normal((grids[i + 1][:, None] - mean) / spread) @ own[-1] * width / spread
-        own.append(density / (density.sum() * (grids[i + 1][1] - grids[i + 1][0])))
-    own = np.stack(own)
-    tv = 0.5 * np.abs(own - exact).sum(1) * (grids[:, 1] - grids[:, 0])
-    return Chain(levels, grids, exact, own, tv)
-
-
 class DenoiseLab(CurveLab):
     """Estimates of a score beside the exact one, and the law of a reverse process beside the softmax, on a line.
 
     `landscapes` are one-dimensional; the first is shown at the start. `temperature` is in [0.05, 2], `noise`, the level
     at which the estimates are shown, in [0.03, 10], `num` the proposals of an estimate, in [1, 1000], `theta` the share
     of QNE in the combined estimate, and `place` the noisy action of the numbers. `rule` is one of `RULES`, `scores` the
-    number of scores that it may ask for, in [4, 40], and `step` the step of the rule that is shown.
+    number of scores that it may ask for, in [4, 40], and `step` the step of the rule that is shown. `driver` is one of
+    `DRIVERS`: what the rule takes for the score. The share of QNE that "combined" takes at another noise level than
+    `noise` is that of one sample that is enough for a Gaussian hill, the one to which `theta` belongs.
     Raises `SoftqError` for a landscape in more than one dimension, or a number out of its range.
     """
 
@@ -187,6 +115,7 @@ class DenoiseLab(CurveLab):
         num: int = 5,
         theta: float = 0.9,
         place: float = 0.55,
+        driver: str = "exact",
         rule: str = "euler",
         scores: int = 20,
         step: int = 40,
@@ -207,6 +136,7 @@ class DenoiseLab(CurveLab):
             Slider("num", "proposals K", num, 1, 1000, integer=True),
             Slider("theta", "share θ of QNE", theta, 0.0, 1.0, log=False),
             Slider("place", "noisy action", place, -1.2, 1.2, log=False),
+            Choice("driver", "driven by", driver, [(text, name) for name, text in DRIVERS.items()]),
             Choice("rule", "rule", rule, [(text, name) for name, text in RULES.items()]),
             Slider("scores", "scores", scores, 4, 40, integer=True),
             Slider("step", "steps taken", step, 0, 40, log=False, integer=True),
@@ -214,6 +144,7 @@ class DenoiseLab(CurveLab):
         super().__init__(controls, alt, caption)
         self.moments = lru_cache(20_000)(self._moments)
         self.chain = lru_cache(200)(self._chain)
+        self.samples = lru_cache(50)(self._samples)
 
     def value(self, name: str) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
         """Q of a landscape and its slope, by a difference of 1e-5, at actions `(n,)`."""
@@ -227,6 +158,12 @@ class DenoiseLab(CurveLab):
     def _chain(self, name: str, temperature: float, rule: str, scores: int) -> Chain:
         log_soft = evaluate(self.landscapes[name], ACTIONS[:, None]) / temperature
         return chain(log_soft, rule, scores)
+
+    def _samples(
+        self, name: str, temperature: float, rule: str, scores: int, num: int, variance: float
+    ) -> np.ndarray:
+        values, slopes = self.value(name)(ACTIONS)
+        return sampled(values / temperature, slopes / temperature, rule, scores, num, variance)
 
     def view(self, **settings: Any) -> tuple[list[Panel], dict[str, float]]:
         name, temperature = settings["landscape"], settings["temperature"]
@@ -249,30 +186,38 @@ class DenoiseLab(CurveLab):
         points = [(place, here.score, "exact")]
         left = Panel("noisy action", "score", curves, xlim=(-1.2, 1.2), ylim=(-reach, reach), points=points)
 
-        scores, rule = settings["scores"], settings["rule"]
+        scores, rule, driver = settings["scores"], settings["rule"], settings["driver"]
         chains = {key: self.chain(name, temperature, key, scores) for key in RULES}
         now = chains[rule]
         step = min(settings["step"], len(now.levels) - 1)
-        x, width = now.grids[step], 1 + 2.5 * now.levels[step]
-        laws = [
-            Curve(x, now.exact[step], "noised softmax"),
-            Curve(x, now.own[step], RULES[rule], "samples"),
-        ]
-        middle = Panel("noisy action", "density", laws, xlim=(-width, width))
         asked = lambda key, c: np.arange(len(c.levels)) * (2.0 if key == "heun" else 1.0)
-        curves = [Curve(asked(key, c), c.tv, RULES[key], key) for key, c in chains.items()]
-        point = (float(asked(rule, now)[step]), float(now.tv[step]), rule)
-        right = Panel("scores asked for", "total variation", curves, xlim=(0, scores), points=[point])
-        return [left, middle, right], {
+        rules = [Curve(asked(key, c), c.tv, RULES[key], key) for key, c in chains.items()]
+        law, tv, draws = Curve(now.grids[step], now.own[step], RULES[rule], "samples"), now.tv, {}
+        if driver != "exact":
+            of_hill = (1 / theta - 1) * sigma**2 if theta else np.inf
+            variance = {"qne": 0.0, "idem": np.inf, "combined": of_hill}[driver]
+            y = self.samples(name, temperature, rule, scores, num, variance)
+            seen = [histogram(one, now.soft, level) for one, level in zip(y, now.levels, strict=True)]
+            tv = np.array([one.tv for one in seen])
+            law = Curve(*seen[step].stairs, f"{DRAWN} samples, {DRIVERS[driver]}", "samples")
+            rules.append(Curve(asked(rule, now), tv, f"samples, {DRIVERS[driver]}", "samples"))
+            draws = {f"TV of {DRAWN} exact draws": seen[step].floor}
+        width = 1 + 2.5 * now.levels[step]
+        laws = [Curve(now.grids[step], now.exact[step], "noised softmax"), law]
+        middle = Panel("noisy action", "density", laws, xlim=(-width, width))
+        point = (float(asked(rule, now)[step]), float(tv[step]), rule if driver == "exact" else "samples")
+        right = Panel("scores asked for", "total variation", rules, xlim=(0, scores), points=[point])
+        numbers = {
             "exact score": here.score,
             "error of QNE": here.error(1.0),
             "error of iDEM": here.error(0.0),
             "error of the combination": here.error(theta),
             "best share θ": here.best,
             "noise level of the step": float(now.levels[step]),
-            "TV at this step": float(now.tv[step]),
-            "TV at the end": float(now.tv[-1]),
+            "TV at this step": float(tv[step]),
+            "TV at the end": float(tv[-1]),
         }
+        return [left, middle, right], numbers | draws
 
     def tables(self) -> dict[str, Any]:
         return {
