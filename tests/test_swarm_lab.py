@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ from book_browser import on_a_phone, set_all
 
 from softq import landscapes
 from softq.exact.boltzmann import Boltzmann
-from softq.lab import SwarmLab
+from softq.lab import LinearMapLab, SwarmLab
+from softq.lab.linear import push, variance_at_rest
 from softq.lab.swarm import DIMS, SPREADS, bandwidth, beginning, direction, simplex
 from softq.landscapes import Landscape
-from softq.samplers import median_bandwidth, softmax_score, svgd, svgd_direction
+from softq.samplers import amortised_loss, median_bandwidth, softmax_score, svgd, svgd_direction
 from softq.utils.errors import SoftqError
 
 SLOPE = Landscape("slope", 1, 1.0, slope=(1.0,))
@@ -70,6 +72,37 @@ def test_the_table_of_spreads_is_the_formula_where_there_is_one() -> None:
     assert eight.var() / 0.05 == pytest.approx(SPREADS[8][0], abs=0.005)  # the softmax of -a^2 / 0.1
 
 
+@pytest.mark.parametrize(("variance", "same"), [(0.5, False), (0.5, True), (None, True)])
+def test_the_push_on_a_linear_map_is_the_mean_of_the_loss(variance: float | None, same: bool) -> None:
+    """The gradient of SQL's loss over many draws; the median of 32 particles is not quite that of their law."""
+    variance = variance or float(variance_at_rest(32, 6))
+
+    def gradient(key: jax.Array) -> jax.Array:
+        fixed, other = jax.random.normal(key, (2, 32, 6))
+        score = lambda a: -a
+        loss = lambda w: amortised_loss(lambda xi: w * xi, score, fixed, fixed if same else other)
+        return -jax.grad(loss)(jnp.sqrt(variance)) / 6
+
+    seen = jax.jit(jax.vmap(gradient))(jax.random.split(jax.random.key(0), 1000))
+    error = 5 * float(seen.std()) / np.sqrt(1000) + 4e-4
+    assert float(seen.mean()) == pytest.approx(push(variance, 32, 6, same), abs=error)
+    assert (
+        push(variance, 32, 6, False) > 3 * error
+    )  # what the other kind of noises would give differs by more
+
+
+def test_different_noises_rest_at_the_exact_variance() -> None:
+    for num, dim in ((2, 1), (32, 17)):
+        assert push(1.0, num, dim, False) == 0 and push(1.0, num, dim, True) == pytest.approx(-1 / num)
+        assert push(float(variance_at_rest(num, dim)), num, dim, True) == pytest.approx(0, abs=1e-12)
+    # what the chapter says
+    assert variance_at_rest(85, 1) < 0.9 < variance_at_rest(95, 1) and variance_at_rest(256, 17) < 0.4
+    sums = [
+        LinearMapLab().numbers(num=num, dim=17)["kernel to all others (to itself 1)"] for num in (32, 256)
+    ]
+    assert sums == pytest.approx([1.5, 3.1], abs=0.05)
+
+
 def test_a_plane_is_refused() -> None:
     with pytest.raises(SoftqError, match="give dim 1"):
         SwarmLab([landscapes.get("bandit")])
@@ -78,7 +111,7 @@ def test_a_plane_is_refused() -> None:
 @pytest.mark.browser
 def test_the_page_computes_the_same(tmp_path: Path) -> None:
     query = "?particles=900&steps=0"  # beyond the sliders
-    with on_a_phone(tmp_path, LAB, query=query, still=True) as (page, (name,)):
+    with on_a_phone(tmp_path, LAB, LinearMapLab(), query=query, still=True) as (page, (name, second)):
         found = page.evaluate("softqLab.report(softqLab.ids()[0])")["settings"]
         assert (found["particles"], found["steps"]) == (40, 1)
         for settings in (
@@ -96,3 +129,6 @@ def test_the_page_computes_the_same(tmp_path: Path) -> None:
             page.keyboard.press("ArrowUp")
         after = page.evaluate("id => softqLab.report(id)", name)["numbers"]["share on the right"]
         assert (before, after) == (0.5, 0.75)
+        for settings in ({"num": 2}, {"num": 100, "dim": 17}, {"num": 9999, "dim": 1}):
+            report = set_all(page, second, settings)
+            assert report["numbers"] == pytest.approx(LinearMapLab().numbers(**report["settings"]), rel=1e-6)

@@ -18,6 +18,7 @@
 | `GalleryLab` | the particles of any sampler on any landscape |
 | `HeroLab` | the figure of the front page |
 | `ImportanceLab` | the law of an action that resampling returns |
+| `LinearMapLab` | amortised SVGD of a linear map, with the same noises or others |
 | `MazeLab` | a ball in a maze, dropped by hand and rolled out by stored policies |
 | `PathsLab` | the paths of every method on multigoal, beside the softmax of its critic |
 | `SelectionLab` | what the choice of one end point does to the temperature |
@@ -43,6 +44,7 @@ from softq.lab.flood import FloodLab
 from softq.lab.gallery import GalleryLab
 from softq.lab.hero import HeroLab
 from softq.lab.importance import ImportanceLab
+from softq.lab.linear import LinearMapLab
 from softq.lab.paths import PathsLab
 from softq.lab.selection import SelectionLab
 from softq.lab.swarm import SwarmLab
@@ -64,6 +66,7 @@ __all__ = [
     "GalleryLab",
     "HeroLab",
     "ImportanceLab",
+    "LinearMapLab",
     "MazeLab",
     "PathsLab",
     "SelectionLab",

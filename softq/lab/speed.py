@@ -53,6 +53,7 @@ def examples(results: Path) -> dict[str, Callable[[], Lab]]:
         "GalleryLab": labs.GalleryLab,
         "HeroLab": labs.HeroLab,
         "ImportanceLab": lambda: labs.ImportanceLab(dim=6),
+        "LinearMapLab": labs.LinearMapLab,
         "MazeLab": lambda: labs.MazeLab.stored(results / "maze-networks.npz"),
         "PathsLab": lambda: labs.PathsLab.stored(results),
         "SelectionLab": labs.SelectionLab,
