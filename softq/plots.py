@@ -46,6 +46,7 @@ CONCEPTS = {
     "gaussian": ("fourth", "dashdot"),
     # backups of a value
     "boltzmann": ("exact", "line"),
+    "boltzmann from the optimum": ("exact", "dash"),
     "soft": ("sample", "dash"),
     "mellowmax": ("third", "dot"),
     "diagonal": ("ink", "dot"),

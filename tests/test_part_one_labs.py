@@ -8,13 +8,22 @@ from book_browser import on_a_phone, set_all
 
 from softq import landscapes
 from softq.exact import bounds
-from softq.exact.bellman import BOLTZMANN, SOFT, fixed_points, policy_iteration
+from softq.exact.bellman import (
+    BOLTZMANN,
+    HARD,
+    SOFT,
+    fixed_points,
+    policy_iteration,
+    softmax,
+    value_iteration,
+)
 from softq.exact.boltzmann import Boltzmann
-from softq.exact.mdp import door
+from softq.exact.mdp import MDP, door
 from softq.exact.separable import Separable
 from softq.exact.volume import PowerVolume
-from softq.lab import BackupLab, FloodLab, TrapLab, VolumeLab
+from softq.lab import BackupLab, FloodLab, RoomsLab, TrapLab, VolumeLab
 from softq.lab.backup import BACKUPS, branch
+from softq.lab.rooms import PLACES, SOLUTIONS, hill
 from softq.utils.errors import SoftqError
 
 WARMING, COOLING = (0.15, 0.19, 0.21), (0.1, 0.08, 0.065)  # the branches end at 0.2007 and at 0.0731
@@ -65,6 +74,28 @@ def test_the_trap_is_policy_iteration_on_the_door(cost: float, cycles: bool) -> 
     assert (seen["higher"] - seen["last two values, lower"] > 0.1) == cycles == (seen["slope there"] < -1)
 
 
+@pytest.mark.parametrize("name", SOLUTIONS)
+def test_the_rooms_are_solved_as_any_decision_problem(name: str) -> None:
+    """Three rooms and an end on 2,000 actions each, by value iteration, at the temperatures 0.1 and 0.4."""
+    lab, a = RoomsLab(), (np.arange(2000) + 0.5) / 1000 - 1
+    world = {"precision": 0.08, "pay": 0.5, "rest": 0.3, "closes": 0.2}
+    rewards, moves = np.zeros((4, a.size)), np.zeros((4, a.size, 4))
+    rewards[1], rewards[2] = 0.5 * hill(a, 0.0, 0.08), 0.3
+    moves[0, :, 1], moves[0, :, 2] = hill(a, *PLACES["workshop"]), hill(a, *PLACES["lounge"])
+    moves[0] /= np.maximum(1, moves[0].sum(-1, keepdims=True))
+    moves[0, :, 0] = np.maximum(0, 1 - moves[0].sum(-1))
+    moves[1, :, 1], moves[2, :, 2], moves[3, :, 3] = hill(a, 0.0, 0.08), 0.8, 1
+    moves[1, :, 3], moves[2, :, 3] = 1 - moves[1, :, 1], 0.2
+    mdp = MDP(rewards, moves, np.full(a.size, 0.001), 0.9, np.arange(4) == 3)
+    backup, start, _ = SOLUTIONS[name]
+    best = value_iteration(mdp, HARD, 1.0, 150)[-1]
+    found = lab.solve(name, np.array([0.1, 0.4]), **world)
+    for i, temperature in enumerate((0.1, 0.4)):
+        q = value_iteration(mdp, backup, temperature, 150, best if start == "optimum" else None)[-1]
+        policy = softmax(q, mdp.weights, temperature)
+        assert found.value[i] == pytest.approx((policy[0] * mdp.evaluate(policy)[0]).sum(), abs=1e-4)
+
+
 @pytest.mark.parametrize("dim", [2, 6, 17])
 def test_the_parabola_in_several_dimensions(dim: int) -> None:
     lab, volume = parabola_lab(), PowerVolume(1.0, 2.0, dim)
@@ -106,9 +137,9 @@ def test_a_ridge_is_flooded() -> None:
 
 @pytest.mark.browser
 def test_the_page_computes_the_same(tmp_path: Path) -> None:
-    lab, trap, reached = BackupLab(start=2.0, begin="last", temperature=0.1), TrapLab(), []
+    lab, trap, rooms, reached = BackupLab(start=2.0, begin="last", temperature=0.1), TrapLab(), RoomsLab(), []
     query = "?reward=99&reward=0.2&2.exit=9"
-    with on_a_phone(tmp_path, lab, trap, query=query) as (page, (name, second)):
+    with on_a_phone(tmp_path, lab, trap, rooms, query=query) as (page, (name, second, third)):
         set_all(page, name, {"reward": 0.2, "start": 2.0})
         for temperature in WARMING + COOLING:
             report = set_all(page, name, {"temperature": temperature})
@@ -127,6 +158,8 @@ def test_the_page_computes_the_same(tmp_path: Path) -> None:
         ):
             report = set_all(page, second, chosen)
             assert report["numbers"] == pytest.approx(trap.numbers(**report["settings"]), rel=1e-6, abs=1e-9)
+        report = set_all(page, third, {"precision": 0.1, "rest": 0, "closes": 0, "temperature": 0.3})
+        assert report["numbers"] == pytest.approx(rooms.numbers(**report["settings"]), rel=1e-5, abs=1e-6)
 
     lab = parabola_lab()
     with on_a_phone(tmp_path, lab, FLOOD, query="?dim=99&2.eps=-1") as (page, (name, second)):

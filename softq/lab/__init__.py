@@ -21,6 +21,7 @@
 | `LinearMapLab` | amortised SVGD of a linear map, with the same noises or others |
 | `MazeLab` | a ball in a maze, dropped by hand and rolled out by stored policies |
 | `PathsLab` | the paths of every method on multigoal, beside the softmax of its critic |
+| `RoomsLab` | three rooms of a project, and what four solutions earn in them |
 | `SelectionLab` | what the choice of one end point does to the temperature |
 | `SwarmLab` | the particles of SVGD on a line |
 | `TemperatureLab` | the exact softmax of a landscape or a critic, and Langevin particles or exact draws |
@@ -46,6 +47,7 @@ from softq.lab.hero import HeroLab
 from softq.lab.importance import ImportanceLab
 from softq.lab.linear import LinearMapLab
 from softq.lab.paths import PathsLab
+from softq.lab.rooms import RoomsLab
 from softq.lab.selection import SelectionLab
 from softq.lab.swarm import SwarmLab
 from softq.lab.temperature import TemperatureLab
@@ -69,6 +71,7 @@ __all__ = [
     "LinearMapLab",
     "MazeLab",
     "PathsLab",
+    "RoomsLab",
     "SelectionLab",
     "SwarmLab",
     "TemperatureLab",

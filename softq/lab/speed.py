@@ -56,6 +56,7 @@ def examples(results: Path) -> dict[str, Callable[[], Lab]]:
         "LinearMapLab": labs.LinearMapLab,
         "MazeLab": lambda: labs.MazeLab.stored(results / "maze-networks.npz"),
         "PathsLab": lambda: labs.PathsLab.stored(results),
+        "RoomsLab": labs.RoomsLab,
         "SelectionLab": labs.SelectionLab,
         "SwarmLab": lambda: labs.SwarmLab(lines("twomode1", "quad1")),
         "TemperatureLab": lambda: labs.TemperatureLab(landscapes.get("twomode2")),
