@@ -183,7 +183,7 @@
       c.fillStyle = colours.sample;
       c.fillText("W\u2082 to the softmax, by step", 12, box.top - 8);
       c.fillStyle = colours.exact;
-      c.fillText("of as many exact draws", 24 + c.measureText("W\u2082 to the softmax, by step").width, box.top - 8);
+      c.fillText("of exact draws", 24 + c.measureText("W\u2082 to the softmax, by step").width, box.top - 8);
       c.lineWidth = 2;
       c.strokeStyle = colours.exact;
       c.setLineDash([7, 4]);
