@@ -95,10 +95,9 @@ class RoomsLab(CurveLab):
             out = self.ways["workshop"] * v[1][:, None] + self.ways["lounge"] * v[2][:, None]
             hall = DISCOUNT * (out + self.stay * v[0][:, None])
             work = success * (pay + DISCOUNT * v[1][:, None])
-            idle = np.repeat((rest + DISCOUNT * (1 - closes) * v[2])[:, None], 2, 1)
-            v = np.stack(
-                [value(hall, self.weights[0]), value(work, self.weights[1]), value(idle, np.ones(2))]
-            )
+            # the soft value of equal actions is their value and the entropy of a uniform policy
+            idle = rest + DISCOUNT * (1 - closes) * v[2] + temperatures * np.log(2.0) * (backup is SOFT)
+            v = np.stack([value(hall, self.weights[0]), value(work, self.weights[1]), idle])
         p, s = (softmax(q / t, w, 1.0) for q, w in zip((hall, work), self.weights, strict=True))
         earned = pay * (s @ success) / (1 - DISCOUNT * (s @ success))
         value_of_hall = DISCOUNT * (p @ self.ways["workshop"] * earned + p @ self.ways["lounge"] * lounge)
