@@ -1,6 +1,7 @@
 """The built book in a browser, over HTTP and from a folder. Needs `make html` and Debian's chromium."""
 
 import base64
+import gzip
 import json
 import os
 import re
@@ -120,6 +121,24 @@ def test_page(reader: BrowserContext, base: str, name: str) -> None:
             assert unreadable(page, "light") == []
             assert unreadable(page, "dark", ["color-contrast"]) == []
         assert complaints == []
+
+
+def weight(page: Path) -> int:
+    """Bytes, compressed, of a built page and of the pictures, films and scripts of the book that it loads."""
+    content = page.read_text()
+    named = set(re.findall(r"""(?:src|href)="([^"#?]*(?:_images/|_static/softq)[^"#?]*)""", content))
+    files = [page, *(page.parent / name for name in named)]
+    return sum(len(gzip.compress(file.read_bytes(), 6)) for file in files)
+
+
+def test_no_page_weighs_more_than_two_megabytes(browser: Browser, tmp_path: Path) -> None:
+    """Beyond the theme and the script that sets formulas, which all pages share."""
+    weights = {name: weight(HTML / name) for name in pages()}
+    assert {name: bytes for name, bytes in weights.items() if bytes > 2_000_000} == {}
+    picture = HTML / "_images" / max((HTML / "_images").iterdir(), key=lambda file: file.stat().st_size).name
+    heavy = tmp_path / "page.html"
+    heavy.write_text(f'<img src="{picture}">')
+    assert weight(heavy) > 0.9 * picture.stat().st_size, "a picture counts"
 
 
 def unreadable(page: Page, scheme: str, rules: list[str] | None = None) -> list[str]:

@@ -43,12 +43,14 @@ class OnItsFeet(gym.Wrapper):
         return obs, reward, terminated, truncated or not upright(self.env), info
 
 
-gym.register(
-    "HalfCheetahOnItsFeet-v0",
-    entry_point="gymnasium.envs.mujoco.half_cheetah_v5:HalfCheetahEnv",
-    max_episode_steps=1000,
-    additional_wrappers=(OnItsFeet.wrapper_spec(),),
-)
+ON_ITS_FEET = "HalfCheetahOnItsFeet-v0"
+if ON_ITS_FEET not in gym.registry:  # a run that trained there imports this file once more
+    gym.register(
+        ON_ITS_FEET,
+        entry_point="gymnasium.envs.mujoco.half_cheetah_v5:HalfCheetahEnv",
+        max_episode_steps=1000,
+        additional_wrappers=(OnItsFeet.wrapper_spec(),),
+    )
 
 
 def played(policy: Policy, episodes: int = EPISODES, steps: int = 1000) -> tuple[float, float]:
