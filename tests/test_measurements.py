@@ -21,6 +21,7 @@ from softq.experiments.score_estimates import ESTIMATORS, LOG_SNR, PLACES, PROPO
 from softq.experiments.score_estimates import table as compute_estimates
 from softq.experiments.settings import MEASURED
 from softq.experiments.speed.all_methods import SIZES
+from softq.sweeps.plan import plan
 
 RESULTS = Path(__file__).parents[1] / "results"
 COMMANDS = pd.read_csv(RESULTS / "commands.csv").set_index("file")["command"]
@@ -52,9 +53,20 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_every_result_has_one_command() -> None:
     assert COMMANDS.index.is_unique
     assert set(COMMANDS.index) == {file.name for file in RESULTS.glob("*.csv")} - WITHOUT
-    kinds = [starting(words) for words in ("train", "evaluate", "visits", "gallery", "bench")]
+    kinds = [starting(words) for words in ("train", "evaluate", "visits", "gallery", "bench", "results")]
     modules = COMMANDS[COMMANDS.str.startswith("python -m softq.experiments.")]
     assert sum(map(len, kinds)) + len(modules) == len(COMMANDS)
+
+
+def test_the_sweep_of_the_book_has_whole_curves_of_the_runs_that_it_names() -> None:
+    """Each run of `sweeps/book.toml` that has begun: evaluations at equal distances, by all three seeds."""
+    planned = {run.name for run in plan(RESULTS.parent / "sweeps" / "book.toml")}
+    table = pd.read_csv(RESULTS / "book.csv")
+    assert {Path(run).name for run in table["run"]} <= planned
+    for run, curve in table.groupby("run"):
+        asked = curve.groupby("updates")["seed"].apply(list)
+        assert list(asked.index) == list(range(2000, 2000 * len(asked) + 1, 2000)), run
+        assert all(seeds == [0, 1, 2] for seeds in asked), run
 
 
 def test_the_table_of_estimates_has_every_level_and_estimator() -> None:
