@@ -142,7 +142,7 @@ count: env
 	$(BIN)/python tests/count.py $(COUNT)
 
 screenshots: env
-	$(BIN)/python tests/screenshots.py
+	PYTHONPATH=book/_ext $(BIN)/python tests/screenshots.py
 
 overview: env
 	$(BIN)/python book/overview.py
