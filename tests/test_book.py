@@ -33,6 +33,12 @@ READ_BY_AXE |= {f"notebooks/{name}.html" for name in ("01_temperature", "10_gall
 LAB_PAGES = ["notebooks/01_temperature.html", "notebooks/05_langevin.html", "notebooks/15_mujoco.html"]
 LANGEVIN_PAGES = LAB_PAGES[1:]  # the first one draws exactly
 SCREENS = (("light", 1280), ("dark", 1280), ("dark", 390), ("light", 390))  # width in pixels
+# no formula in a line ends beyond its column, unless it scrolls
+NOTHING_CUT = """() => {
+    const end = document.querySelector("article").getBoundingClientRect().right + 1;
+    const formulas = [...document.querySelectorAll("article mjx-container")].filter((box) => !box.closest("div.math"));
+    return formulas.every((box) => box.getBoundingClientRect().right <= end || box.closest(".softq-scrolls, table"));
+}"""
 CURVE_PAGES = {
     "volume": "notebooks/02_volume.html",
     "backup": "notebooks/03_three_backups.html",
@@ -111,6 +117,7 @@ def test_page(reader: BrowserContext, base: str, name: str) -> None:
             page.set_viewport_size({"width": width, "height": 844})
             # the theme's side bars slide for a moment after the screen has changed
             page.wait_for_function("w => document.documentElement.scrollWidth <= w", arg=width)
+            page.wait_for_function(NOTHING_CUT)
             if scheme == "dark":
                 grounds = page.locator("article .cell_output .text_html").evaluate_all(
                     "nodes => nodes.map((node) => getComputedStyle(node).backgroundColor)"

@@ -1,6 +1,7 @@
 """The labs of chapters 2 and 3: what they add to curves, against exact numbers, and the page against Python."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,8 +28,6 @@ from softq.lab.rooms import PLACES, SOLUTIONS, hill
 from softq.utils.errors import SoftqError
 
 WARMING, COOLING = (0.15, 0.19, 0.21), (0.1, 0.08, 0.065)  # the branches end at 0.2007 and at 0.0731
-
-
 FLOOD = FloodLab([landscapes.get("quad2"), landscapes.get("lemniscate")])
 
 
@@ -135,6 +134,13 @@ def test_a_ridge_is_flooded() -> None:
         FloodLab([landscapes.get("quad1")])
 
 
+def agree(page: Any, name: str, lab: Any, settings: dict[str, Any], **tolerance: float) -> dict[str, Any]:
+    """Set the controls of the lab `name` in the page: its numbers are those of Python's `lab` there. Its report."""
+    report = set_all(page, name, settings)
+    assert report["numbers"] == pytest.approx(lab.numbers(**report["settings"]), **tolerance)
+    return report
+
+
 @pytest.mark.browser
 def test_the_page_computes_the_same(tmp_path: Path) -> None:
     lab, trap, rooms, reached = BackupLab(start=2.0, begin="last", temperature=0.1), TrapLab(), RoomsLab(), []
@@ -142,9 +148,7 @@ def test_the_page_computes_the_same(tmp_path: Path) -> None:
     with on_a_phone(tmp_path, lab, trap, rooms, query=query) as (page, (name, second, third)):
         set_all(page, name, {"reward": 0.2, "start": 2.0})
         for temperature in WARMING + COOLING:
-            report = set_all(page, name, {"temperature": temperature})
-            chosen = report["settings"]
-            assert report["numbers"] == pytest.approx(lab.numbers(**chosen), rel=1e-5)
+            report = agree(page, name, lab, {"temperature": temperature}, rel=1e-5)
             reached.append(round(report["numbers"]["reached"]))
         assert reached == [2, 2, 0, 0, 0, 2]
         set_all(page, name, {"temperature": 1.0})
@@ -156,16 +160,14 @@ def test_the_page_computes_the_same(tmp_path: Path) -> None:
             {"iteration": "soft", "temperature": 0.4, "first": 0},
             {"discount": 0},
         ):
-            report = set_all(page, second, chosen)
-            assert report["numbers"] == pytest.approx(trap.numbers(**report["settings"]), rel=1e-6, abs=1e-9)
-        report = set_all(page, third, {"precision": 0.1, "rest": 0, "closes": 0, "temperature": 0.3})
-        assert report["numbers"] == pytest.approx(rooms.numbers(**report["settings"]), rel=1e-5, abs=1e-6)
+            agree(page, second, trap, chosen, rel=1e-6, abs=1e-9)
+        world = {"precision": 0.1, "rest": 0, "closes": 0, "temperature": 0.3}
+        agree(page, third, rooms, world, rel=1e-5, abs=1e-6)
 
     lab = parabola_lab()
     with on_a_phone(tmp_path, lab, FLOOD, query="?dim=99&2.eps=-1") as (page, (name, second)):
         for dim in (17, 6, 1):
-            report = set_all(page, name, {"dim": dim})
-            assert report["numbers"] == pytest.approx(lab.numbers(dim=dim), rel=3e-3)
+            assert agree(page, name, lab, {"dim": dim}, rel=3e-3)["settings"]["dim"] == dim
         assert set_all(page, name, {"landscape": "abs1"})["settings"]["dim"] == 1
         assert set_all(page, name, {"dim": 2})["settings"]["landscape"] == "quad1"
         for chosen in (
@@ -173,8 +175,7 @@ def test_the_page_computes_the_same(tmp_path: Path) -> None:
             {"landscape": "lemniscate", "eps": 0.003, "temperature": 1},
             {"eps": 2},
         ):
-            report = set_all(page, second, chosen)
-            assert report["numbers"] == pytest.approx(FLOOD.numbers(**report["settings"]), rel=5e-3, abs=1e-4)
+            agree(page, second, FLOOD, chosen, rel=5e-3, abs=1e-4)
         page.locator(f"#{second} canvas").focus()  # the keyboard's cursor begins in the middle of the map
         page.keyboard.press("Enter")
         middle = page.evaluate("id => softqLab.report(id)", second)["settings"]["eps"]

@@ -16,6 +16,7 @@
   const QUANTILES = even(-5, 5, 361);
   const DRIVERS = { exact: "exact score", qne: "QNE", idem: "iDEM", combined: "combined" };
   const DRAWN = 400, BINS = 40; // samples, and the bins of their histogram
+  const FLOWS = ["euler", "heun"]; // the rules without noise
   const RULES = { euler: "flow, Euler", heun: "flow, Heun", ancestral: "ancestral", sde: "SDE" };
 
   function even(low, high, count) {
@@ -147,9 +148,31 @@
     return out.map((p) => p / width / total);
   }
 
+  /** The noise levels of a rule that asks for this many scores; Heun's asks for two in a step. */
+  function levelsOf(rule, scores) {
+    return geometric(MOST, LEAST, (rule === "heun" ? Math.floor(scores / 2) : scores) + 1);
+  }
+
+  /** A step of the probability flow, by Euler's rule or Heun's; `clean(ys, sigma)` are the clean actions behind. */
+  function flow(rule, clean, ys, sigma, cleaner) {
+    const there = clean(ys, sigma), end = ys.map((y, n) => y + ((cleaner - sigma) * (y - there[n])) / sigma);
+    if (rule !== "heun") return end;
+    const again = clean(end, cleaner);
+    return ys.map((y, n) => y + ((cleaner - sigma) * ((y - there[n]) / sigma + (end[n] - again[n]) / cleaner)) / 2);
+  }
+
+  /** Means and standard deviation of a random step, ancestral or of the SDE. */
+  function noisy(rule, clean, ys, sigma, cleaner) {
+    const k = cleaner / sigma, there = clean(ys, sigma);
+    return [
+      ys.map((y, n) => there[n] + k * k * (y - there[n])),
+      (rule === "ancestral" ? cleaner : sigma) * Math.sqrt(1 - k * k),
+    ];
+  }
+
   /** The law after each step of a rule, from N(0, MOST^2), with the exact score asked for `scores` times. */
   function chain(logSoft, rule, scores, mass) {
-    const steps = rule === "heun" ? Math.floor(scores / 2) : scores, levels = geometric(MOST, LEAST, steps + 1);
+    const levels = levelsOf(rule, scores), clean = (ys, sigma) => guess(logSoft, ys, sigma);
     const top = Math.max(...logSoft), soft = logSoft.map((v) => Math.exp(v - top));
     const total = soft.reduce((sum, p) => sum + p, 0);
     const grids = Array.from(levels, gridAt), own = [grids[0].map((x) => normal(x / MOST) / MOST)];
@@ -159,28 +182,20 @@
       return sum / total / levels[i];
     }));
     let ys = QUANTILES.map((z) => MOST * z);
-    for (let i = 0; i < steps; i++) {
-      const sigma = levels[i], cleaner = levels[i + 1], k = cleaner / sigma;
-      if (rule === "euler" || rule === "heun") {
-        const clean = guess(logSoft, ys, sigma), here = ys.map((y, n) => (y - clean[n]) / sigma);
-        let end = ys.map((y, n) => y + (cleaner - sigma) * here[n]);
-        if (rule === "heun") {
-          const again = guess(logSoft, end, cleaner);
-          end = ys.map((y, n) => y + ((cleaner - sigma) * (here[n] + (end[n] - again[n]) / cleaner)) / 2);
-        }
-        ys = end;
-        own.push(pushed(grids[i + 1], ys, mass));
+    for (let i = 0; i + 1 < levels.length; i++) {
+      const step = [levels[i], levels[i + 1]], after = grids[i + 1];
+      if (FLOWS.includes(rule)) {
+        ys = flow(rule, clean, ys, ...step);
+        own.push(pushed(after, ys, mass));
         continue;
       }
-      const x = grids[i], width = x[1] - x[0], clean = guess(logSoft, x, sigma), last = own[i];
-      const mean = x.map((y, n) => clean[n] + k * k * (y - clean[n]));
-      const spread = (rule === "ancestral" ? cleaner : sigma) * Math.sqrt(1 - k * k);
-      const next = grids[i + 1].map((y) => {
+      const [mean, spread] = noisy(rule, clean, grids[i], ...step), last = own[i];
+      const next = after.map((y) => {
         let sum = 0;
         for (let n = 0; n < POINTS; n++) sum += last[n] * normal((y - mean[n]) / spread);
-        return (sum * width) / spread;
+        return sum;
       });
-      const all = next.reduce((sum, p) => sum + p, 0) * (grids[i + 1][1] - grids[i + 1][0]);
+      const all = next.reduce((sum, p) => sum + p, 0) * (after[1] - after[0]);
       own.push(next.map((p) => p / all));
     }
     const tv = grids.map((grid, i) => {
@@ -214,20 +229,14 @@
       const theta = (sigma * sigma) / (sigma * sigma + variance);
       return theta * (action / total) + (1 - theta) * (y + (sigma * sigma * score) / total);
     });
-    const levels = geometric(MOST, LEAST, (rule === "heun" ? Math.floor(scores / 2) : scores) + 1);
-    const path = [Float64Array.from({ length: DRAWN }, () => MOST * rng.normal())];
+    const levels = levelsOf(rule, scores), path = [Float64Array.from({ length: DRAWN }, () => MOST * rng.normal())];
     for (let i = 0; i + 1 < levels.length; i++) {
-      const sigma = levels[i], cleaner = levels[i + 1], k = cleaner / sigma, ys = path[i], there = clean(ys, sigma);
-      let end = ys.map((y, m) => there[m] + k * (y - there[m]));
-      if (rule === "heun") {
-        const again = clean(end, cleaner);
-        end = ys.map((y, m) => (
-          y + ((cleaner - sigma) * ((y - there[m]) / sigma + (end[m] - again[m]) / cleaner)) / 2));
-      } else if (rule !== "euler") {
-        const spread = (rule === "ancestral" ? cleaner : sigma) * Math.sqrt(1 - k * k);
-        end = ys.map((y, m) => there[m] + k * k * (y - there[m]) + spread * rng.normal());
+      const step = [path[i], levels[i], levels[i + 1]];
+      if (FLOWS.includes(rule)) path.push(flow(rule, clean, ...step));
+      else {
+        const [mean, spread] = noisy(rule, clean, ...step);
+        path.push(mean.map((m) => m + spread * rng.normal()));
       }
-      path.push(end);
     }
     return path;
   }

@@ -3,10 +3,6 @@
   "use strict";
 
   const { CurveLab, register } = window.softqLab;
-  const ITERATIONS = [ // each has the look of the concept of its name
-    ["boltzmann", "Boltzmann"],
-    ["soft", "soft"],
-  ];
 
   /** p log(q / p), which is 0 where p is. */
   function cross(p, q) {
@@ -21,7 +17,7 @@
     }
 
     view(s) {
-      const { sweeps, late } = this.data, odds = s.exit / (1 - s.exit);
+      const { sweeps, late, iterations } = this.data, odds = s.exit / (1 - s.exit);
       const stays = (x) => 1 / (1 + odds * Math.exp(-x / s.temperature));
       /** What staying is worth under a policy that stays with probability p. */
       const worth = (p, kind) => {
@@ -29,7 +25,7 @@
         return ((kind === "soft" ? s.discount * s.temperature * entropy : 0) - s.cost) / (1 - s.discount * p);
       };
       const next = (x, kind) => worth(stays(x), kind), paths = {};
-      for (const [kind] of ITERATIONS) {
+      for (const [kind] of iterations) {
         const path = (paths[kind] = [worth(s.first, kind)]);
         for (let k = 0; k < late; k++) path.push(next(path[k], kind));
       }
@@ -38,7 +34,7 @@
       const pad = 0.05 * (high - low), limits = [low - pad, high + pad];
       const x = Array.from({ length: 400 }, (_, i) => limits[0] + ((limits[1] - limits[0]) * i) / 399);
       const curves = [{ x: x, y: x, label: "now = next", look: "diagonal" }];
-      for (const [kind, label] of ITERATIONS) curves.push({ x: x, y: x.map((v) => next(v, kind)), label, look: kind });
+      for (const [kind, label] of iterations) curves.push({ x: x, y: x.map((v) => next(v, kind)), label, look: kind });
       const stairs = shown(s.iteration).flatMap((v) => [v, v]);
       curves.push({ x: stairs.slice(0, -1), y: stairs.slice(1), look: "iterates" });
       let [from, to] = [least, 0]; // the map falls, so that it crosses the diagonal once
@@ -54,7 +50,7 @@
           { xlabel: "value of staying, now", ylabel: "under the next policy", sets: "first", curves: curves,
             xlim: limits, ylim: limits, points: [[from, from, "boltzmann"], [settled, settled, "soft"]] },
           { xlabel: "sweep", ylabel: "value of staying", xlim: [0, sweeps], ylim: limits,
-            curves: ITERATIONS.map(([kind]) => ({ x: time, y: shown(kind), look: kind })) },
+            curves: iterations.map(([kind]) => ({ x: time, y: shown(kind), look: kind })) },
         ],
         numbers: {
           "fixed point": from,

@@ -103,6 +103,16 @@
     }
   }
 
+  /** A formula in a line becomes a box that scrolls where it is wider than its paragraph; others keep their line. */
+  function fit(formulas, scrolling) {
+    const room = (box) => box.closest("p, li, dd, td, th, figcaption, h1, h2, h3, h4")?.clientWidth ?? Infinity;
+    const wide = formulas.map((box) => box.firstElementChild.offsetWidth > room(box));
+    formulas.forEach((box, i) => {
+      box.classList.toggle("softq-formula-scrolls", wide[i]);
+      if (wide[i]) scrolling.watch(box, "Formula");
+    });
+  }
+
   function start() {
     document.querySelectorAll(FIGURES).forEach(enlargeable);
     const scrolling = new Scrolling();
@@ -114,6 +124,8 @@
     // formulas are boxes only once they are set
     globalThis.MathJax?.startup?.promise?.then(() => {
       for (const box of document.querySelectorAll("article div.math mjx-container")) scrolling.watch(box, "Formula");
+      const inline = [...document.querySelectorAll("article mjx-container")].filter((box) => !box.closest("div.math"));
+      new ResizeObserver(() => fit(inline, scrolling)).observe(document.querySelector("article"));
     });
   }
 

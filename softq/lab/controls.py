@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from softq.landscapes import Landscape
 from softq.utils.errors import SoftqError, suggest
 
 
@@ -111,3 +112,18 @@ class Toggle:
 
 
 Control = Slider | Integer | Choice | Toggle
+
+
+def landscape_choice(lab: str, landscapes: Sequence[Landscape], dim: int) -> Choice:
+    """The control that offers `landscapes` by name, of which the first is shown at the start.
+
+    Raises `SoftqError`, which names the class `lab`, for a landscape in another number of dimensions than `dim`.
+    """
+    for landscape in landscapes:
+        if landscape.dim != dim:
+            shown = {1: "lines", 2: "a plane"}[dim]
+            raise SoftqError(
+                f"{lab} draws {shown}, '{landscape.name}' has dim {landscape.dim}; give dim {dim}."
+            )
+    names = [landscape.name for landscape in landscapes]
+    return Choice("landscape", "landscape", names[0], [(name, name) for name in names])

@@ -14,11 +14,10 @@ from scipy.special import ndtr
 
 from softq.exact.values import evaluate
 from softq.lab import export
-from softq.lab.controls import Choice, Slider
+from softq.lab.controls import Choice, Slider, landscape_choice
 from softq.lab.curves import Curve, CurveLab, Panel
 from softq.lab.reverse import ACTIONS, DRAWN, QUANTILES, RULES, Chain, chain, histogram, sampled
 from softq.landscapes import Landscape
-from softq.utils.errors import SoftqError
 
 NODES = 200  # proposals of a quadrature, over eight deviations on both sides as far as the box goes
 PLACES = np.linspace(-1.2, 1.2, 33)  # noisy actions at which the estimates are drawn
@@ -122,15 +121,9 @@ class DenoiseLab(CurveLab):
         alt: str = "Estimates of a score beside the exact one, and the law of a reverse process beside the softmax.",
         caption: str = "",
     ):
-        for landscape in landscapes:
-            if landscape.dim != 1:
-                raise SoftqError(
-                    f"DenoiseLab draws lines, '{landscape.name}' has dim {landscape.dim}; give dim 1."
-                )
         self.landscapes = {landscape.name: landscape for landscape in landscapes}
-        first = next(iter(self.landscapes))
         controls = (
-            Choice("landscape", "landscape", first, [(name, name) for name in self.landscapes]),
+            landscape_choice("DenoiseLab", landscapes, 1),
             Slider("temperature", "temperature λ", temperature, 0.05, 2.0),
             Slider("noise", "noise level σ", noise, 0.03, 10.0),
             Slider("num", "proposals K", num, 1, 1000, integer=True),

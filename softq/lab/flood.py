@@ -12,10 +12,9 @@ from softq import plots
 from softq.exact.values import evaluate
 from softq.exact.volume import Volume, volume_of
 from softq.lab import export
-from softq.lab.controls import Choice, Slider
+from softq.lab.controls import Slider, landscape_choice
 from softq.lab.curves import Curve, CurveLab, Panel
 from softq.landscapes import Landscape
-from softq.utils.errors import SoftqError
 
 LEVELS = np.concatenate([np.geomspace(3e-6, 0.3, 150), np.linspace(0.3, 1, 100)[1:]])  # of the largest regret
 SIDE = 200  # cells of the map, along a side
@@ -72,15 +71,9 @@ class FloodLab(CurveLab):
         alt: str = "A map of a landscape with its nearly optimal actions in colour, and their share of the box.",
         caption: str = "",
     ):
-        for landscape in landscapes:
-            if landscape.dim != 2:
-                raise SoftqError(
-                    f"FloodLab draws a plane, '{landscape.name}' has dim {landscape.dim}; give dim 2."
-                )
         self.landscapes = {landscape.name: landscape for landscape in landscapes}
-        names = [(name, name) for name in self.landscapes]
         controls = (
-            Choice("landscape", "landscape", names[0][1], names),
+            landscape_choice("FloodLab", landscapes, 2),
             Slider("eps", "tolerance ε", eps, 1e-4, 2.0),
             Slider("temperature", "temperature λ", temperature, 0.01, 1.0),
         )

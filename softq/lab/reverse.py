@@ -1,5 +1,7 @@
 """Reverse diffusions on a line: their law with the exact score, on a grid, and samples with an estimate of it."""
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -13,7 +15,10 @@ POINTS = 201  # of the grid of noisy actions
 MOST, LEAST = 20.0, 0.02  # noise levels at which a reverse process starts and ends
 QUANTILES = np.linspace(-5.0, 5.0, 361)
 RULES = {"euler": "flow, Euler", "heun": "flow, Heun", "ancestral": "ancestral", "sde": "SDE"}
+FLOWS = ("euler", "heun")  # the rules without noise
 DRAWN, BINS = 400, 40  # samples, and the bins of their histogram
+
+Clean = Callable[[np.ndarray, float], np.ndarray]  # the mean clean action behind noisy ones, at a noise level
 
 
 class Chain(NamedTuple):
@@ -56,10 +61,29 @@ def pushed(grid: np.ndarray, images: np.ndarray) -> np.ndarray:
     return np.diff(below) / width / mass.sum()
 
 
+def levels_of(rule: str, scores: int) -> np.ndarray:
+    """The noise levels of a rule that asks for `scores` scores; Heun's asks for two in a step."""
+    return np.geomspace(MOST, LEAST, (scores // 2 if rule == "heun" else scores) + 1)
+
+
+def flow(rule: str, clean: Clean, y: np.ndarray, sigma: float, cleaner: float) -> np.ndarray:
+    """A step of the probability flow from `y` `(n,)`, by Euler's rule or Heun's."""
+    slope = (y - clean(y, sigma)) / sigma
+    if rule == "heun":
+        end = y + (cleaner - sigma) * slope
+        slope = (slope + (end - clean(end, cleaner)) / cleaner) / 2
+    return y + (cleaner - sigma) * slope
+
+
+def noisy(rule: str, clean: Clean, y: np.ndarray, sigma: float, cleaner: float) -> tuple[np.ndarray, float]:
+    """Mean `(n,)` and standard deviation of a random step from `y` `(n,)`, ancestral or of the SDE."""
+    k, there = cleaner / sigma, clean(y, sigma)
+    return there + k**2 * (y - there), (cleaner if rule == "ancestral" else sigma) * np.sqrt(1 - k**2)
+
+
 def chain(log_soft: np.ndarray, rule: str, scores: int) -> Chain:
     """The law after each step of `rule`, from N(0, MOST^2), with the exact score asked for `scores` times."""
-    steps = scores // 2 if rule == "heun" else scores
-    levels = np.geomspace(MOST, LEAST, steps + 1)
+    levels, clean = levels_of(rule, scores), partial(guess, log_soft)
     soft = np.exp(log_soft - log_soft.max())
     soft /= soft.sum()
     grids = np.stack([grid_at(s) for s in levels])
@@ -68,24 +92,14 @@ def chain(log_soft: np.ndarray, rule: str, scores: int) -> Chain:
     )
     own = [normal(grids[0] / MOST) / MOST]
     y = MOST * QUANTILES
-    for i in range(steps):
-        sigma, cleaner = levels[i], levels[i + 1]
-        k = cleaner / sigma
-        if rule in ("euler", "heun"):
-            here = (y - guess(log_soft, y, sigma)) / sigma
-            end = y + (cleaner - sigma) * here
-            if rule == "heun":
-                there = (end - guess(log_soft, end, cleaner)) / cleaner
-                end = y + (cleaner - sigma) * (here + there) / 2
-            y = end
-            own.append(pushed(grids[i + 1], y))
-            continue
-        x, width = grids[i], grids[i][1] - grids[i][0]
-        clean = guess(log_soft, x, sigma)
-        mean = clean + k**2 * (x - clean)
-        spread = (cleaner if rule == "ancestral" else sigma) * np.sqrt(1 - k**2)
-        density = normal((grids[i + 1][:, None] - mean) / spread) @ own[-1] * width / spread
-        own.append(density / (density.sum() * (grids[i + 1][1] - grids[i + 1][0])))
+    for (sigma, cleaner), (x, after) in zip(pairwise(levels), pairwise(grids), strict=True):
+        if rule in FLOWS:
+            y = flow(rule, clean, y, sigma, cleaner)
+            own.append(pushed(after, y))
+        else:
+            mean, spread = noisy(rule, clean, x, sigma, cleaner)
+            density = normal((after[:, None] - mean) / spread) @ own[-1]
+            own.append(density / (density.sum() * (after[1] - after[0])))
     own = np.stack(own)
     tv = 0.5 * np.abs(own - exact).sum(1) * (grids[:, 1] - grids[:, 0])
     return Chain(soft, levels, grids, exact, own, tv)
@@ -118,20 +132,13 @@ def sampled(
         theta = sigma**2 / (sigma**2 + variance)
         return theta * (w @ ACTIONS) + (1 - theta) * (y + sigma**2 * (w @ scores_at))
 
-    levels = np.geomspace(MOST, LEAST, (num_scores // 2 if rule == "heun" else num_scores) + 1)
     path = [MOST * rng.standard_normal(count)]
-    for sigma, cleaner in pairwise(levels):
-        y, k = path[-1], cleaner / sigma
-        there = clean(y, sigma)
-        if rule in ("euler", "heun"):
-            end = there + k * (y - there)
-            if rule == "heun":
-                slopes = (y - there) / sigma, (end - clean(end, cleaner)) / cleaner
-                end = y + (cleaner - sigma) * (slopes[0] + slopes[1]) / 2
+    for sigma, cleaner in pairwise(levels_of(rule, num_scores)):
+        if rule in FLOWS:
+            path.append(flow(rule, clean, path[-1], sigma, cleaner))
         else:
-            spread = (cleaner if rule == "ancestral" else sigma) * np.sqrt(1 - k**2)
-            end = there + k**2 * (y - there) + spread * rng.standard_normal(count)
-        path.append(end)
+            mean, spread = noisy(rule, clean, path[-1], sigma, cleaner)
+            path.append(mean + spread * rng.standard_normal(count))
     return np.stack(path)
 
 

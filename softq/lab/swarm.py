@@ -11,10 +11,9 @@ import numpy as np
 
 from softq.exact.values import evaluate
 from softq.lab import export
-from softq.lab.controls import Choice, Slider
+from softq.lab.controls import Choice, Slider, landscape_choice
 from softq.lab.curves import Curve, CurveLab, Panel
 from softq.landscapes import Landscape
-from softq.utils.errors import SoftqError
 
 CELLS = 2000  # of the box, for the exact law
 STEP = {"box": 0.05, "tanh": 0.1}  # of SVGD, in temperatures
@@ -122,15 +121,9 @@ class SwarmLab(CurveLab):
         alt: str = "Paths of particles, the share of particles below each action, and the spread of swarms.",
         caption: str = "",
     ):
-        for landscape in landscapes:
-            if landscape.dim != 1:
-                raise SoftqError(
-                    f"SwarmLab draws lines, '{landscape.name}' has dim {landscape.dim}; give dim 1."
-                )
         self.landscapes = {landscape.name: landscape for landscape in landscapes}
-        first = next(iter(self.landscapes))
         controls = (
-            Choice("landscape", "landscape", first, [(name, name) for name in self.landscapes]),
+            landscape_choice("SwarmLab", landscapes, 1),
             Slider("temperature", "temperature λ", temperature, 0.05, 2.0),
             Slider("particles", "particles M", particles, 1, 40, integer=True),
             Slider("share", "share that starts on the right", share, 0.0, 1.0, log=False),

@@ -4,6 +4,8 @@ The policy that stays with probability p is worth F(p) to an action that stays. 
 value, and so on: one number is mapped to the next.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit, xlogy
@@ -99,5 +101,5 @@ class TrapLab(CurveLab):
         }
         return [web, time], {name: float(number) for name, number in numbers.items()}
 
-    def tables(self) -> dict[str, int]:
-        return {"sweeps": SWEEPS, "late": LATE}
+    def tables(self) -> dict[str, Any]:
+        return {"sweeps": SWEEPS, "late": LATE, "iterations": list(ITERATIONS.items())}

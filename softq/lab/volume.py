@@ -13,10 +13,9 @@ from softq.exact.boltzmann import Boltzmann
 from softq.exact.values import evaluate
 from softq.exact.volume import PowerVolume, Volume, volume_of
 from softq.lab import export
-from softq.lab.controls import Choice, Control, Slider
+from softq.lab.controls import Control, Slider, landscape_choice
 from softq.lab.curves import Curve, CurveLab, Panel
 from softq.landscapes import Landscape
-from softq.utils.errors import SoftqError
 
 LEVELS = np.geomspace(1e-5, 1.0, 240)  # tolerances of the tables, as shares of the largest regret
 TEMPERATURES = np.geomspace(0.01, 2.0, 36)
@@ -53,19 +52,13 @@ class VolumeLab(CurveLab):
         alt: str = "A landscape with its nearly optimal actions shaded, its volume function, and bounds on the gap.",
         caption: str = "",
     ):
-        for landscape in landscapes:
-            if landscape.dim != 1:
-                raise SoftqError(
-                    f"VolumeLab draws lines, '{landscape.name}' has dim {landscape.dim}; give dim 1."
-                )
         self.landscapes = {landscape.name: landscape for landscape in landscapes}
         self.laws = {name: Boltzmann(landscape, 1.0) for name, landscape in self.landscapes.items()}
         self.sweep = cache(lambda name, dim: [self.bounds(name, t, dim) for t in TEMPERATURES])
         self.volume = cache(self._volume)
         self.table = cache(self._table)
-        names = [(name, name) for name in self.landscapes]
         controls: list[Control] = [
-            Choice("landscape", "landscape", names[0][1], names),
+            landscape_choice("VolumeLab", landscapes, 1),
             Slider("eps", "tolerance ε", eps, 1e-4, 2.0),
             Slider("temperature", "temperature λ", temperature, 0.01, 2.0),
         ]
